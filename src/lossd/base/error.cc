@@ -1,0 +1,41 @@
+#include "lossd/base/error.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace lossd {
+namespace {
+
+constexpr absl::string_view kFieldPayload = "type.lossd.dev/field";
+
+}  // namespace
+
+absl::Status FieldError(absl::string_view field, absl::string_view given,
+                        absl::string_view expected) {
+  return FieldError(field, absl::StrCat("got ", given, ", expected ", expected));
+}
+
+absl::Status FieldError(absl::string_view field, absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(absl::StrCat(field, ": ", message));
+  status.SetPayload(kFieldPayload, absl::Cord(field));
+  return status;
+}
+
+std::optional<std::string> ErrorField(const absl::Status& status) {
+  const auto payload = status.GetPayload(kFieldPayload);
+  if (!payload.has_value()) return std::nullopt;
+  return std::string(*payload);
+}
+
+absl::Status InField(absl::string_view prefix, const absl::Status& status) {
+  const auto field = ErrorField(status);
+  if (!field.has_value()) return status;
+  const absl::string_view message =
+      absl::StripPrefix(absl::StripPrefix(status.message(), *field), ": ");
+  const bool indexed = absl::StartsWith(*field, "[");
+  return FieldError(absl::StrCat(prefix, indexed ? "" : ".", *field), message);
+}
+
+}  // namespace lossd

@@ -1,0 +1,65 @@
+#include "lossd/base/task_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <numeric>
+#include <vector>
+
+namespace lossd {
+namespace {
+
+class TaskPoolTest : public testing::TestWithParam<int> {};
+
+TEST_P(TaskPoolTest, CoversEveryIndexOnceInRangesOfAtMostGrain) {
+  TaskPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
+  for (const int64_t count : {0, 1, 7, 64, 1000}) {
+    for (const int64_t grain : {1, 3, 64, 5000}) {
+      std::vector<int> visits(count, 0);
+      std::atomic<bool> in_grain = true;
+      pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
+        if (end - begin > grain) in_grain = false;
+        for (int64_t i = begin; i < end; ++i) ++visits[i];
+      });
+      EXPECT_EQ(visits, std::vector<int>(count, 1)) << count << " by " << grain;
+      EXPECT_TRUE(in_grain);
+    }
+  }
+}
+
+TEST_P(TaskPoolTest, NestedLoopsFinish) {
+  TaskPool pool(GetParam());
+  std::atomic<int64_t> sum = 0;
+  pool.ParallelFor(20, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      pool.ParallelFor(50, 7, [&](int64_t from, int64_t to) { sum += to - from; });
+    }
+  });
+  EXPECT_EQ(sum, 20 * 50);
+}
+
+TEST_P(TaskPoolTest, ServesManyCallersAtOnce) {
+  TaskPool pool(GetParam());
+  std::vector<int64_t> sums(8, 0);
+  {
+    std::vector<std::jthread> callers;
+    for (int64_t& sum : sums) {
+      callers.emplace_back([&pool, &sum] {
+        for (int round = 0; round < 50; ++round) {
+          std::vector<int64_t> values(100, 0);
+          pool.ParallelFor(100, 9, [&](int64_t begin, int64_t end) {
+            for (int64_t i = begin; i < end; ++i) values[i] = i;
+          });
+          sum += std::accumulate(values.begin(), values.end(), int64_t{0});
+        }
+      });
+    }
+  }
+  EXPECT_EQ(sums, std::vector<int64_t>(8, 50 * 4950));
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, TaskPoolTest, testing::Values(1, 2, 5));
+
+}  // namespace
+}  // namespace lossd
