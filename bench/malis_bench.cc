@@ -1,0 +1,334 @@
+// Measures the MALIS engine against the published algorithm, in one run and with the same flags.
+//
+//   malis_bench [segmentation.npy [reference | batch | span | parts | scaling | inputs]]
+//
+// The segmentation, uint16 [Z, Y, X] of at least 256³ voxels, stands for a training volume; without
+// one, synthetic neurites do. Prints Markdown tables: docs/malis.md.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "bench/malis_data.h"
+#include "bench/reference_malis.h"
+#include "lossd/affinity/affinities.h"
+#include "lossd/affinity/components.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/maximin/block_contraction.h"
+#include "lossd/maximin/count_sink.h"
+#include "lossd/maximin/edge_keys.h"
+#include "lossd/maximin/edge_sort.h"
+#include "lossd/maximin/malis.h"
+#include "lossd/maximin/spanning_forest.h"
+
+namespace lossd {
+namespace {
+
+GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
+
+double Now(clockid_t clock) {
+  timespec now = {};
+  clock_gettime(clock, &now);
+  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
+}
+
+// Best of several runs, in milliseconds. On one thread, time of the processor, so that a machine
+// that does other things too is no matter; on several, time of the wall.
+double Milliseconds(int threads, const std::function<void()>& body) {
+  const clockid_t clock = threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+  double best = 1e300;
+  double total = 0;
+  for (int run = 0; (run < 3 || total < 1000) && total < 8000; ++run) {
+    const double start = Now(clock);
+    body();
+    const double elapsed = Now(clock) - start;
+    best = std::min(best, elapsed);
+    total += elapsed;
+  }
+  return best;
+}
+
+class Engine {
+ public:
+  double Time(const std::vector<const MalisVolume*>& volumes, int threads) {
+    TaskPool pool(threads);
+    std::vector<MalisSample> samples;
+    std::vector<std::vector<float>> weights;
+    std::vector<absl::Span<float>> spans;
+    for (const MalisVolume* volume : volumes) {
+      samples.push_back(volume->Sample());
+      weights.emplace_back(volume->affinity.size());
+    }
+    for (std::vector<float>& w : weights) spans.push_back(absl::MakeSpan(w));
+    return Milliseconds(threads, [&] {
+      if (!MalisWeights(samples, pool, workspace_, spans).ok()) std::abort();
+    });
+  }
+
+  double BytesPerVoxel(const MalisVolume& volume, int threads) {
+    MalisWorkspace workspace;
+    TaskPool pool(threads);
+    std::vector<float> weights(volume.affinity.size());
+    if (!MalisWeights({volume.Sample()}, pool, workspace, {absl::MakeSpan(weights)}).ok()) {
+      std::abort();
+    }
+    return static_cast<double>(workspace.bytes()) / static_cast<double>(volume.shape.voxels());
+  }
+
+ private:
+  MalisWorkspace workspace_;
+};
+
+double LargestShare(const Segmentation& segmentation) {
+  absl::flat_hash_map<uint32_t, int64_t> sizes;
+  int64_t largest = 0;
+  for (const uint32_t label : segmentation.labels) largest = std::max(largest, ++sizes[label]);
+  return static_cast<double>(largest) / static_cast<double>(segmentation.labels.size());
+}
+
+// The crops of a volume with the smallest and with the largest share of one object.
+std::pair<Segmentation, Segmentation> NeuriteAndSomaCrops(const Segmentation& volume,
+                                                          int64_t side) {
+  std::pair<double, Segmentation> neurites = {2.0, {}};
+  std::pair<double, Segmentation> soma = {-1.0, {}};
+  const int64_t step = (volume.shape.x - side) / 2;
+  for (int i = 0; i < 27; ++i) {
+    Segmentation crop =
+        Crop(volume, {.z = i / 9 * step, .y = i / 3 % 3 * step, .x = i % 3 * step}, Cube(side));
+    const double share = LargestShare(crop);
+    if (share < neurites.first) neurites = {share, crop};
+    if (share > soma.first) soma = {share, std::move(crop)};
+  }
+  return {std::move(neurites.second), std::move(soma.second)};
+}
+
+struct NamedVolume {
+  std::string name;
+  MalisVolume volume;
+};
+
+// The bench measures nothing that is not the same: stops where the engine's counts are not the
+// reference's, bit for bit.
+void CheckCounts(const std::string& name, const MalisVolume& volume) {
+  TaskPool pool(2);
+  MalisWorkspace workspace;
+  for (const MalisPass pass : {MalisPass::kNegative, MalisPass::kPositive}) {
+    std::vector<uint64_t> counts(volume.affinity.size());
+    if (!MalisCounts(volume.Sample(), pass, pool, workspace, absl::MakeSpan(counts)).ok() ||
+        counts != ReferenceMalisCounts(volume.Sample(), pass)) {
+      std::fprintf(stderr, "%s: counts are not the reference's\n", name.c_str());
+      std::exit(1);
+    }
+  }
+}
+
+// How far more threads can help on one sample: all but the last step is parallel over rows, blocks
+// or ranges of keys; in that step one thread walks what the blocks have left.
+void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
+  std::printf(
+      "\n| crop | work ms | left after blocks, edges a voxel | serial walk ms, negative | positive "
+      "| "
+      "work / longer walk |\n| --- | --- | --- | --- | --- | --- |\n");
+  for (const auto& [name, volume] : volumes) {
+    TaskPool pool(1);
+    MalisWorkspace workspace;
+    const MalisSample sample = volume.Sample();
+    std::vector<float> weights(volume.affinity.size(), 0.0F);
+    const double work = Milliseconds(1, [&] {
+      if (!MalisWeights({sample}, pool, workspace, {absl::MakeSpan(weights)}).ok()) std::abort();
+    });
+    absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
+    if (!keys.ok()) std::abort();
+    CountSink negative(sample, MalisPass::kNegative, keys->shared(), nullptr, weights.data());
+    CountSink positive(sample, MalisPass::kPositive, keys->shared(), nullptr, weights.data());
+    std::array<ContractedGraph, 2> graphs = ContractBlocks(sample, sample.labels, *std::move(keys),
+                                                           {&negative, &positive}, pool, workspace);
+    std::array<double, 2> walk = {};
+    double edges = 0;
+    for (const int p : {0, 1}) {
+      SortEdges(graphs[p], pool, workspace);
+      edges += static_cast<double>(graphs[p].edges.size());
+      walk[p] = Milliseconds(1, [&] {
+        JoinRest(graphs[p], static_cast<MalisPass>(p), workspace, p == 0 ? negative : positive);
+      });
+    }
+    std::printf("| %s | %.1f | %.2f | %.1f | %.1f | %.1f |\n", name.c_str(), work,
+                edges / static_cast<double>(volume.shape.voxels()), walk[0], walk[1],
+                work / std::max(walk[0], walk[1]));
+    std::fflush(stdout);
+  }
+}
+
+void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engine) {
+  std::printf(
+      "\n| crop, both passes | reference ms | engine ms, 1 thread | × | 2 threads | × |\n"
+      "| --- | --- | --- | --- | --- | --- |\n");
+  for (const auto& [name, volume] : volumes) {
+    CheckCounts(name, volume);
+    const double reference = Milliseconds(1, [&] { ReferenceMalisWeights(volume.Sample()); });
+    const double one = engine.Time({&volume}, 1);
+    const double two = engine.Time({&volume}, 2);
+    std::printf("| %s | %.0f | %.1f | %.1f | %.1f | %.1f |\n", name.c_str(), reference, one,
+                reference / one, two, reference / two);
+    std::fflush(stdout);
+  }
+}
+
+void PrintInputs(const Segmentation& crop, Engine& engine) {
+  std::printf("\n| input, 128³, 1 thread | engine ms | × typical |\n| --- | --- | --- |\n");
+  const auto volume = [&](const Segmentation& segmentation, Prediction prediction) {
+    return MakeVolume(segmentation, NearestNeighborhood(), prediction, 1);
+  };
+  const Segmentation eroded = Erode(crop);
+  double typical = 0;
+  const auto print = [&](absl::string_view name, const MalisVolume& input) {
+    const double ms = engine.Time({&input}, 1);
+    if (typical == 0) typical = ms;
+    std::printf("| %s | %.1f | %.2f |\n", std::string(name).c_str(), ms, ms / typical);
+    std::fflush(stdout);
+  };
+  print("typical: eroded neurites, half-trained", volume(eroded, Prediction::kHalfTrained));
+  print("half-precision prediction", volume(eroded, Prediction::kHalfFloat));
+  print("saturated prediction", volume(eroded, Prediction::kSaturated));
+  print("constant prediction", volume(eroded, Prediction::kConstant));
+  print("checkerboard prediction", volume(eroded, Prediction::kCheckerboard));
+  print("not eroded", volume(crop, Prediction::kHalfTrained));
+
+  Segmentation one = crop;
+  std::fill(one.labels.begin(), one.labels.end(), 1U);
+  print("one giant object", volume(one, Prediction::kHalfTrained));
+  print("one giant object, constant prediction", volume(one, Prediction::kConstant));
+  Segmentation none = crop;
+  std::fill(none.labels.begin(), none.labels.end(), 0U);
+  print("background only", volume(none, Prediction::kHalfTrained));
+  Segmentation voxels = crop;
+  for (size_t v = 0; v < voxels.labels.size(); ++v) voxels.labels[v] = static_cast<uint32_t>(v + 1);
+  print("every voxel an object", volume(voxels, Prediction::kHalfTrained));
+  print("every voxel an object, constant prediction", volume(voxels, Prediction::kConstant));
+
+  // Labels that have nothing to do with the affinities.
+  MalisVolume inconsistent = volume(eroded, Prediction::kHalfTrained);
+  for (size_t v = 0; v < inconsistent.labels.size(); ++v) {
+    inconsistent.labels[v] = static_cast<uint32_t>(v * 2654435761U) % 1000;
+  }
+  print("inconsistent: a thousand labels at random", inconsistent);
+  for (size_t v = 0; v < inconsistent.labels.size(); ++v) {
+    inconsistent.labels[v] = static_cast<uint32_t>(v * 2654435761U) % 1000000;
+  }
+  print("inconsistent: a million labels at random", inconsistent);
+  for (size_t e = 0; e < inconsistent.positive.size(); ++e) {
+    inconsistent.positive[e] = static_cast<uint8_t>(static_cast<uint32_t>(e * 2654435761U) >> 31);
+  }
+  print("inconsistent: and half of the edges positive", inconsistent);
+  MalisVolume beyond = volume(eroded, Prediction::kHalfTrained);
+  for (float& a : beyond.affinity) a = 3.0F * a - 1.0F;
+  print("affinities beyond 0 and 1", beyond);
+}
+
+void PrintScaling(const Segmentation& whole, const Segmentation& crop, Engine& engine) {
+  std::printf(
+      "\n| size, offsets, 1 thread | engine ms | ns a voxel | bytes a voxel |\n"
+      "| --- | --- | --- | --- |\n");
+  const auto print = [&](const Segmentation& segmentation, const std::vector<Offset>& offsets) {
+    const MalisVolume volume =
+        MakeVolume(Erode(segmentation), offsets, Prediction::kHalfTrained, 1);
+    const double ms = engine.Time({&volume}, 1);
+    std::printf("| %ld³, %zu | %.1f | %.1f | %.1f |\n", volume.shape.x, offsets.size(), ms,
+                1e6 * ms / static_cast<double>(volume.shape.voxels()),
+                engine.BytesPerVoxel(volume, 2));
+    std::fflush(stdout);
+  };
+  print(Crop(crop, {}, Cube(64)), NearestNeighborhood());
+  print(crop, NearestNeighborhood());
+  if (whole.shape.x >= 192) print(Crop(whole, {}, Cube(192)), NearestNeighborhood());
+  if (whole.shape.x >= 256) print(Crop(whole, {}, Cube(256)), NearestNeighborhood());
+  print(crop, LongRangeNeighborhood());
+}
+
+void PrintBatch(const std::vector<const MalisVolume*>& full,
+                const std::vector<const MalisVolume*>& crops, Engine& engine) {
+  const double reference = Milliseconds(1, [&] {
+    for (const MalisVolume* volume : crops) ReferenceMalisWeights(volume->Sample());
+  });
+  std::printf(
+      "\n| batch of 2 | ms |\n| --- | --- |\n| reference, 64³ | %.0f |\n"
+      "| engine, 128³, 1 thread | %.1f |\n| engine, 128³, 2 threads | %.1f |\n",
+      reference, engine.Time(full, 1), engine.Time(full, 2));
+}
+
+void PrintParts(const MalisVolume& volume) {
+  TaskPool pool(1);
+  std::vector<uint32_t> labels(volume.labels.size());
+  std::vector<uint8_t> positive(volume.positive.size());
+  const double millions = static_cast<double>(labels.size()) * 1e-6;
+  const double components = Milliseconds(1, [&] {
+    ConnectedComponents(volume.shape, volume.neighborhood, volume.positive, pool,
+                        absl::MakeSpan(labels));
+  });
+  const double affinities = Milliseconds(1, [&] {
+    AffinitiesFromLabels<uint32_t>(volume.shape, volume.neighborhood, volume.labels, pool,
+                                   absl::MakeSpan(positive));
+  });
+  std::printf(
+      "\n| 1 thread, a million voxels | ms |\n| --- | --- |\n| connected components | %.2f |\n"
+      "| affinities from a segmentation | %.2f |\n",
+      components / millions, affinities / millions);
+}
+
+int Main(int argc, char** argv) {
+  Segmentation whole;
+  if (argc > 1) {
+    absl::StatusOr<Segmentation> read = ReadSegmentation(argv[1]);
+    if (!read.ok()) {
+      std::fprintf(stderr, "%s\n", read.status().ToString().c_str());
+      return 1;
+    }
+    whole = *std::move(read);
+  } else {
+    whole = SyntheticNeurites(Cube(256), 1);
+  }
+  const auto volume = [](const Segmentation& segmentation, uint32_t seed) {
+    return MakeVolume(Erode(segmentation), NearestNeighborhood(), Prediction::kHalfTrained, seed);
+  };
+  const auto [neurites, soma] = NeuriteAndSomaCrops(whole, 128);
+  const std::vector<NamedVolume> volumes = {
+      {"neurites, 64³", volume(Crop(neurites, {}, Cube(64)), 1)},
+      {"soma, 64³", volume(Crop(soma, {}, Cube(64)), 2)},
+      {"neurites, 128³", volume(neurites, 1)},
+      {"soma, 128³", volume(soma, 2)},
+      {"corner, 128³", volume(Crop(whole, {}, Cube(128)), 3)},
+  };
+  Engine engine;
+  const absl::string_view only = argc > 2 ? argv[2] : "";
+  const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
+  if (wanted("reference")) PrintAgainstReference(volumes, engine);
+  if (wanted("batch")) {
+    PrintBatch({&volumes[2].volume, &volumes[3].volume}, {&volumes[0].volume, &volumes[1].volume},
+               engine);
+  }
+  if (wanted("span")) {
+    Segmentation giant = neurites;
+    std::fill(giant.labels.begin(), giant.labels.end(), 1U);
+    PrintWorkAndSpan({volumes[2], volumes[3], {"one giant object, 128³", volume(giant, 1)}});
+  }
+  if (wanted("parts")) PrintParts(volumes[2].volume);
+  if (wanted("scaling")) PrintScaling(whole, neurites, engine);
+  if (wanted("inputs")) PrintInputs(neurites, engine);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lossd
+
+int main(int argc, char** argv) { return lossd::Main(argc, argv); }

@@ -1,0 +1,67 @@
+#ifndef BENCH_MALIS_DATA_H_
+#define BENCH_MALIS_DATA_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lossd/affinity/grid.h"
+#include "lossd/maximin/malis.h"
+
+namespace lossd {
+
+struct Segmentation {
+  GridShape shape;
+  std::vector<uint32_t> labels;
+};
+
+// Reads a .npy file of uint16 [Z, Y, X], C order.
+absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path);
+
+// A dense segmentation that looks like brain: thin winding neurites around one big soma.
+Segmentation SyntheticNeurites(const GridShape& shape, uint32_t seed);
+
+Segmentation Crop(const Segmentation& from, const GridShape& origin, const GridShape& shape);
+
+// Makes background of the voxels that touch another object: what training does, so that touching
+// objects are apart.
+Segmentation Erode(const Segmentation& segmentation);
+
+// Predictions, relative to the true affinities.
+enum class Prediction {
+  kHalfTrained,   // Blurred truth with smooth and white noise, through a sigmoid.
+  kHalfFloat,     // The same, rounded to 11 bits: ties.
+  kSaturated,     // Half-trained logits times 40: mostly exactly 0 or 1.
+  kConstant,      // 0.5 everywhere.
+  kCheckerboard,  // 0.3 and 0.7 alternating along every axis.
+};
+
+// A sample of MALIS that owns its data.
+struct MalisVolume {
+  GridShape shape;
+  std::vector<Offset> neighborhood;
+  std::vector<float> affinity;
+  std::vector<uint8_t> positive;
+  std::vector<uint32_t> labels;
+
+  MalisSample Sample() const {
+    return {.shape = shape,
+            .neighborhood = neighborhood,
+            .affinity = affinity,
+            .positive = positive,
+            .known = {},
+            .labels = labels};
+  }
+};
+
+// The three nearest neighbours, and with nine long-range offsets more.
+std::vector<Offset> NearestNeighborhood();
+std::vector<Offset> LongRangeNeighborhood();
+
+MalisVolume MakeVolume(const Segmentation& segmentation, const std::vector<Offset>& neighborhood,
+                       Prediction prediction, uint32_t seed);
+
+}  // namespace lossd
+
+#endif  // BENCH_MALIS_DATA_H_

@@ -1,0 +1,25 @@
+#ifndef LOSSD_AFFINITY_COMPONENTS_H_
+#define LOSSD_AFFINITY_COMPONENTS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "lossd/affinity/grid.h"
+#include "lossd/base/task_pool.h"
+
+namespace lossd {
+
+// Connected components of the positive edges: what a segmentation is when only affinities are
+// given.
+//
+// positive: [C, Z, Y, X], 0 or 1; entries whose edge leaves the volume are ignored. labels: [Z, Y,
+// X]: components are numbered 1, 2, … in the order of their first voxels; a component of one voxel
+// is background, 0. Returns the number of components. Needs fewer than 2³¹ voxels; the result does
+// not depend on the threads.
+uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> neighborhood,
+                             absl::Span<const uint8_t> positive, TaskPool& pool,
+                             absl::Span<uint32_t> labels);
+
+}  // namespace lossd
+
+#endif  // LOSSD_AFFINITY_COMPONENTS_H_

@@ -1,0 +1,27 @@
+#ifndef LOSSD_AFFINITY_LABELS_H_
+#define LOSSD_AFFINITY_LABELS_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+
+namespace lossd {
+
+// Renumbers instance ids as 1, 2, … in the order in which they first occur; 0, the background,
+// stays 0. Ids may be sparse, huge or negative. Int: any standard integer type of 8 to 64 bits.
+// `ids` and `labels` have the same size, below 2³². Returns how many different ids there are.
+template <typename Int>
+uint32_t CompactLabels(absl::Span<const Int> ids, absl::Span<uint32_t> labels);
+
+extern template uint32_t CompactLabels(absl::Span<const int8_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const uint8_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const int16_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const uint16_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const int32_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const uint32_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const int64_t>, absl::Span<uint32_t>);
+extern template uint32_t CompactLabels(absl::Span<const uint64_t>, absl::Span<uint32_t>);
+
+}  // namespace lossd
+
+#endif  // LOSSD_AFFINITY_LABELS_H_

@@ -1,0 +1,70 @@
+#ifndef LOSSD_MAXIMIN_BLOCK_CONTRACTION_H_
+#define LOSSD_MAXIMIN_BLOCK_CONTRACTION_H_
+
+#include <array>
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "lossd/affinity/grid.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/maximin/count_sink.h"
+#include "lossd/maximin/edge_keys.h"
+#include "lossd/maximin/malis.h"
+#include "lossd/maximin/workspace.h"
+
+namespace lossd {
+
+// A block has 2¹⁵ voxels at most: their sets fit a core's level-2 cache, their numbers 16 bits.
+inline constexpr int kBlockBits = 15;
+
+// A set of voxels that are certain to be together before any edge of theirs that is left: all that
+// is labelled in it has one label.
+struct ContractedSet {
+  uint32_t label;   // 0 when nothing in it is labelled.
+  uint32_t voxels;  // How many are labelled.
+};
+
+// An edge between two of them.
+struct ContractedEdge {
+  EdgeKey key;
+  uint32_t edge;  // Index in [C, Z, Y, X].
+  uint32_t a;     // A set.
+  uint32_t b;     // A set, or kLeaf and the number of a leaf.
+};
+inline constexpr uint32_t kLeaf = uint32_t{1} << 31;
+
+// The graph that is left of the grid: same maximum spanning forest, same counts.
+struct ContractedGraph {
+  MalisWorkspace::Buffer<ContractedSet> sets;
+  MalisWorkspace::Buffer<ContractedSet> leaves;  // Sets with a single edge.
+  MalisWorkspace::Buffer<ContractedEdge> edges;  // In no order.
+  EdgeKey contracted;  // Edges with this key or a larger one join without a count.
+};
+
+// Runs Kruskal's algorithm inside every block of the grid as far as it is certain to do there what
+// it does on the whole.
+//
+// A set of voxels is *open* at some key once an edge at least as strong leaves its block, else
+// closed. An edge that joins
+// - two closed sets: nothing else has joined either before, so the global algorithm does the same.
+//   If they have one label, they become one set and their count is final.
+// - a closed set and another one: it is the closed set's strongest edge, so the global algorithm
+//   joins them too, but the other set's size is not known yet. All further edges of the closed set
+//   will be the other's: it becomes a leaf. Without a label it counts nothing and just vanishes.
+// - two open sets: they stay two sets with this edge between them. Edges that close a cycle with
+//   such edges go, as ever.
+//
+// Blocks are independent of one another. `block_bits` <= kBlockBits: for tests, which want many
+// blocks in a small volume.
+//
+// Both passes run here, as one may use what the other found out; a pass with null counts is left
+// out. Arrays are by MalisPass.
+std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
+                                              absl::Span<const uint32_t> labels, EdgeKeys keys,
+                                              const std::array<CountSink*, 2>& counts,
+                                              TaskPool& pool, MalisWorkspace& workspace,
+                                              int block_bits = kBlockBits);
+
+}  // namespace lossd
+
+#endif  // LOSSD_MAXIMIN_BLOCK_CONTRACTION_H_

@@ -1,0 +1,65 @@
+#ifndef LOSSD_MAXIMIN_EDGE_KEYS_H_
+#define LOSSD_MAXIMIN_EDGE_KEYS_H_
+
+#include <cstdint>
+#include <limits>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "lossd/affinity/grid.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/maximin/malis.h"
+#include "lossd/maximin/workspace.h"
+
+namespace lossd {
+
+// Integers that order edges as Kruskal's algorithm takes them: larger first, equal ones by
+// ascending edge index.
+using EdgeKey = int32_t;
+
+// The key of an edge that does not exist. Less than every other, and the keys of edges lie far
+// enough from the ends of the type that ±1 does not overflow.
+inline constexpr EdgeKey kNoEdge = std::numeric_limits<EdgeKey>::min();
+
+// The keys of a volume. Around each channel's lie as many kNoEdge as a look at the neighbours of
+// its first and last voxels may reach.
+struct KeyArray {
+  const EdgeKey* first = nullptr;  // Of channel 0 and voxel 0.
+  int64_t channel_stride = 0;
+
+  const EdgeKey* At(int64_t channel, int64_t voxel) const {
+    return first + channel * channel_stride + voxel;
+  }
+};
+
+// How one pass reads keys: edges in [lowest, contracted) are ordered by them, edges at
+// or above `contracted` join before all others, and the rest is not there. The counts of contracted
+// edges, and what happens after the last edge, are of no interest to the pass.
+struct PassKeys {
+  KeyArray keys;
+  EdgeKey lowest = kNoEdge + 1;
+  EdgeKey contracted = std::numeric_limits<EdgeKey>::max();
+};
+
+// The keys of both passes.
+struct EdgeKeys {
+  MalisWorkspace::Buffer<EdgeKey> storage[2];
+  PassKeys pass[2];  // By MalisPass.
+  // Whether both passes have one order. Then every edge that a pass orders is also one whose count
+  // it keeps: known and of its class.
+  bool shared() const { return pass[0].keys.first == pass[1].keys.first; }
+};
+
+// How far from a voxel the cycles through its edges reach (cycle_filter.h): the margin of a
+// KeyArray.
+int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood);
+
+// Builds them. Without a mask and with affinities in [0, 1], one array serves both passes: known
+// positive edges lie above all others, contracted for the negative pass, all there is for the
+// positive one. INVALID_ARGUMENT about "affinity" when one is NaN.
+absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
+                                       MalisWorkspace& workspace);
+
+}  // namespace lossd
+
+#endif  // LOSSD_MAXIMIN_EDGE_KEYS_H_

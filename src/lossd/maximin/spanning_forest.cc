@@ -1,0 +1,103 @@
+#include "lossd/maximin/spanning_forest.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "lossd/maximin/pair_counting.h"
+
+namespace lossd {
+namespace {
+
+// How many edges ahead memory is asked for the sets that they will join.
+constexpr size_t kAhead = 12;
+constexpr uint32_t kOneLabel = ~uint32_t{0};
+
+struct Set {
+  uint32_t parent;
+  uint32_t voxels;
+  PairCounting::Node node;   // kOneLabel as long as the set has no more than one.
+  uint32_t label_or_leaves;  // That label, else how many leaves the node has.
+};
+
+uint32_t Find(Set* sets, uint32_t v) {
+  while (sets[v].parent != v) {
+    sets[v].parent = sets[sets[v].parent].parent;
+    v = sets[v].parent;
+  }
+  return v;
+}
+
+}  // namespace
+
+void JoinRest(const ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace,
+              CountSink& counts) {
+  const size_t size = graph.edges.size();
+  const ContractedEdge* const edges = graph.edges.data();
+  MalisWorkspace::Buffer<Set> sets(workspace, graph.sets.size());
+  for (uint32_t s = 0; s < sets.size(); ++s) {
+    sets[s] = {.parent = s,
+               .voxels = graph.sets[s].voxels,
+               .node = kOneLabel,
+               .label_or_leaves = graph.sets[s].label};
+  }
+  PairCounting pairs(workspace);
+  const auto join = [&](Set& larger, Set& smaller, uint32_t edge) {
+    for (Set* set : {&larger, &smaller}) {
+      if (set->node != kOneLabel) continue;
+      set->node = pairs.AddLeaf(set->label_or_leaves, set->voxels);
+      set->label_or_leaves = 1;
+    }
+    const uint32_t leaves = larger.label_or_leaves + smaller.label_or_leaves;
+    const bool in_order = larger.voxels >= smaller.voxels;
+    larger.node = pairs.AddJoin(in_order ? larger.node : smaller.node,
+                                in_order ? smaller.node : larger.node, leaves, edge);
+    larger.label_or_leaves = leaves;
+  };
+  uint64_t sum = 0;
+  for (size_t i = 0; i < size; ++i) {
+    if (i + kAhead < size) {
+      const ContractedEdge& ahead = edges[i + kAhead];
+      counts.Prefetch(ahead.edge);
+      __builtin_prefetch(&sets[ahead.a]);
+      if ((ahead.b & kLeaf) != 0) {
+        __builtin_prefetch(&graph.leaves[ahead.b & ~kLeaf]);
+      } else {
+        __builtin_prefetch(&sets[ahead.b]);
+      }
+    }
+    const ContractedEdge& edge = edges[i];
+    uint32_t a = Find(sets.data(), edge.a);
+    Set leaf;
+    Set* from = &leaf;
+    if ((edge.b & kLeaf) != 0) {
+      const ContractedSet& set = graph.leaves[edge.b & ~kLeaf];
+      leaf = {.parent = a, .voxels = set.voxels, .node = kOneLabel, .label_or_leaves = set.label};
+    } else {
+      uint32_t b = Find(sets.data(), edge.b);
+      if (a == b) continue;
+      if (sets[a].voxels < sets[b].voxels) std::swap(a, b);
+      from = &sets[b];
+      from->parent = a;
+    }
+    Set& into = sets[a];
+    if (from->voxels == 0) continue;
+    const bool count = edge.key < graph.contracted;
+    if (into.voxels == 0) {
+      // Only what hangs a leaf on itself may be smaller.
+      into.label_or_leaves = from->label_or_leaves;
+    } else if (into.node == kOneLabel && from->node == kOneLabel &&
+               into.label_or_leaves == from->label_or_leaves) {
+      if (count && pass == MalisPass::kPositive) {
+        sum += counts.Store(edge.edge, static_cast<uint64_t>(into.voxels) * from->voxels);
+      }
+    } else {
+      join(into, *from, count ? edge.edge : PairCounting::kNotCounted);
+    }
+    into.voxels += from->voxels;
+  }
+  counts.AddSum(sum);
+  pairs.Count(pass, counts);
+}
+
+}  // namespace lossd
