@@ -1,0 +1,29 @@
+#ifndef LOSSD_LOSSES_AUTOGRAD_LOSS_H_
+#define LOSSD_LOSSES_AUTOGRAD_LOSS_H_
+
+#include <torch/types.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lossd/losses/loss.h"
+
+namespace lossd {
+
+// The default way to write a loss: as a LibTorch expression, whose gradient autograd derives. Works
+// on every device and, for gradient checks, in float64.
+class AutogradLoss : public Loss {
+ public:
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const override;
+
+ protected:
+  // Checks that Forward can run on these inputs.
+  virtual absl::Status Check(const LossInputs& inputs) const = 0;
+
+  // The loss. pred and pred2 are float32 or float64 and what the gradient is with respect to; the
+  // other inputs are as they came. May throw what LibTorch throws.
+  virtual absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const = 0;
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_AUTOGRAD_LOSS_H_

@@ -1,0 +1,45 @@
+#ifndef LOSSD_LOSSES_BLOCK_READER_H_
+#define LOSSD_LOSSES_BLOCK_READER_H_
+
+#include <torch/types.h>
+
+#include <cstdint>
+
+namespace lossd {
+
+// Elements that a fused sweep handles at a time: few enough for all operands to stay in the
+// first-level cache.
+inline constexpr int64_t kBlockSize = 2048;
+
+// Consecutive elements of one sample and channel of a tensor [B, C, …], whose spatial dimensions
+// count as one.
+struct BlockRange {
+  int64_t sample;
+  int64_t channel;
+  int64_t begin;
+  int64_t size;  // At most kBlockSize.
+};
+
+// Reads a CPU tensor block by block as float32, whatever its dtype, strides and broadcast
+// dimensions. A tensor is copied only where its spatial dimensions are neither dense nor all
+// broadcast. Reads may run in parallel.
+class BlockReader {
+ public:
+  // `tensor` is broadcast to `sizes`, [B, C, …]. Undefined tensors read as null.
+  BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes);
+
+  // The elements, valid until the next use of `scratch` (kBlockSize floats).
+  const float* Read(const BlockRange& range, float* scratch) const;
+
+ private:
+  at::Tensor tensor_;  // Keeps the elements alive.
+  const char* data_ = nullptr;
+  at::ScalarType type_ = at::kFloat;
+  int64_t sample_stride_ = 0;
+  int64_t channel_stride_ = 0;
+  int64_t voxel_stride_ = 0;  // 0 or 1.
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_BLOCK_READER_H_

@@ -1,0 +1,163 @@
+#include "lossd/losses/checks.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lossd/base/error.h"
+
+namespace lossd {
+
+absl::Status FirstError(std::initializer_list<absl::Status> statuses) {
+  for (const absl::Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckReduction(v1::Reduction reduction) {
+  if (reduction != v1::REDUCTION_UNSPECIFIED) return absl::OkStatus();
+  return FieldError("reduction", "nothing", "mean, sum or none");
+}
+
+absl::Status CheckFinite(absl::string_view field, double value) {
+  if (std::isfinite(value)) return absl::OkStatus();
+  return FieldError(field, absl::StrCat(value), "a finite number");
+}
+
+absl::Status CheckFiniteList(absl::string_view field,
+                             const google::protobuf::RepeatedField<double>& values) {
+  for (const double value : values) {
+    if (absl::Status status = CheckFinite(field, value); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNotNegativeList(absl::string_view field,
+                                  const google::protobuf::RepeatedField<double>& values) {
+  for (const double value : values) {
+    if (absl::Status status = CheckNotNegative(field, value); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPositive(absl::string_view field, double value) {
+  if (value > 0) return absl::OkStatus();
+  return FieldError(field, absl::StrCat(value), "a number > 0");
+}
+
+absl::Status CheckNotNegative(absl::string_view field, double value) {
+  if (value >= 0 && std::isfinite(value)) return absl::OkStatus();
+  return FieldError(field, absl::StrCat(value), "a number >= 0");
+}
+
+absl::Status CheckFraction(absl::string_view field, double value) {
+  if (value >= 0 && value <= 1) return absl::OkStatus();
+  return FieldError(field, absl::StrCat(value), "a number in [0, 1]");
+}
+
+absl::Status CheckActivation(bool sigmoid, bool softmax) {
+  if (!sigmoid || !softmax) return absl::OkStatus();
+  return FieldError("softmax", "true together with sigmoid", "at most one of them");
+}
+
+std::string ShapeText(const at::Tensor& tensor) {
+  return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
+}
+
+absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction) {
+  if (!prediction.defined()) return FieldError(field, "nothing", "a tensor");
+  if (!prediction.is_floating_point()) {
+    return FieldError(field,
+                      absl::StrCat("elements of type ", c10::toString(prediction.scalar_type())),
+                      "a floating-point type");
+  }
+  if ((prediction.dim() != 4 && prediction.dim() != 5) || prediction.numel() == 0) {
+    return FieldError(field, absl::StrCat("shape ", ShapeText(prediction)),
+                      "[B, C, Y, X] or [B, C, Z, Y, X], no size 0");
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+absl::Status CheckDevice(absl::string_view field, const at::Tensor& tensor,
+                         const at::Tensor& pred) {
+  if (tensor.device() == pred.device()) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("a tensor on ", tensor.device().str()),
+                    absl::StrCat("one on ", pred.device().str(), " like the prediction"));
+}
+
+bool IsBroadcastable(at::IntArrayRef sizes, at::IntArrayRef to) {
+  if (sizes.size() > to.size()) return false;
+  const size_t skipped = to.size() - sizes.size();
+  for (size_t d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] != 1 && sizes[d] != to[skipped + d]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::Status CheckLikePrediction(absl::string_view field, const at::Tensor& tensor,
+                                 const at::Tensor& pred) {
+  if (!tensor.defined()) return FieldError(field, "nothing", "a tensor");
+  if (tensor.sizes() != pred.sizes()) {
+    return FieldError(field, absl::StrCat("shape ", ShapeText(tensor)),
+                      absl::StrCat("the prediction's, ", ShapeText(pred)));
+  }
+  return CheckDevice(field, tensor, pred);
+}
+
+absl::Status CheckBroadcastable(absl::string_view field, const at::Tensor& tensor,
+                                const at::Tensor& pred) {
+  if (!tensor.defined()) return absl::OkStatus();
+  if (!IsBroadcastable(tensor.sizes(), pred.sizes())) {
+    return FieldError(field, absl::StrCat("shape ", ShapeText(tensor)),
+                      absl::StrCat("one broadcastable to the prediction's, ", ShapeText(pred)));
+  }
+  return CheckDevice(field, tensor, pred);
+}
+
+absl::Status CheckPredTarget(const LossInputs& inputs) {
+  // The others look at the prediction, which must be there.
+  if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
+  return FirstError({CheckLikePrediction("target", inputs.target, inputs.pred),
+                     CheckBroadcastable("weight", inputs.weight, inputs.pred)});
+}
+
+absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred) {
+  if (!target.defined()) return FieldError("target", "nothing", "a tensor");
+  std::vector<int64_t> expected = pred.sizes().vec();
+  expected[1] = 1;
+  if (target.sizes() != expected) {
+    expected.erase(expected.begin() + 1);
+    if (target.sizes() != expected) {
+      return FieldError("target", absl::StrCat("shape ", ShapeText(target)),
+                        absl::StrCat("class indices [B, 1, …] or [B, …] for a prediction of shape ",
+                                     ShapeText(pred)));
+    }
+  }
+  return CheckDevice("target", target, pred);
+}
+
+at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred) {
+  return (target.dim() == pred.dim() ? target.squeeze(1) : target).to(at::kLong);
+}
+
+absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
+                               std::optional<int64_t> ignored) {
+  const auto in_range = [&](const at::Tensor& values) {
+    const auto [low, high] = values.aminmax();
+    return low.item<int64_t>() >= 0 && high.item<int64_t>() < classes;
+  };
+  if (in_range(indices)) return absl::OkStatus();
+  at::Tensor bad = indices.lt(0).logical_or_(indices.ge(classes));
+  if (ignored.has_value()) bad.logical_and_(indices.ne(*ignored));
+  if (!bad.any().item<bool>()) return absl::OkStatus();
+  const auto first = indices.masked_select(bad)[0].item<int64_t>();
+  return FieldError("target", absl::StrCat("class ", first),
+                    absl::StrCat("classes 0 to ", classes - 1));
+}
+
+}  // namespace lossd

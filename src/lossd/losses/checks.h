@@ -1,0 +1,70 @@
+#ifndef LOSSD_LOSSES_CHECKS_H_
+#define LOSSD_LOSSES_CHECKS_H_
+
+#include <torch/types.h>
+
+#include <initializer_list>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "lossd/losses/loss.h"
+#include "lossd/v1/options.pb.h"
+
+// What losses check of their options and inputs. All errors are FieldErrors.
+namespace lossd {
+
+// The first error among them, OK when there is none.
+absl::Status FirstError(std::initializer_list<absl::Status> statuses);
+
+// Options.
+// -----------------------------------------------------------------------------------------
+
+// Any reduction but UNSPECIFIED.
+absl::Status CheckReduction(v1::Reduction reduction);
+// Finite.
+absl::Status CheckFinite(absl::string_view field, double value);
+// All finite.
+absl::Status CheckFiniteList(absl::string_view field,
+                             const google::protobuf::RepeatedField<double>& values);
+// All finite and at least 0.
+absl::Status CheckNotNegativeList(absl::string_view field,
+                                  const google::protobuf::RepeatedField<double>& values);
+// Above 0; infinity is.
+absl::Status CheckPositive(absl::string_view field, double value);
+// Finite and at least 0.
+absl::Status CheckNotNegative(absl::string_view field, double value);
+// In [0, 1].
+absl::Status CheckFraction(absl::string_view field, double value);
+// At most one activation.
+absl::Status CheckActivation(bool sigmoid, bool softmax);
+
+// Inputs.
+// ------------------------------------------------------------------------------------------
+
+// The sizes of a tensor as "[2, 3, 8, 8, 8]".
+std::string ShapeText(const at::Tensor& tensor);
+
+// A floating-point tensor [B, C, Y, X] or [B, C, Z, Y, X] that is not empty.
+absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction);
+// Present, on pred's device, and of pred's shape.
+absl::Status CheckLikePrediction(absl::string_view field, const at::Tensor& tensor,
+                                 const at::Tensor& pred);
+// Absent, or on pred's device and broadcastable to its shape.
+absl::Status CheckBroadcastable(absl::string_view field, const at::Tensor& tensor,
+                                const at::Tensor& pred);
+
+// What every loss of a prediction, a target of its shape and perhaps a weight needs.
+absl::Status CheckPredTarget(const LossInputs& inputs);
+
+// Targets that are class indices: [B, 1, …] or [B, …] for a prediction [B, C, …].
+absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred);
+// Those as int64 [B, …]; floats are truncated.
+at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred);
+// All of them within [0, classes) or equal to `ignored`.
+absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
+                               std::optional<int64_t> ignored = std::nullopt);
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_CHECKS_H_

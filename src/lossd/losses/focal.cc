@@ -1,0 +1,90 @@
+#include "lossd/losses/focal.h"
+
+#include <utility>
+#include <vector>
+
+#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/checks.h"
+#include "lossd/losses/class_channels.h"
+#include "lossd/losses/overlap.h"
+#include "lossd/losses/reduction.h"
+
+namespace lossd {
+namespace {
+
+// −(1 − p)^γ·log(p)·t of exclusive classes; with alpha × 1 − α for the first class and α for the
+// others.
+at::Tensor SoftmaxFocalMap(const ClassChannels& x, double gamma, const double* alpha) {
+  const at::Tensor log_probability = x.pred.log_softmax(1);
+  const at::Tensor map = -(1 - log_probability.exp()).pow(gamma) * log_probability * x.target;
+  if (alpha == nullptr) return map;
+  std::vector<int64_t> shape(map.dim(), 1);
+  shape[1] = map.size(1);
+  at::Tensor factor = at::full(shape, *alpha, map.options());
+  factor.select(1, 0).fill_(1 - *alpha);
+  return map * factor;
+}
+
+// BCE × (1 − probability of the target)^γ; with alpha × α where the target is 1 and 1 − α where it
+// is 0.
+at::Tensor SigmoidFocalMap(const ClassChannels& x, double gamma, const double* alpha) {
+  const at::Tensor bce = x.pred - x.pred * x.target - at::log_sigmoid(x.pred);
+  const at::Tensor log_miss = at::log_sigmoid(-x.pred * (x.target * 2 - 1));
+  const at::Tensor map = (log_miss * gamma).exp() * bce;
+  if (alpha == nullptr) return map;
+  return map * (x.target * *alpha + (1 - x.target) * (1 - *alpha));
+}
+
+class FocalLoss : public AutogradLoss {
+ public:
+  explicit FocalLoss(FocalOptions options) : options_(std::move(options)) {}
+
+ protected:
+  absl::Status Check(const LossInputs& inputs) const override {
+    if (absl::Status status = CheckClassChannels(inputs, options_.to_onehot_y); !status.ok()) {
+      return status;
+    }
+    return CheckClassWeight(options_.weight,
+                            CountedChannels(inputs.pred.size(1), options_.include_background));
+  }
+
+  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
+    return Focal(inputs, options_);
+  }
+
+ private:
+  const FocalOptions options_;
+};
+
+}  // namespace
+
+absl::StatusOr<at::Tensor> Focal(const LossInputs& inputs, const FocalOptions& options) {
+  absl::StatusOr<ClassChannels> channels = PrepareClassChannels(
+      inputs,
+      {.include_background = options.include_background, .to_onehot_y = options.to_onehot_y});
+  if (!channels.ok()) return channels.status();
+  channels->target = channels->target.to(channels->pred.scalar_type());
+  // Without the background there is no first class to treat differently.
+  const double* alpha = options.alpha.has_value() ? &*options.alpha : nullptr;
+  if (options.use_softmax && !options.include_background) alpha = nullptr;
+  at::Tensor map = options.use_softmax ? SoftmaxFocalMap(*channels, options.gamma, alpha)
+                                       : SigmoidFocalMap(*channels, options.gamma, alpha);
+  map = TimesClassWeight(map, options.weight, /*channel_dim=*/1);
+  if (options.reduction != v1::REDUCTION_SUM) return Reduce(map, options.reduction);
+  return map.mean(SummedDims(map.dim(), /*batch=*/false)).sum();
+}
+
+absl::StatusOr<std::unique_ptr<const Loss>> CreateFocalLoss(const v1::LossOptions& options) {
+  const auto& own = options.focal();
+  if (absl::Status status = FirstError(
+          {CheckReduction(own.reduction()), CheckFinite("gamma", own.gamma()),
+           CheckFraction("alpha", own.alpha()), CheckNotNegativeList("weight", own.weight())});
+      !status.ok()) {
+    return status;
+  }
+  FocalOptions focal = FocalOptionsOf(own);
+  focal.use_softmax = own.use_softmax();
+  return std::make_unique<FocalLoss>(std::move(focal));
+}
+
+}  // namespace lossd

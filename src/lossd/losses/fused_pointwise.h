@@ -1,0 +1,41 @@
+#ifndef LOSSD_LOSSES_FUSED_POINTWISE_H_
+#define LOSSD_LOSSES_FUSED_POINTWISE_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/kernels.h"
+#include "lossd/losses/loss.h"
+#include "lossd/v1/options.pb.h"
+
+namespace lossd {
+
+// A loss that is the weighted sum or masked mean of a map, as ReduceWeighted defines it.
+struct FusedPointwise {
+  PointwiseKernel kernel;
+  v1::Reduction reduction;  // NONE is not fused.
+  bool weighted = true;     // Whether LossInputs.weight counts.
+  // Reduce channel by channel, and add the channels.
+  bool per_channel = false;
+  // Balance each channel's positives, as BalancingPosWeight does, up to this weight.
+  std::optional<double> max_pos_weight = {};
+  double pos_weight = 1;
+  double beta = 1;
+  bool tanh = false;
+};
+
+// A loss that is computed in that form where that is possible, else as its LibTorch expression.
+class PointwiseLoss : public AutogradLoss {
+ public:
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const override;
+
+ protected:
+  // The fused form; nothing where there is none.
+  virtual std::optional<FusedPointwise> Fused(const LossInputs& inputs) const = 0;
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_FUSED_POINTWISE_H_

@@ -1,0 +1,257 @@
+#include "lossd/losses/kernels.h"
+
+#include "lossd/losses/vector_math.h"
+
+// Sanitizers are not yet set up when the dynamic linker chooses a clone.
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define LOSSD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define LOSSD_CLONES
+#endif
+
+namespace lossd {
+namespace {
+
+struct LossAndDerivative {
+  float loss;
+  float derivative;
+};
+
+struct Bce {
+  LOSSD_VECTORIZED static LossAndDerivative At(float x, float t, const PointwiseOptions& options) {
+    const float e = ExpMinus(Abs(x));
+    const float reciprocal = 1.0F / (1.0F + e);
+    const float likely = x < 0 ? e * reciprocal : reciprocal;    // σ(x)
+    const float unlikely = x < 0 ? reciprocal : e * reciprocal;  // σ(−x)
+    const float negative = 1.0F - t;
+    const float positive = options.pos_weight * t;
+    const float of_negative = x > 0 ? x : 0.0F;
+    const float of_positive = x < 0 ? -x : 0.0F;
+    return {.loss = negative * of_negative + positive * of_positive +
+                    (negative + positive) * LogOnePlus(e),
+            .derivative = negative * likely - positive * unlikely};
+  }
+};
+
+struct SquaredError {
+  LOSSD_VECTORIZED static LossAndDerivative At(float difference,
+                                               const PointwiseOptions& /*options*/) {
+    return {.loss = difference * difference, .derivative = 2.0F * difference};
+  }
+};
+
+LOSSD_VECTORIZED float Sign(float x) {
+  return static_cast<float>(x > 0) - static_cast<float>(x < 0);
+}
+
+struct AbsoluteError {
+  LOSSD_VECTORIZED static LossAndDerivative At(float difference,
+                                               const PointwiseOptions& /*options*/) {
+    return {.loss = Abs(difference), .derivative = Sign(difference)};
+  }
+};
+
+struct SmoothL1 {
+  LOSSD_VECTORIZED static LossAndDerivative At(float difference, const PointwiseOptions& options) {
+    const float magnitude = Abs(difference);
+    const bool quadratic = magnitude < options.beta;
+    const float slope = difference / options.beta;
+    return {.loss = quadratic ? 0.5F * slope * difference : magnitude - 0.5F * options.beta,
+            .derivative = quadratic ? slope : Sign(difference)};
+  }
+};
+
+// A loss of the difference between (tanh of) prediction and target.
+template <typename Error, bool kTanh>
+struct OfDifference {
+  LOSSD_VECTORIZED static LossAndDerivative At(float x, float t, const PointwiseOptions& options) {
+    const float p = kTanh ? Tanh(x) : x;
+    LossAndDerivative result = Error::At(p - t, options);
+    if (kTanh) result.derivative *= 1.0F - p * p;
+    return result;
+  }
+};
+
+template <typename Pointwise, bool kWeighted, bool kGradient>
+LOSSD_VECTORIZED double Loop(const PointwiseBlock& block, const PointwiseOptions& options) {
+  const float* __restrict pred = block.pred;
+  const float* __restrict target = block.target;
+  const float* __restrict weights = block.weight;
+  float* __restrict gradient = block.gradient;
+  const PointwiseOptions constant = options;
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < block.size; ++i) {
+    const LossAndDerivative x = Pointwise::At(pred[i], target[i], constant);
+    const float weight = kWeighted ? weights[i] : 1.0F;
+    const bool counts = !kWeighted || !(weight <= constant.weight_floor);
+    sum += static_cast<double>(counts ? weight * x.loss : 0.0F);
+    if (kGradient) {
+      gradient[i] = counts ? constant.gradient_scale * weight * x.derivative : 0.0F;
+    }
+  }
+  return sum;
+}
+
+template <typename Pointwise>
+LOSSD_VECTORIZED double Dispatch(const PointwiseBlock& block, const PointwiseOptions& options) {
+  if (block.weight == nullptr) {
+    return block.gradient == nullptr ? Loop<Pointwise, false, false>(block, options)
+                                     : Loop<Pointwise, false, true>(block, options);
+  }
+  return block.gradient == nullptr ? Loop<Pointwise, true, false>(block, options)
+                                   : Loop<Pointwise, true, true>(block, options);
+}
+
+template <typename Error>
+LOSSD_VECTORIZED double DispatchError(const PointwiseBlock& block,
+                                      const PointwiseOptions& options) {
+  return options.tanh ? Dispatch<OfDifference<Error, true>>(block, options)
+                      : Dispatch<OfDifference<Error, false>>(block, options);
+}
+
+template <bool kWeighted>
+LOSSD_VECTORIZED BlockCounts Count(const float* target, const float* weight, int64_t size) {
+  // 32 bits vectorise twice as well, and a block is small.
+  int32_t valid = 0;
+  int32_t positives = 0;
+  int32_t negatives = 0;
+#pragma omp simd reduction(+ : valid, positives, negatives)
+  for (int64_t i = 0; i < size; ++i) {
+    const int32_t counts = !kWeighted || weight[i] > 0 ? 1 : 0;
+    valid += counts;
+    positives += target[i] > 0 ? counts : 0;
+    negatives += target[i] <= 0 ? counts : 0;
+  }
+  return {.valid = valid, .positives = positives, .negatives = negatives};
+}
+
+template <bool kSigmoid>
+LOSSD_VECTORIZED OverlapSums SumOverlap(const float* pred, const float* target, int64_t size) {
+  double common = 0;
+  double pred_sum = 0;
+  double target_sum = 0;
+#pragma omp simd reduction(+ : common, pred_sum, target_sum)
+  for (int64_t i = 0; i < size; ++i) {
+    const float p = kSigmoid ? Sigmoid(pred[i]) : pred[i];
+    const float t = target[i];
+    common += static_cast<double>(p * t);
+    pred_sum += static_cast<double>(p);
+    target_sum += static_cast<double>(t);
+  }
+  return {.common = common, .pred = pred_sum, .target = target_sum};
+}
+
+template <bool kSigmoid>
+LOSSD_VECTORIZED void OverlapGradient(const float* pred, const float* target, float common,
+                                      float pred_factor, int64_t size, float* __restrict gradient) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    float slope = 1.0F;
+    if (kSigmoid) {
+      const float e = ExpMinus(Abs(pred[i]));
+      slope = e / ((1.0F + e) * (1.0F + e));
+    }
+    gradient[i] = (common * target[i] + pred_factor) * slope;
+  }
+}
+
+template <bool kSigmoid>
+LOSSD_VECTORIZED bool Affinities(const float* pred, int64_t size, float* __restrict affinity) {
+  int32_t not_numbers = 0;
+#pragma omp simd reduction(+ : not_numbers)
+  for (int64_t i = 0; i < size; ++i) {
+    const float a = kSigmoid ? Sigmoid(pred[i]) : pred[i];
+    affinity[i] = a;
+    not_numbers += a == a ? 0 : 1;
+  }
+  return not_numbers == 0;
+}
+
+}  // namespace
+
+LOSSD_CLONES double BceBlock(const PointwiseBlock& block, const PointwiseOptions& options) {
+  return Dispatch<Bce>(block, options);
+}
+
+LOSSD_CLONES double SquaredErrorBlock(const PointwiseBlock& block,
+                                      const PointwiseOptions& options) {
+  return DispatchError<SquaredError>(block, options);
+}
+
+LOSSD_CLONES double AbsoluteErrorBlock(const PointwiseBlock& block,
+                                       const PointwiseOptions& options) {
+  return DispatchError<AbsoluteError>(block, options);
+}
+
+LOSSD_CLONES double SmoothL1Block(const PointwiseBlock& block, const PointwiseOptions& options) {
+  return DispatchError<SmoothL1>(block, options);
+}
+
+LOSSD_CLONES int64_t CountWeightsBlock(const float* weight, int64_t size) {
+  int32_t valid = 0;
+#pragma omp simd reduction(+ : valid)
+  for (int64_t i = 0; i < size; ++i) valid += weight[i] > 0 ? 1 : 0;
+  return valid;
+}
+
+LOSSD_CLONES BlockCounts CountBlock(const float* target, const float* weight, int64_t size) {
+  return weight == nullptr ? Count<false>(target, weight, size) : Count<true>(target, weight, size);
+}
+
+LOSSD_CLONES OverlapSums OverlapBlock(const float* pred, const float* target, bool sigmoid,
+                                      int64_t size) {
+  return sigmoid ? SumOverlap<true>(pred, target, size) : SumOverlap<false>(pred, target, size);
+}
+
+LOSSD_CLONES void OverlapGradientBlock(const float* pred, const float* target, bool sigmoid,
+                                       float common, float pred_factor, int64_t size,
+                                       float* gradient) {
+  if (sigmoid) {
+    OverlapGradient<true>(pred, target, common, pred_factor, size, gradient);
+  } else {
+    OverlapGradient<false>(pred, target, common, pred_factor, size, gradient);
+  }
+}
+
+LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const float* mask,
+                                bool sigmoid, int64_t size, float* __restrict affinity,
+                                uint8_t* __restrict positive, uint8_t* __restrict known) {
+  const bool numbers =
+      sigmoid ? Affinities<true>(pred, size, affinity) : Affinities<false>(pred, size, affinity);
+  for (int64_t i = 0; i < size; ++i) positive[i] = target[i] > 0.5F ? 1 : 0;
+  if (mask != nullptr) {
+    for (int64_t i = 0; i < size; ++i) known[i] = mask[i] == 1.0F ? 1 : 0;
+  }
+  return numbers;
+}
+
+LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,
+                                       float gradient_scale) {
+  const float* __restrict affinity = block.affinity;
+  const float* __restrict target = block.target;
+  const float* __restrict weight = block.weight;
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < block.size; ++i) {
+    const float error = affinity[i] - target[i];
+    sum += static_cast<double>(weight[i] * error * error);
+  }
+  if (float* __restrict gradient = block.gradient; gradient != nullptr) {
+    const float factor = 2.0F * gradient_scale;
+    for (int64_t i = 0; i < block.size; ++i) {
+      const float a = affinity[i];
+      const float slope = sigmoid ? a * (1.0F - a) : 1.0F;
+      gradient[i] = factor * weight[i] * (a - target[i]) * slope;
+    }
+  }
+  if (float* __restrict loss = block.loss; loss != nullptr) {
+    for (int64_t i = 0; i < block.size; ++i) {
+      const float error = affinity[i] - target[i];
+      loss[i] = weight[i] * error * error;
+    }
+  }
+  return sum;
+}
+
+}  // namespace lossd

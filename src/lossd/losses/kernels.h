@@ -1,0 +1,80 @@
+#ifndef LOSSD_LOSSES_KERNELS_H_
+#define LOSSD_LOSSES_KERNELS_H_
+
+#include <cstdint>
+
+// The inner loops of the fused losses: value and gradient of a block of elements in one go.
+// Compiled for several instruction sets, the best of which is chosen when the program starts.
+// Blocks are contiguous; sums are in double, so they do not depend on the width of vectors by more
+// than its rounding.
+namespace lossd {
+
+// A block of a loss that is a map × weight.
+struct PointwiseBlock {
+  const float* pred;
+  const float* target;
+  const float* weight;  // Null: 1 everywhere.
+  float* gradient;      // Null: not wanted.
+  int64_t size;
+};
+
+struct PointwiseOptions {
+  // Elements whose weight is not above this count nothing, whatever their prediction.
+  float weight_floor;
+  // Factor on the gradient, not on the value.
+  float gradient_scale;
+  float pos_weight = 1;  // Of BceBlock.
+  float beta = 1;        // Of SmoothL1Block.
+  bool tanh = false;     // Of the others: they are of tanh(pred).
+};
+
+// Sum of weight × loss; gradient = gradient_scale × weight × d loss / d pred.
+using PointwiseKernel = double (*)(const PointwiseBlock& block, const PointwiseOptions& options);
+double BceBlock(const PointwiseBlock& block, const PointwiseOptions& options);
+double SquaredErrorBlock(const PointwiseBlock& block, const PointwiseOptions& options);
+double AbsoluteErrorBlock(const PointwiseBlock& block, const PointwiseOptions& options);
+double SmoothL1Block(const PointwiseBlock& block, const PointwiseOptions& options);
+
+// What there is among the elements whose weight is above 0 (all when `weight` is null).
+struct BlockCounts {
+  int64_t valid = 0;
+  int64_t positives = 0;  // target > 0
+  int64_t negatives = 0;  // target <= 0
+};
+int64_t CountWeightsBlock(const float* weight, int64_t size);  // valid alone
+BlockCounts CountBlock(const float* target, const float* weight, int64_t size);
+
+// Sums that overlaps are made of, p being the prediction or its sigmoid.
+struct OverlapSums {
+  double common = 0;  // Σ p·target
+  double pred = 0;    // Σ p
+  double target = 0;  // Σ target
+};
+OverlapSums OverlapBlock(const float* pred, const float* target, bool sigmoid, int64_t size);
+
+// gradient = (common × target + pred) × d p / d pred.
+void OverlapGradientBlock(const float* pred, const float* target, bool sigmoid, float common,
+                          float pred_factor, int64_t size, float* gradient);
+
+// affinity = pred or its sigmoid, positive = target > 0.5, known = mask == 1 (1 when `mask` is
+// null). False when an affinity is not a number.
+bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
+                   int64_t size, float* affinity, uint8_t* positive, uint8_t* known);
+
+// A block of MALIS's squared error.
+struct AffinityErrors {
+  const float* affinity;
+  const float* target;
+  const float* weight;
+  float* gradient;  // Null: not wanted.
+  float* loss;      // Null: not wanted.
+  int64_t size;
+};
+
+// Sum of weight × (affinity − target)²; loss = its summands, gradient = gradient_scale × its
+// derivative with respect to the prediction, of which the affinity is the sigmoid when `sigmoid`.
+double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid, float gradient_scale);
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_KERNELS_H_

@@ -1,0 +1,53 @@
+#ifndef LOSSD_LOSSES_LOSS_H_
+#define LOSSD_LOSSES_LOSS_H_
+
+#include <torch/types.h>
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "lossd/base/task_pool.h"
+
+namespace lossd {
+
+// What a loss is computed from. An undefined tensor is an absent one.
+struct LossInputs {
+  at::Tensor pred = {};    // [B, C, …], float32, or a half type, which is widened.
+  at::Tensor pred2 = {};   // The second prediction of pred_pred losses.
+  at::Tensor target = {};  // Like pred, or class indices [B, 1, …]; any dtype.
+  at::Tensor weight = {};  // Spatial weight or mask, broadcastable to pred.
+  at::Tensor gt_seg = {};  // Instance labels, for losses that take them.
+  // Weight of positives, given by the plan for this batch; overrides the loss's own.
+  std::optional<double> pos_weight = {};
+  // First voxel of the crop, for losses with one.
+  std::optional<std::array<int64_t, 3>> crop_origin = {};
+  bool want_gradient = true;
+};
+
+struct ValueAndGradient {
+  // float32 on the CPU or the inputs' device; a scalar, but for reduction "none".
+  at::Tensor value = {};
+  // d value / d pred (and pred2), float32 or wider, in pred's shape; undefined when not wanted.
+  at::Tensor gradient = {};
+  at::Tensor gradient2 = {};
+};
+
+// A loss function with its options. Immutable and thread-safe.
+class Loss {
+ public:
+  virtual ~Loss() = default;
+
+  // Errors are FieldErrors that name "pred", "target", "weight", "gt_seg" …; exceptions of LibTorch
+  // do not escape.
+  virtual absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
+                                                   TaskPool& pool) const = 0;
+
+  // Size of the crop this loss looks at within a volume; nothing when it looks at all of it.
+  virtual std::optional<std::array<int64_t, 3>> CropSize() const { return std::nullopt; }
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_LOSSES_LOSS_H_

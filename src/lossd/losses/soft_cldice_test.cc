@@ -1,0 +1,107 @@
+#include "lossd/losses/soft_cldice.h"
+
+#include <gmock/gmock.h>
+
+#include <string>
+
+#include "lossd/losses/testing.h"
+
+namespace lossd::testing {
+namespace {
+
+using ::testing::StartsWith;
+
+// A one-voxel line is its own skeleton.
+at::Tensor Line(int64_t row, int64_t length) {
+  at::Tensor volume = at::zeros({1, 1, 7, 7});
+  volume.select(2, row).slice(2, 0, length).fill_(1);
+  return volume;
+}
+
+TEST(SoftClDiceLossTest, ComparesCentreLines) {
+  const std::string loss = "soft_cl_dice { smooth: 1e-6 }";
+  EXPECT_NEAR(Value(loss, {.pred = Line(3, 7), .target = Line(3, 7)}), 0, 1e-4);
+  EXPECT_NEAR(Value(loss, {.pred = Line(3, 7), .target = Line(5, 7)}), 1, 1e-4);
+  // A line in a thick bar lies in it, and the bar's skeleton is the line.
+  at::Tensor bar = at::zeros({1, 1, 7, 7});
+  bar.slice(2, 2, 5).fill_(1);
+  EXPECT_NEAR(Value(loss, {.pred = Line(3, 7), .target = bar}), 0, 1e-4);
+  // Precision 1, sensitivity 4/7.
+  EXPECT_NEAR(Value(loss, {.pred = Line(3, 4), .target = Line(3, 7)}),
+              1 - 2 * (4.0 / 7) / (11.0 / 7), 1e-4);
+}
+
+TEST(SoftClDiceLossTest, SmoothsAllThreeFractions) {
+  // (7 + 1) / (7 + 1) each, 2 / (2 + 1).
+  EXPECT_NEAR(Value("soft_cl_dice {}", {.pred = Line(3, 7), .target = Line(3, 7)}), 1.0 / 3, 1e-5);
+}
+
+TEST(SoftClDiceLossTest, WeightRestrictsToARegion) {
+  LossInputs inputs = {.pred = Line(3, 4), .target = Line(3, 7)};
+  inputs.weight = at::zeros({1, 7, 7});
+  inputs.weight.slice(2, 0, 4).fill_(1);
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 }", inputs), 0, 1e-4);
+}
+
+TEST(SoftClDiceLossTest, ChannelsThatCount) {
+  const LossInputs inputs = {.pred = at::cat({Line(1, 7), Line(3, 7), Line(5, 7)}, 1),
+                             .target = at::cat({Line(1, 7), Line(2, 7), Line(5, 7)}, 1)};
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 }", inputs), 1, 1e-4);
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 foreground_channel: 2 }", inputs), 0, 1e-4);
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 mode: CL_DICE_MODE_MULTI }", inputs), 0.5, 1e-4);
+  EXPECT_NEAR(
+      Value("soft_cl_dice { smooth: 1e-6 mode: CL_DICE_MODE_MULTI background_index: -2 }", inputs),
+      0, 1e-4);
+  EXPECT_THAT(ErrorOf("soft_cl_dice { foreground_channel: 3 }", inputs),
+              StartsWith("kwargs.foreground_channel: got 3"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { mode: CL_DICE_MODE_MULTI background_index: -4 }", inputs),
+              StartsWith("kwargs.background_index: got -4"));
+}
+
+TEST(SoftClDiceLossTest, ClassIndices) {
+  LossInputs inputs = {.pred = at::cat({1 - Line(3, 7), Line(3, 7)}, 1),
+                       .target = Line(3, 7).to(at::kLong)};
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 }", inputs), 0, 1e-4);
+  inputs.target = inputs.target.squeeze(1);
+  EXPECT_NEAR(Value("soft_cl_dice { smooth: 1e-6 }", inputs), 0, 1e-4);
+  inputs.target = inputs.target * 2;
+  EXPECT_THAT(ErrorOf("soft_cl_dice {}", inputs),
+              StartsWith("target: got class 2, expected classes 0 to 1"));
+}
+
+TEST(SoftClDiceLossTest, GradientIsThatOfTheValue) {
+  for (const char* options :
+       {"soft_cl_dice { sigmoid: true num_iters: 2 }",
+        "soft_cl_dice { softmax: true mode: CL_DICE_MODE_MULTI num_iters: 0 reduction: "
+        "REDUCTION_NONE }",
+        "soft_cl_dice { sigmoid: true clamp_probabilities: true foreground_channel: 0 }"}) {
+    LossInputs inputs = {.pred = Normal({2, 3, 4, 3, 5}, 1), .target = Coins({2, 3, 4, 3, 5}, 2)};
+    ExpectGradientOfValue(*MakeLoss(options), inputs);
+    inputs.weight = Coins({2, 1, 4, 3, 5}, 3) * 2;
+    ExpectGradientOfValue(*MakeLoss(options), inputs);
+    ExpectSameInEveryType(*MakeLoss(options), inputs);
+  }
+}
+
+TEST(SoftClDiceLossTest, MistakesAreNamed) {
+  LossInputs inputs = {.pred = Line(3, 7) * 2, .target = Line(3, 7)};
+  EXPECT_THAT(ErrorOf("soft_cl_dice {}", inputs), StartsWith("pred: got values from 0 to 2"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { softmax: true }", inputs), StartsWith("pred: got 1 channel"));
+  inputs.pred = Line(3, 7);
+  inputs.target = Line(3, 7) - 0.5;
+  EXPECT_THAT(ErrorOf("soft_cl_dice {}", inputs), StartsWith("target: got values from -0.5"));
+  EXPECT_GT(Value("soft_cl_dice { validate_inputs: false }", inputs), 0);
+  inputs.target = Line(3, 7);
+  inputs.weight = at::ones({1, 2, 7, 7});
+  EXPECT_THAT(ErrorOf("soft_cl_dice {}", inputs), StartsWith("weight: got shape [1, 2, 7, 7]"));
+  const LossInputs thin = {.pred = at::zeros({1, 1, 2, 7}), .target = at::zeros({1, 1, 2, 7})};
+  EXPECT_THAT(ErrorOf("soft_cl_dice {}", thin), StartsWith("pred: got shape [1, 1, 2, 7]"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { num_iters: -1 }"), StartsWith("num_iters: got -1"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { smooth: 0 }"), StartsWith("smooth: got 0"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { mode: CL_DICE_MODE_UNSPECIFIED }"), StartsWith("mode"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { validation_tolerance: -1 }"),
+              StartsWith("validation_tolerance"));
+}
+
+}  // namespace
+}  // namespace lossd::testing

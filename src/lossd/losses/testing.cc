@@ -1,0 +1,144 @@
+#include "lossd/losses/testing.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <google/protobuf/text_format.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lossd/losses/registry.h"
+
+namespace lossd::testing {
+namespace {
+
+// Ends the program: there is nothing to go on with.
+void Require(bool holds, const std::string& message) {
+  if (holds) return;
+  ADD_FAILURE() << message;
+  std::abort();
+}
+
+at::Tensor AsDouble(const at::Tensor& tensor) {
+  return tensor.defined() ? tensor.to(at::kDouble) : tensor;
+}
+
+void ExpectClose(const at::Tensor& actual, const at::Tensor& expected, double rtol,
+                 absl::string_view what) {
+  ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
+  const double largest = expected.numel() == 0 ? 0 : expected.abs().max().item<double>();
+  EXPECT_TRUE(
+      at::allclose(actual.to(at::kDouble), expected.to(at::kDouble), rtol, 1e-6 * largest + 1e-12))
+      << what << ": largest difference "
+      << (actual.to(at::kDouble) - expected.to(at::kDouble)).abs().max().item<double>() << " of "
+      << largest;
+}
+
+// Central differences of the summed value with respect to `variable`, one of the inputs' tensors.
+at::Tensor CentralDifferences(const Loss& loss, LossInputs inputs,
+                              at::Tensor LossInputs::* variable) {
+  constexpr double kStep = 1e-6;
+  inputs.want_gradient = false;
+  const at::Tensor point = inputs.*variable;
+  at::Tensor differences = at::zeros_like(point, at::MemoryFormat::Contiguous);
+  for (int64_t i = 0; i < point.numel(); ++i) {
+    const auto value_at = [&](double step) {
+      at::Tensor moved = point.clone(at::MemoryFormat::Contiguous);
+      moved.view(-1)[i] += step;
+      inputs.*variable = moved;
+      return Compute(loss, inputs).value.sum().item<double>();
+    };
+    differences.view(-1)[i] = (value_at(kStep) - value_at(-kStep)) / (2 * kStep);
+  }
+  return differences;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const Loss>> TryMakeLoss(const std::string& options) {
+  v1::LossOptions message;
+  Require(google::protobuf::TextFormat::ParseFromString(options, &message), options);
+  return FindLoss(LossName(message))->create(message);
+}
+
+std::unique_ptr<const Loss> MakeLoss(const std::string& options) {
+  auto loss = TryMakeLoss(options);
+  Require(loss.ok(), absl::StrCat(options, ": ", loss.status().ToString()));
+  return *std::move(loss);
+}
+
+ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs) {
+  TaskPool pool(2);
+  auto result = loss.Compute(inputs, pool);
+  Require(result.ok(), result.status().ToString());
+  return *std::move(result);
+}
+
+ValueAndGradient Compute(const std::string& options, const LossInputs& inputs) {
+  return Compute(*MakeLoss(options), inputs);
+}
+
+double Value(const std::string& options, const LossInputs& inputs) {
+  return Compute(options, inputs).value.item<double>();
+}
+
+std::string ErrorOf(const std::string& options, const LossInputs& inputs) {
+  TaskPool pool(1);
+  const auto result = MakeLoss(options)->Compute(inputs, pool);
+  return result.ok() ? "no error" : std::string(result.status().message());
+}
+
+std::string ErrorOf(const std::string& options) {
+  const auto loss = TryMakeLoss(options);
+  return loss.ok() ? "no error" : std::string(loss.status().message());
+}
+
+at::Tensor Floats(const std::vector<float>& values, at::IntArrayRef shape) {
+  return at::tensor(values).view(shape);
+}
+
+at::Tensor Normal(at::IntArrayRef shape, int seed, double scale) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  return at::randn(shape, generator, at::kFloat) * scale;
+}
+
+at::Tensor Coins(at::IntArrayRef shape, int seed, double probability) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(seed);
+  return at::rand(shape, generator, at::kFloat).lt(probability).to(at::kFloat);
+}
+
+void ExpectGradientOfValue(const Loss& loss, LossInputs inputs) {
+  inputs.pred = AsDouble(inputs.pred);
+  inputs.pred2 = AsDouble(inputs.pred2);
+  const ValueAndGradient result = Compute(loss, inputs);
+  ASSERT_EQ(result.gradient.scalar_type(), at::kDouble);
+  ExpectClose(result.gradient, CentralDifferences(loss, inputs, &LossInputs::pred), 1e-5,
+              "gradient");
+  if (inputs.pred2.defined()) {
+    ExpectClose(result.gradient2, CentralDifferences(loss, inputs, &LossInputs::pred2), 1e-5,
+                "gradient2");
+  }
+}
+
+void ExpectSameInEveryType(const Loss& loss, const LossInputs& inputs) {
+  const auto in_type = [&](at::ScalarType type, at::ScalarType rounded) {
+    LossInputs typed = inputs;
+    typed.pred = inputs.pred.to(rounded).to(type);
+    if (inputs.pred2.defined()) typed.pred2 = inputs.pred2.to(rounded).to(type);
+    return Compute(loss, typed);
+  };
+  const auto expect_same = [&](const ValueAndGradient& actual, const ValueAndGradient& expected,
+                               absl::string_view what) {
+    ExpectClose(actual.value, expected.value, 1e-5, what);
+    ExpectClose(actual.gradient, expected.gradient, 1e-4, what);
+    if (inputs.pred2.defined()) ExpectClose(actual.gradient2, expected.gradient2, 1e-4, what);
+  };
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const ValueAndGradient result = in_type(type, type);
+    EXPECT_EQ(result.value.scalar_type(), at::kFloat);
+    EXPECT_EQ(result.gradient.scalar_type(), at::kFloat);
+    expect_same(result, in_type(at::kDouble, type), c10::toString(type));
+  }
+}
+
+}  // namespace lossd::testing
