@@ -1,0 +1,46 @@
+#ifndef LOSSD_ORCHESTRATOR_CLASS_BALANCE_H_
+#define LOSSD_ORCHESTRATOR_CLASS_BALANCE_H_
+
+#include <torch/types.h>
+
+#include <cstdint>
+
+#include "lossd/v1/plan.pb.h"
+
+namespace lossd {
+
+// Elements of a target that count, by class: foreground is > 0, background is <= 0, NaN is neither.
+struct ClassCounts {
+  int64_t foreground = 0;
+  int64_t background = 0;
+};
+
+// Counts where `mask` > 0; everywhere when it is undefined. The mask broadcasts against the target.
+ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask);
+
+// Background over foreground, at most 10; 1 if a class is absent.
+double AutoPosWeight(const ClassCounts& counts);
+
+// A weight for foreground and one for background.
+struct ClassWeights {
+  double foreground = 1;
+  double background = 1;
+
+  bool AreOne() const { return foreground == 1 && background == 1; }
+};
+
+// Weights in inverse proportion to the classes' frequencies, with mean 1, each at most 10; 1 if a
+// class is absent.
+ClassWeights BalancedWeights(const ClassCounts& counts);
+
+// The weights that a term's pos_weight stands for: counted from the batch, or fixed on foreground
+// and 1 elsewhere.
+ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& target,
+                            const at::Tensor& mask);
+
+// A float32 map of the target's shape.
+at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights);
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_CLASS_BALANCE_H_

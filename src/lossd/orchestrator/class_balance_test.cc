@@ -1,0 +1,64 @@
+#include "lossd/orchestrator/class_balance.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <limits>
+
+namespace lossd {
+namespace {
+
+TEST(ClassBalanceTest, CountsByClassWhereTheMaskIsPositive) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const at::Tensor target = torch::tensor({1.F, 0.F, -2.F, 0.5F, nan, 0.F});
+  const ClassCounts all = CountClasses(target, {});
+  EXPECT_EQ(all.foreground, 2);
+  EXPECT_EQ(all.background, 3);
+  const ClassCounts masked = CountClasses(target, torch::tensor({0.F, 1.F, 0.5F, 1.F, 1.F, -1.F}));
+  EXPECT_EQ(masked.foreground, 1);
+  EXPECT_EQ(masked.background, 2);
+}
+
+TEST(ClassBalanceTest, CountsEveryChannelUnderABroadcastMask) {
+  const at::Tensor target = at::ones({2, 3, 4, 4}, at::kByte);
+  const at::Tensor mask = at::zeros({2, 1, 4, 4});
+  mask[1].fill_(1);
+  EXPECT_EQ(CountClasses(target, mask).foreground, 3 * 16);
+  EXPECT_EQ(CountClasses(target > 0, mask).background, 0);
+}
+
+TEST(ClassBalanceTest, BalancedWeightsHaveMeanOneUpToTheCap) {
+  const ClassWeights weights = BalancedWeights({.foreground = 30, .background = 70});
+  EXPECT_DOUBLE_EQ(weights.foreground, 100.0 / 60);
+  EXPECT_DOUBLE_EQ(weights.background, 100.0 / 140);
+  const ClassWeights capped = BalancedWeights({.foreground = 1, .background = 999});
+  EXPECT_DOUBLE_EQ(capped.foreground, 10);
+  EXPECT_DOUBLE_EQ(capped.background, 1000.0 / 1998);
+  EXPECT_TRUE(BalancedWeights({.foreground = 0, .background = 5}).AreOne());
+  EXPECT_TRUE(BalancedWeights({.foreground = 5, .background = 0}).AreOne());
+}
+
+TEST(ClassBalanceTest, AutoPosWeightIsTheRatioUpToTheCap) {
+  EXPECT_DOUBLE_EQ(AutoPosWeight({.foreground = 4, .background = 6}), 1.5);
+  EXPECT_DOUBLE_EQ(AutoPosWeight({.foreground = 1, .background = 11}), 10);
+  EXPECT_DOUBLE_EQ(AutoPosWeight({.foreground = 0, .background = 11}), 1);
+  EXPECT_DOUBLE_EQ(AutoPosWeight({.foreground = 3, .background = 0}), 1);
+}
+
+TEST(ClassBalanceTest, AFixedWeightIsForForegroundAlone) {
+  v1::PosWeight pos_weight;
+  pos_weight.set_value(2.5);
+  const ClassWeights weights = ClassWeightsOf(pos_weight, at::ones({4}), {});
+  EXPECT_EQ(weights.foreground, 2.5);
+  EXPECT_EQ(weights.background, 1);
+}
+
+TEST(ClassBalanceTest, MapsIntegersToFloats) {
+  const at::Tensor target = torch::tensor({0, 3, 0, -1}, at::kInt);
+  const at::Tensor map = ClassWeightMap(target, {.foreground = 1.5, .background = 0.5});
+  EXPECT_TRUE(map.equal(torch::tensor({0.5F, 1.5F, 0.5F, 0.5F})));
+  EXPECT_TRUE(ClassWeightMap(target > 0, {.foreground = 1.5, .background = 0.5}).equal(map));
+}
+
+}  // namespace
+}  // namespace lossd

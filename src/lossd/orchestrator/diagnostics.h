@@ -1,0 +1,26 @@
+#ifndef LOSSD_ORCHESTRATOR_DIAGNOSTICS_H_
+#define LOSSD_ORCHESTRATOR_DIAGNOSTICS_H_
+
+#include <torch/types.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "lossd/losses/loss.h"
+#include "lossd/orchestrator/plan_check.h"
+
+namespace lossd {
+
+// "target [2, 1, 8, 8]: 3 NaN, 1 Inf, finite values in [-1, 2.5], not finite per sample 0.0234, 0":
+// what it takes to tell one bad sample from a network that has diverged.
+std::string DescribeTensor(absl::string_view name, const at::Tensor& tensor);
+
+// The error for a term whose loss is `value`, not finite: a FieldError about the term that
+// describes all its tensors.
+absl::Status NotFiniteError(const PlanTerm& term, int scale, double value,
+                            const LossInputs& inputs);
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_DIAGNOSTICS_H_

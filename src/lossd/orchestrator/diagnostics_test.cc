@@ -1,0 +1,60 @@
+#include "lossd/orchestrator/diagnostics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <limits>
+
+#include "lossd/base/error.h"
+#include "lossd/losses/registry.h"
+
+namespace lossd {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+TEST(DiagnosticsTest, DescribesWhatIsNotFiniteAndWhere) {
+  const at::Tensor tensor =
+      torch::tensor({{kNan, 1.F, -2.5F, kInf}, {0.F, 1.F, 2.F, 3.F}}).view({2, 1, 2, 2});
+  EXPECT_EQ(DescribeTensor("pred", tensor),
+            "pred [2, 1, 2, 2]: finite values in [-2.5, 3], 1 NaN, 1 Inf, share that is not finite "
+            "per sample 0.5000, 0.0000");
+}
+
+TEST(DiagnosticsTest, DescribesFiniteIntegerAndEmptyRanges) {
+  EXPECT_EQ(DescribeTensor("target", torch::tensor({{0, 7}}, at::kLong)),
+            "target [1, 2]: finite values in [0, 7], 0 NaN, 0 Inf");
+  EXPECT_EQ(DescribeTensor("mask", torch::tensor({{true, false}})),
+            "mask [1, 2]: finite values in [0, 1], 0 NaN, 0 Inf");
+  EXPECT_THAT(DescribeTensor("pred", torch::full({1, 2}, kNan)),
+              testing::HasSubstr("no finite value, 2 NaN, 0 Inf"));
+}
+
+TEST(DiagnosticsTest, ListsAFewSamplesOfManyOnly) {
+  EXPECT_THAT(DescribeTensor("pred", torch::full({100, 1}, kInf).to(at::kHalf)),
+              testing::EndsWith("1.0000, …"));
+}
+
+TEST(DiagnosticsTest, TheErrorNamesTheTermAndAllItsTensors) {
+  PlanTerm term;
+  term.name = "term_3";
+  term.path = "losses[3]";
+  term.traits = FindLoss("WeightedBCEWithLogitsLoss");
+  LossInputs inputs;
+  inputs.pred = torch::full({1, 1, 2, 2}, kNan);
+  inputs.target = torch::zeros({1, 1, 2, 2});
+  inputs.weight = torch::ones({1, 1, 2, 2});
+  inputs.pos_weight = 2;
+  const absl::Status status = NotFiniteError(term, 1, kNan, inputs);
+  EXPECT_EQ(ErrorField(status), "losses[3]");
+  EXPECT_THAT(std::string(status.message()),
+              testing::AllOf(
+                  testing::HasSubstr("term_3 (WeightedBCEWithLogitsLoss) at scale 1 is nan; pred"),
+                  testing::HasSubstr("; target [1, 1, 2, 2]"), testing::HasSubstr("; mask"),
+                  testing::HasSubstr("; pos_weight 2"), testing::Not(testing::HasSubstr("pred2"))));
+}
+
+}  // namespace
+}  // namespace lossd

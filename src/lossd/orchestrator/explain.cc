@@ -1,0 +1,98 @@
+#include "lossd/orchestrator/explain.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "lossd/orchestrator/channel_slice.h"
+#include "lossd/orchestrator/vocabulary.h"
+
+namespace lossd {
+namespace {
+
+// "channels 0:3 of head aff", "all channels of the prediction"
+std::string Channels(bool given, const v1::ChannelSlice& slice, absl::string_view of) {
+  return given ? absl::StrCat("channels ", FormatChannelSlice(slice), " of ", of)
+               : absl::StrCat("all channels of ", of);
+}
+
+std::string Head(const std::string& name) {
+  return name.empty() ? "the prediction" : absl::StrCat("head ", name);
+}
+
+// What the loss compares with what.
+std::string Subject(const v1::Term& spec) {
+  const std::string pred =
+      Channels(spec.has_pred_slice(), spec.pred_slice(), Head(spec.pred_head()));
+  switch (spec.call_kind()) {
+    case v1::CALL_KIND_PRED_ONLY:
+      return absl::StrCat("on ", pred);
+    case v1::CALL_KIND_PRED_PRED:
+      return absl::StrCat(
+          "between ", pred, " and ",
+          Channels(spec.has_pred2_slice(), spec.pred2_slice(), Head(spec.pred2_head())));
+    default:
+      return absl::StrCat(
+          "between ", pred, " and ",
+          Channels(spec.has_target_slice(), spec.target_slice(), "labels"),
+          spec.target_kind() == v1::TARGET_KIND_CLASS_INDEX ? ", taken as class indices" : "");
+  }
+}
+
+// How voxels are weighted.
+std::string Weighting(const v1::Term& spec) {
+  const bool has_target = spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
+  const bool takes_weight = spec.spatial_weight_arg() != v1::SPATIAL_WEIGHT_ARG_NONE;
+  if (!has_target && !takes_weight) return "Takes no mask.";
+  std::vector<std::string> factors;
+  if (spec.has_mask_slice()) factors.push_back(Channels(true, spec.mask_slice(), "labels"));
+  const v1::PosWeight& pos_weight = spec.pos_weight();
+  const bool balanced = spec.has_pos_weight() && !spec.loss().has_weighted_bce_with_logits() &&
+                        !spec.has_mask_slice();
+  if (balanced && pos_weight.automatic()) {
+    factors.emplace_back("class balance counted from the batch");
+  } else if (balanced && pos_weight.value() != 1) {
+    factors.push_back(absl::StrCat(pos_weight.value(), " on foreground"));
+  }
+  factors.emplace_back(has_target ? "mask and label_mask if given" : "mask if given");
+  return absl::StrCat(
+      takes_weight ? "Weighted by " : "Predictions are held constant, and targets 0, outside of ",
+      absl::StrJoin(factors, ", "), ".");
+}
+
+// What WeightedBCEWithLogitsLoss weighs positives with.
+std::string PositivesWeight(const v1::Term& spec) {
+  if (!spec.loss().has_weighted_bce_with_logits() || !spec.has_pos_weight()) return "";
+  if (spec.pos_weight().automatic()) {
+    return " Positives weigh background / foreground, counted from the batch, at most 10.";
+  }
+  const v1::WeightedBCEWithLogitsLossOptions& own = spec.loss().weighted_bce_with_logits();
+  const double weight = own.has_pos_weight() ? own.pos_weight() : spec.pos_weight().value();
+  return weight == 1 ? "" : absl::StrCat(" Positives weigh ", weight, ".");
+}
+
+// What the batch must hold.
+std::string Needs(const PlanTerm& term) {
+  const v1::Term& spec = term.spec;
+  const bool labels = spec.call_kind() == v1::CALL_KIND_PRED_TARGET || spec.has_mask_slice();
+  return absl::StrCat("Needs predictions", labels ? ", labels" : "",
+                      spec.require_label_mask() ? ", label_mask" : "",
+                      term.traits->takes_gt_seg ? "; takes gt_seg." : ".");
+}
+
+}  // namespace
+
+std::string ExplainTerm(const PlanTerm& term) {
+  const v1::Term& spec = term.spec;
+  const auto crop = term.loss->CropSize();
+  return absl::StrCat(
+      absl::StrCat(term.name, ": ", spec.coefficient(), " × ", term.traits->name, " ",
+                   Subject(spec), ". ", Weighting(spec), PositivesWeight(spec)),
+      crop.has_value()
+          ? absl::StrCat(" Looks at one crop of ", absl::StrJoin(*crop, " × "), " a call.")
+          : "",
+      " ", Needs(term),
+      spec.apply_deep_supervision() ? "" : " Under deep supervision, at the finest scale only.");
+}
+
+}  // namespace lossd

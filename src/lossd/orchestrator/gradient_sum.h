@@ -1,0 +1,34 @@
+#ifndef LOSSD_ORCHESTRATOR_GRADIENT_SUM_H_
+#define LOSSD_ORCHESTRATOR_GRADIENT_SUM_H_
+
+#include <torch/types.h>
+
+#include "lossd/orchestrator/channel_slice.h"
+#include "lossd/orchestrator/clamped_prediction.h"
+
+namespace lossd {
+
+// The gradient of a sum of terms with respect to one prediction [B, C, …], each term adding to its
+// channels.
+class GradientSum {
+ public:
+  // `overlapping`: whether terms may share channels. Only then a half-precision prediction needs a
+  // float32 sum.
+  GradientSum(const at::Tensor& prediction, bool overlapping);
+
+  // Adds factor × gradient; takes the gradient's memory over where it can.
+  void Add(const ChannelRange& channels, at::Tensor gradient, double factor);
+
+  // The sum in the prediction's dtype, zero where the clamp cut; zeros when nothing was added.
+  // `clamped` may be null when no term looked at the prediction.
+  at::Tensor Finish(const ClampedPrediction* clamped);
+
+ private:
+  at::Tensor prediction_;
+  at::ScalarType dtype_;
+  at::Tensor sum_;
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_GRADIENT_SUM_H_

@@ -1,0 +1,101 @@
+#include "lossd/orchestrator/gradient_sum.h"
+
+#include <gtest/gtest.h>
+#include <torch/types.h>
+
+#include <limits>
+
+namespace lossd {
+namespace {
+
+TEST(GradientSumTest, IsZeroWithoutTerms) {
+  const at::Tensor prediction = at::rand({2, 3, 4, 4}).to(at::kBFloat16);
+  const at::Tensor gradient = GradientSum(prediction, false).Finish(nullptr);
+  EXPECT_EQ(gradient.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(gradient.equal(at::zeros_like(prediction)));
+}
+
+TEST(GradientSumTest, AddsToTheChannelsOfEachTerm) {
+  const at::Tensor prediction = at::rand({2, 3, 4, 4});
+  const at::Tensor all = at::rand({2, 3, 4, 4});
+  const at::Tensor last = at::rand({2, 1, 4, 4});
+  for (const bool whole_first : {true, false}) {
+    GradientSum sum(prediction, true);
+    if (whole_first) sum.Add({0, 3}, all.clone(), 2);
+    sum.Add({2, 3}, last, -0.5);
+    if (!whole_first) sum.Add({0, 3}, all.clone(), 2);
+    at::Tensor expected = all * 2;
+    expected.narrow(1, 2, 1).sub_(last, 0.5);
+    EXPECT_TRUE(at::allclose(sum.Finish(nullptr), expected));
+  }
+}
+
+TEST(GradientSumTest, TakesOverOnlyWhatNobodyElseHolds) {
+  const at::Tensor prediction = at::rand({1, 1, 4, 4});
+  const at::Tensor shared = at::ones({1, 1, 4, 4});
+  GradientSum sum(prediction, false);
+  sum.Add({0, 1}, shared, 3);
+  EXPECT_TRUE(shared.equal(at::ones_like(shared)));
+  at::Tensor owned = at::ones({1, 1, 4, 4});
+  const void* memory = owned.data_ptr();
+  GradientSum other(prediction, false);
+  other.Add({0, 1}, std::move(owned), 3);
+  const at::Tensor gradient = other.Finish(nullptr);
+  EXPECT_EQ(gradient.data_ptr(), memory);
+  EXPECT_TRUE(gradient.equal(shared * 3));
+}
+
+TEST(GradientSumTest, AcceptsGradientsThatAreExpanded) {
+  GradientSum sum(at::rand({1, 2, 3, 3}), true);
+  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25);
+  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25);
+  EXPECT_TRUE(sum.Finish(nullptr).equal(at::full({1, 2, 3, 3}, 0.5)));
+}
+
+TEST(GradientSumTest, SumsHalfTypesInFloat32WhereTermsOverlap) {
+  const at::Tensor prediction = at::zeros({1, 1, 2, 2}, at::kHalf);
+  GradientSum sum(prediction, true);
+  // 2048 + 1 is not a half, 2048 + 1 + 1 is.
+  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 2048.F), 1);
+  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1);
+  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1);
+  EXPECT_TRUE(sum.Finish(nullptr).equal(at::full_like(prediction, 2050)));
+}
+
+TEST(GradientSumTest, HalfTypesWithoutOverlapRoundOnce) {
+  const at::Tensor prediction = at::zeros({1, 2, 2, 2}, at::kHalf);
+  GradientSum sum(prediction, false);
+  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 0.1F), 3);
+  const at::Tensor gradient = sum.Finish(nullptr);
+  EXPECT_TRUE(gradient[0][0].equal(at::full({2, 2}, 0.1F).mul(3).to(at::kHalf)));
+  EXPECT_TRUE(gradient[0][1].equal(at::zeros({2, 2}, at::kHalf)));
+}
+
+TEST(ClampedPredictionTest, IsThePredictionItselfWhenNothingLiesOutside) {
+  const at::Tensor prediction = torch::tensor({-2.F, 0.F, 2.F}).to(at::kHalf);
+  const ClampedPrediction clamped(prediction, -2, 2);
+  EXPECT_TRUE(clamped.value().is_same(prediction));
+  at::Tensor gradient = at::ones({3});
+  clamped.ZeroWhereCut(gradient);
+  EXPECT_TRUE(gradient.equal(at::ones({3})));
+}
+
+TEST(ClampedPredictionTest, HasNoGradientWhereItCut) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const at::Tensor prediction = torch::tensor({-2.5F, -2.F, 0.F, 2.F, inf, std::nanf("")});
+  const ClampedPrediction clamped(prediction, -2, 2);
+  EXPECT_TRUE(clamped.value().slice(0, 0, 5).equal(torch::tensor({-2.F, -2.F, 0.F, 2.F, 2.F})));
+  EXPECT_TRUE(clamped.value()[5].isnan().item<bool>());
+  at::Tensor gradient = at::ones({6});
+  clamped.ZeroWhereCut(gradient);
+  EXPECT_TRUE(gradient.equal(torch::tensor({0.F, 1.F, 1.F, 1.F, 0.F, 0.F})));
+}
+
+// Bounds between two halves are kept in float32.
+TEST(ClampedPredictionTest, ClampsHalfTypesExactly) {
+  const ClampedPrediction clamped(torch::tensor({1.F, -1.F}).to(at::kHalf), -0.1, 0.1);
+  EXPECT_TRUE(clamped.value().equal(torch::tensor({0.1F, -0.1F})));
+}
+
+}  // namespace
+}  // namespace lossd

@@ -1,0 +1,47 @@
+#ifndef LOSSD_ORCHESTRATOR_ORCHESTRATOR_H_
+#define LOSSD_ORCHESTRATOR_ORCHESTRATOR_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/orchestrator/batch.h"
+#include "lossd/v1/plan.pb.h"
+
+namespace lossd {
+
+// A checked plan, ready to compute. Immutable and thread-safe: a server keeps one for each plan it
+// has seen.
+class Orchestrator {
+ public:
+  // Checks everything about a plan that does not depend on a batch. Errors are FieldErrors
+  // ("losses[1].pos_weight").
+  static absl::StatusOr<std::unique_ptr<const Orchestrator>> Create(const v1::Plan& plan);
+
+  // The same, with every mistake instead of the first; empty when there is none.
+  static std::vector<absl::Status> Check(const v1::Plan& plan);
+
+  ~Orchestrator();
+
+  // Losses, and gradients unless batch.losses_only. Deterministic: the same batch gives the same
+  // bits for any pool. Errors: FieldErrors about the batch ("labels.shape"); INVALID_ARGUMENT
+  // naming the term with diagnostics of its tensors when a loss is not finite.
+  absl::StatusOr<Outcome> Compute(const Batch& batch, TaskPool& pool) const;
+
+  // What each term does and needs, a sentence or two a term.
+  std::vector<std::string> Explain() const;
+
+  // The plan with heads and defaults resolved.
+  const v1::Plan& plan() const;
+
+ private:
+  struct Impl;
+  explicit Orchestrator(std::unique_ptr<const Impl> impl);
+  std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_ORCHESTRATOR_H_

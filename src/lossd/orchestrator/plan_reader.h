@@ -1,0 +1,31 @@
+#ifndef LOSSD_ORCHESTRATOR_PLAN_READER_H_
+#define LOSSD_ORCHESTRATOR_PLAN_READER_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "lossd/v1/plan.pb.h"
+
+namespace lossd {
+
+// Reads a plan written by a person: YAML or JSON in the schema of PyTorch Connectomics'
+// `model.loss` section.
+//
+// Accepted at the top: a mapping with `losses`; a bare list of terms; a whole training config with
+// `model.loss` (whose `model.heads` and `model.primary_head` come along). Aliases:
+// `weight`/`coefficient` (which wins), `pred`/`pred_slice`, `target`/`target_slice`,
+// `pred2`/`pred2_slice`, `mask`/`mask_slice`, `call`/`call_kind`, and
+// `deep_supervision_clamp_min`/`clamp_min`, likewise `_max`. Unknown fields and wrong types are
+// FieldErrors whose field reads like "losses[1].kwargs.sigmoid", with the nearest known name when
+// one is close.
+absl::StatusOr<v1::Plan> ReadPlan(absl::string_view text);
+
+// The same, but every mistake that can be told apart, not only the first. Empty when there is none;
+// then *plan is set.
+std::vector<absl::Status> ReadPlan(absl::string_view text, v1::Plan* plan);
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_PLAN_READER_H_

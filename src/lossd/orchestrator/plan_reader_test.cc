@@ -1,0 +1,313 @@
+#include "lossd/orchestrator/plan_reader.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "lossd/base/error.h"
+
+namespace lossd {
+namespace {
+
+using google::protobuf::util::MessageDifferencer;
+
+v1::Plan Typed(const std::string& text) {
+  v1::Plan plan;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &plan));
+  return plan;
+}
+
+// Expects `text` to be read as the plan in protobuf's text format.
+void ExpectPlan(absl::string_view text, const std::string& typed) {
+  const auto plan = ReadPlan(text);
+  ASSERT_TRUE(plan.ok()) << text << "\n" << plan.status();
+  EXPECT_TRUE(MessageDifferencer::Equals(*plan, Typed(typed))) << text << "\n"
+                                                               << plan->DebugString();
+}
+
+// The fields of the mistakes in a plan.
+std::vector<std::string> Fields(absl::string_view text) {
+  v1::Plan plan;
+  std::vector<std::string> fields;
+  for (const absl::Status& problem : ReadPlan(text, &plan)) {
+    fields.push_back(ErrorField(problem).value_or("none"));
+  }
+  return fields;
+}
+
+std::string Message(absl::string_view text) {
+  const auto plan = ReadPlan(text);
+  EXPECT_FALSE(plan.ok()) << text;
+  return std::string(plan.status().message());
+}
+
+// A plan whose only term has these entries besides its function.
+std::string TermWith(absl::string_view entries, absl::string_view function = "MalisLoss") {
+  return absl::StrCat("losses: [{function: ", function, ", ", entries, "}]");
+}
+
+TEST(PlanReaderTest, ReadsATerm) {
+  ExpectPlan(R"(
+losses:
+- function: WeightedBCEWithLogitsLoss
+  weight: 2
+  kwargs: {reduction: sum, pos_weight: 3}
+  pred_slice: "0:1"
+  target_slice: -1
+  mask_slice: "1:"
+  pred_head: aff
+  call_kind: pred_target
+  target_kind: dense
+  spatial_weight_arg: weight
+  apply_deep_supervision: false
+  pos_weight: auto
+  require_label_mask: true
+)",
+             R"(losses {
+  loss { weighted_bce_with_logits { reduction: REDUCTION_SUM pos_weight: 3 } }
+  coefficient: 2 pred_slice { start: 0 stop: 1 } target_slice { start: -1 } mask_slice { start: 1 }
+  pred_head: "aff" call_kind: CALL_KIND_PRED_TARGET target_kind: TARGET_KIND_DENSE
+  spatial_weight_arg: SPATIAL_WEIGHT_ARG_WEIGHT apply_deep_supervision: false
+  pos_weight { automatic: true } require_label_mask: true })");
+}
+
+TEST(PlanReaderTest, ReadsThePlansFrame) {
+  ExpectPlan(R"({"losses": [{"function": "L1Loss"}], "clamp_min": -5, "clamp_max": 5.5,
+                 "deep_supervision_weights": [1, 0.25], "primary_head": "aff",
+                 "heads": {"aff": {"out_channels": 3, "target_slice": "0:3"}, "sdt": {}},
+                 "loss_balancing": {"strategy": "gradnorm", "gradnorm_alpha": 1.5}})",
+             R"(losses { loss { l1 {} } } clamp_min: -5 clamp_max: 5.5
+  deep_supervision_weights: 1 deep_supervision_weights: 0.25 primary_head: "aff"
+  heads { key: "aff" value { out_channels: 3 target_slice { start: 0 stop: 3 } } }
+  heads { key: "sdt" value {} }
+  loss_balancing { strategy: BALANCING_STRATEGY_GRADNORM gradnorm_alpha: 1.5 })");
+}
+
+TEST(PlanReaderTest, AcceptsEveryTopLevelForm) {
+  const std::string losses = "- {function: L1Loss, weight: 0.5}\n";
+  const std::string typed = "losses { loss { l1 {} } coefficient: 0.5 }";
+  const std::string nested = "    losses:\n    - {function: L1Loss, weight: 0.5}\n";
+  ExpectPlan(losses, typed);
+  ExpectPlan(absl::StrCat("losses:\n", losses), typed);
+  ExpectPlan("loss:\n  losses: [{function: L1Loss, weight: 0.5}]\n", typed);
+  ExpectPlan(absl::StrCat("system: {num_gpus: 1}\nmodel:\n  arch: {type: unet}\n  loss:\n", nested),
+             typed);
+  ExpectPlan(absl::StrCat("default:\n  model:\n   loss:\n", nested, "train: {steps: 5}\n"), typed);
+}
+
+TEST(PlanReaderTest, ReadsATrainingConfigWithHeads) {
+  ExpectPlan(R"(
+model:
+  out_channels: 4
+  primary_head: aff
+  heads:
+    aff: {out_channels: 3, num_blocks: 2, hidden_channels: 16, target_slice: "0:3"}
+  loss:
+    deep_supervision: true
+    deep_supervision_weights: null
+    deep_supervision_clamp_min: -10.0
+    deep_supervision_clamp_max: 10
+    losses:
+    - {function: DiceLoss, weight: 1.0, kwargs: {sigmoid: true, smooth_nr: 1e-5}}
+    loss_balancing: {strategy: null, gradnorm_parameter_strategy: last}
+)",
+             R"(losses { loss { dice { sigmoid: true smooth_nr: 1e-5 } } coefficient: 1 }
+  clamp_min: -10 clamp_max: 10 primary_head: "aff" loss_balancing {}
+  heads { key: "aff" value { out_channels: 3 target_slice { start: 0 stop: 3 } } })");
+}
+
+TEST(PlanReaderTest, AFieldsOwnNameWinsOverItsOtherSpelling) {
+  for (const char* entries : {"weight: 2, coefficient: 3, pred: 0, pred_slice: 1",
+                              "coefficient: 3, weight: 2, pred_slice: 1, pred: 0"}) {
+    ExpectPlan(TermWith(entries, "L1Loss"),
+               "losses { loss { l1 {} } coefficient: 3 pred_slice { start: 1 stop: 2 } }");
+  }
+  ExpectPlan(
+      TermWith("coefficient: null, weight: 2, call: pred_pred, pred2: 1, mask: 2, target: 3",
+               "L1Loss"),
+      "losses { loss { l1 {} } coefficient: 2 call_kind: CALL_KIND_PRED_PRED pred2_slice { "
+      "start: 1 stop: 2 } mask_slice { start: 2 stop: 3 } target_slice { start: 3 stop: 4 } }");
+}
+
+TEST(PlanReaderTest, ReadsListsAndSingleValues) {
+  ExpectPlan(TermWith("kwargs: {nhood: [[-1, 0, 0], [0, 0, 4]], malis_crop_size: 64}"),
+             "losses { loss { malis { nhood { z: -1 y: 0 x: 0 } nhood { z: 0 y: 0 x: 4 } "
+             "malis_crop_size: 64 } } }");
+  ExpectPlan(TermWith("kwargs: {malis_crop_size: [32, 64, 64], malis_num_workers: 4}"),
+             "losses { loss { malis { malis_crop_size: [32, 64, 64] malis_num_workers: 4 } } }");
+  ExpectPlan(TermWith("kwargs: {weight: [0.5, 1]}", "CrossEntropyLoss"),
+             "losses { loss { cross_entropy { weight: [0.5, 1] } } }");
+  ExpectPlan(TermWith("kwargs: null"), "losses { loss { malis {} } }");
+}
+
+TEST(PlanReaderTest, ReadsNumbersAndBoolsAsConfigsWriteThem) {
+  for (const char* number : {"1e-4", "1.0E-4", "0.0001", "+1e-04", ".0001", "1.e-4"}) {
+    ExpectPlan(TermWith(absl::StrCat("weight: ", number), "L1Loss"),
+               "losses { loss { l1 {} } coefficient: 1e-4 }");
+  }
+  for (const char* word : {"false", "False", "FALSE", "no", "off"}) {
+    ExpectPlan(TermWith(absl::StrCat("apply_deep_supervision: ", word), "L1Loss"),
+               "losses { loss { l1 {} } apply_deep_supervision: false }");
+  }
+  for (const char* slice : {"1:3", "'1:3'", "\"1 : 3\""}) {
+    ExpectPlan(absl::StrCat("- function: L1Loss\n  pred: ", slice),
+               "losses { loss { l1 {} } pred_slice { start: 1 stop: 3 } }");
+  }
+  ExpectPlan(TermWith("pos_weight: 'AUTO'", "WeightedMSELoss"),
+             "losses { loss { weighted_mse {} } pos_weight { automatic: true } }");
+  ExpectPlan(
+      "losses: [{function: L1Loss}]\nloss_balancing: {strategy: Uncertainty}",
+      "losses { loss { l1 {} } } loss_balancing { strategy: BALANCING_STRATEGY_UNCERTAINTY }");
+}
+
+TEST(PlanReaderTest, RefusesValuesOfTheWrongType) {
+  const std::string field = "losses[0].";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"weight: '1.0'", "weight"},
+      {"weight: one", "weight"},
+      {"weight: .inf", "weight"},
+      {"weight: nan", "weight"},
+      {"weight: 1e999", "weight"},
+      {"weight: true", "weight"},
+      {"weight: 0x10", "weight"},
+      {"weight: [1]", "weight"},
+      {"apply_deep_supervision: 1", "apply_deep_supervision"},
+      {"apply_deep_supervision: 'true'", "apply_deep_supervision"},
+      {"apply_deep_supervision: {}", "apply_deep_supervision"},
+      {"pred_head: 3", "pred_head"},
+      {"pred_head: yes", "pred_head"},
+      {"pred_head: ' '", "pred_head"},
+      {"pred_head: [a]", "pred_head"},
+      {"pred_slice: 0.5", "pred_slice"},
+      {"pred_slice: '0:2:1'", "pred_slice"},
+      {"pred_slice: [0, 1]", "pred_slice"},
+      {"pred_slice: true", "pred_slice"},
+      {"pos_weight: automatic", "pos_weight"},
+      {"pos_weight: '2'", "pos_weight"},
+      {"pos_weight: {value: 2}", "pos_weight"},
+      {"call_kind: 1", "call_kind"},
+      {"call_kind: unspecified", "call_kind"},
+      {"target_kind: [dense]", "target_kind"},
+      {"kwargs: [1]", "kwargs"},
+      {"kwargs: {sigmoid: 1}", "kwargs.sigmoid"},
+      {"kwargs: {reduction: average}", "kwargs.reduction"},
+      {"kwargs: {malis_crop_size: 64.0}", "kwargs.malis_crop_size"},
+      {"kwargs: {malis_crop_size: 064}", "kwargs.malis_crop_size"},
+      {"kwargs: {malis_crop_size: [1, two]}", "kwargs.malis_crop_size[1]"},
+      {"kwargs: {malis_crop_size: [1, null]}", "kwargs.malis_crop_size[1]"},
+      {"kwargs: {malis_crop_size: 9223372036854775808}", "kwargs.malis_crop_size"},
+      {"kwargs: {nhood: 3}", "kwargs.nhood"},
+      {"kwargs: {nhood: [[1, 0]]}", "kwargs.nhood[0]"},
+      {"kwargs: {nhood: [null]}", "kwargs.nhood[0]"},
+      {"kwargs: {nhood: [[1, 0, 0.5]]}", "kwargs.nhood[0][2]"},
+  };
+  for (const auto& [entries, where] : cases) {
+    EXPECT_THAT(Fields(TermWith(entries)), testing::ElementsAre(field + where)) << entries;
+  }
+}
+
+TEST(PlanReaderTest, RefusesUnknownNamesAndSuggestsTheNearest) {
+  EXPECT_THAT(Message(TermWith("pred_slcie: 1")),
+              testing::StartsWith("losses[0].pred_slcie: unknown field; did you mean pred_slice?"));
+  EXPECT_THAT(Message(TermWith("kwargs: {sigmod: true}")),
+              testing::StartsWith("losses[0].kwargs.sigmod: unknown field; did you mean sigmoid?"));
+  EXPECT_EQ(Message("losses: [{function: MalisLos}]"),
+            "losses[0].function: unknown loss \"MalisLos\"; did you mean MalisLoss?");
+  EXPECT_EQ(Message(TermWith("kwargs: {reduction: avg}")),
+            "losses[0].kwargs.reduction: got \"avg\", expected one of mean, sum, none");
+  EXPECT_EQ(Message(TermWith("call_kind: pred_targt")),
+            "losses[0].call_kind: got \"pred_targt\", expected one of pred_target, pred_only, "
+            "pred_pred; did you mean pred_target?");
+  EXPECT_THAT(Message("losses: []\nloss_balancng: {}"),
+              testing::HasSubstr("did you mean loss_balancing?"));
+  EXPECT_THAT(Message(TermWith("kwargs: {a: 1}", "ContourDistanceConsistency")),
+              testing::HasSubstr("there are none"));
+  // The typed form's name of function and kwargs is no key.
+  EXPECT_THAT(Fields(TermWith("loss: {malis: {}}")), testing::ElementsAre("losses[0].loss"));
+  // A key that is no plain text.
+  EXPECT_THAT(Fields(TermWith("\"a\\nb\": 1")), testing::ElementsAre("losses[0].a\\nb"));
+}
+
+TEST(PlanReaderTest, RefusesDocumentsThatAreNoPlan) {
+  EXPECT_THAT(Fields(""), testing::ElementsAre("plan"));
+  EXPECT_THAT(Fields("5"), testing::ElementsAre("plan"));
+  EXPECT_THAT(Fields("{"), testing::ElementsAre("plan"));
+  EXPECT_THAT(Fields("{}"), testing::ElementsAre("losses"));
+  EXPECT_THAT(Fields("model: {arch: x}"), testing::ElementsAre("losses"));
+  EXPECT_THAT(Fields("data: {}\nsystem: {}"), testing::ElementsAre("losses"));
+  EXPECT_THAT(Fields("losses: {function: L1Loss}"), testing::ElementsAre("losses"));
+  EXPECT_THAT(Fields("losses: [5, null]"), testing::ElementsAre("losses[0]", "losses[1]"));
+  EXPECT_THAT(Fields("- weight: 1"), testing::ElementsAre("losses[0].function"));
+  EXPECT_THAT(Fields("- function: [L1Loss]"), testing::ElementsAre("losses[0].function"));
+  EXPECT_THAT(Fields("losses: [{function: L1Loss}]\nheads: [a]"), testing::ElementsAre("heads"));
+  EXPECT_THAT(Fields("losses: [{function: L1Loss}]\nheads: {a: 3}"),
+              testing::ElementsAre("heads.a"));
+  EXPECT_THAT(Fields("model: {loss: {profile: loss_bcd}}"), testing::ElementsAre("profile"));
+  EXPECT_THAT(Fields("model: {primary_head: a, loss: {primary_head: b, losses: []}}"),
+              testing::ElementsAre("primary_head"));
+  EXPECT_THAT(Fields("default: {model: {loss: {losses: []}}}\ntrain: {model: {loss: {}}}"),
+              testing::ElementsAre("train.model"));
+}
+
+TEST(PlanReaderTest, ReportsEveryMistake) {
+  EXPECT_THAT(
+      Fields(R"(
+losses:
+- {function: DiceLoss, wieght: 1, kwargs: {sigmoid: maybe, gama: 2}}
+- {function: Nonsense}
+clamp_min: low
+)"),
+      testing::UnorderedElementsAre("losses[0].wieght", "losses[0].kwargs.sigmoid",
+                                    "losses[0].kwargs.gama", "losses[1].function", "clamp_min"));
+}
+
+TEST(PlanReaderTest, BoundsTheNumberOfMistakes) {
+  std::string text = "losses: [";
+  for (int i = 0; i < 5000; ++i) text += "{},";
+  EXPECT_EQ(Fields(absl::StrCat(text, "{}]")).size(), 100);
+}
+
+// Whatever a plan says, it is read or refused with fields named.
+TEST(PlanReaderTest, SurvivesPlansOfRandomPieces) {
+  const std::vector<std::string> keys = {"losses",     "function",    "weight",    "kwargs",
+                                         "pred_slice", "heads",       "nhood",     "pos_weight",
+                                         "model",      "loss",        "reduction", "call",
+                                         "default",    "coefficient", "x"};
+  const std::vector<std::string> scalars = {"MalisLoss", "DiceLoss", "1",    "-1", "'0:2'", "auto",
+                                            "null",      "true",     "1e-4", "~",  ".nan",  "mean"};
+  std::mt19937 random(3);
+  const auto pick = [&](const std::vector<std::string>& from) {
+    return from[random() % from.size()];
+  };
+  const std::function<std::string(int)> value = [&](int depth) -> std::string {
+    const int kind = depth > 5 ? 0 : static_cast<int>(random() % 3);
+    if (kind == 0) return pick(scalars);
+    std::string inside;
+    const int size = static_cast<int>(random() % 4);
+    for (int i = 0; i < size; ++i) {
+      // Distinct keys, as the mistake of a repeated one is found before all others.
+      const std::string key = keys[(random() % 4 * 4 + i) % keys.size()];
+      absl::StrAppend(&inside, i > 0 ? ", " : "", kind == 1 ? absl::StrCat(key, ": ") : "",
+                      value(depth + 1));
+    }
+    return kind == 1 ? absl::StrCat("{", inside, "}") : absl::StrCat("[", inside, "]");
+  };
+  for (int round = 0; round < 20'000; ++round) {
+    const std::string text = absl::StrCat(
+        "losses: [{function: ", pick(scalars), ", kwargs: ", value(0), ", weight: ", value(3),
+        ", pred: ", value(3), "}, ", value(0), "]\nheads: ", value(2));
+    v1::Plan plan;
+    for (const absl::Status& problem : ReadPlan(text, &plan)) {
+      ASSERT_TRUE(ErrorField(problem).has_value()) << text << "\n" << problem;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lossd

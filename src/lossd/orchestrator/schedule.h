@@ -1,0 +1,51 @@
+#ifndef LOSSD_ORCHESTRATOR_SCHEDULE_H_
+#define LOSSD_ORCHESTRATOR_SCHEDULE_H_
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lossd/orchestrator/batch.h"
+#include "lossd/orchestrator/channel_slice.h"
+#include "lossd/orchestrator/plan_check.h"
+
+namespace lossd {
+
+// One term at one scale, routed: which channels of which tensors of the batch it looks at.
+struct Evaluation {
+  const PlanTerm* term = nullptr;
+  size_t term_index = 0;
+  int scale = 0;
+  // Index in Batch::predictions, and channels there.
+  size_t pred = 0;
+  ChannelRange pred_channels;
+  // For pred_pred terms.
+  size_t pred2 = 0;
+  ChannelRange pred2_channels;
+  // Channels of the labels, for pred_target terms.
+  ChannelRange target_channels;
+  std::optional<ChannelRange> mask_channels;
+  // For losses with a crop.
+  std::optional<VoxelIndex> crop_origin;
+};
+
+// The terms of one scale, in the plan's order.
+struct Scale {
+  double weight = 1;
+  std::vector<Evaluation> evaluations;
+};
+
+struct Schedule {
+  std::vector<Scale> scales;  // Finest first.
+  bool drew_crop_origin = false;
+};
+
+// Checks a batch against a plan, completely, before anything is computed: presence, ranks, sizes,
+// dtypes, channels, heads, crops. Errors are FieldErrors about the batch ("labels.shape",
+// "predictions[aff]"), or about a term where its slices do not fit ("losses[1].pred_slice").
+absl::StatusOr<Schedule> MakeSchedule(const CheckedPlan& plan, const Batch& batch);
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_SCHEDULE_H_

@@ -1,0 +1,117 @@
+#include "lossd/orchestrator/term_inputs.h"
+
+#include "lossd/orchestrator/class_balance.h"
+#include "lossd/orchestrator/resize.h"
+
+namespace lossd {
+namespace {
+
+at::Tensor Select(const at::Tensor& tensor, const ChannelRange& channels) {
+  return tensor.narrow(1, channels.start, channels.size());
+}
+
+// The product of those present.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.defined()) return b;
+  return b.defined() ? a * b : a;
+}
+
+// Labels as a loss takes them: doubles are computed on as floats.
+at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
+  at::Tensor target = Select(batch.labels, evaluation.target_channels);
+  if (target.scalar_type() == at::kDouble) target = target.to(at::kFloat);
+  const bool class_index = evaluation.term->spec.target_kind() == v1::TARGET_KIND_CLASS_INDEX;
+  return class_index ? ResizeNearest(target, size) : ResizeDense(target, size);
+}
+
+// The masks of one term at a prediction's size, float32 or undefined.
+struct Masks {
+  at::Tensor combined;  // The product of all.
+  bool has_term_mask = false;
+  at::Tensor known;  // The label_mask of the target's channels, bool.
+};
+
+Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
+  Masks masks;
+  if (evaluation.mask_channels.has_value()) {
+    masks.has_term_mask = true;
+    masks.combined =
+        ResizeDense(Select(batch.labels, *evaluation.mask_channels), size).to(at::kFloat);
+  }
+  if (batch.mask.defined()) {
+    masks.combined = Product(masks.combined, ResizeNearest(batch.mask, size).to(at::kFloat));
+  }
+  const bool has_target = evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
+  if (has_target && batch.label_mask.defined()) {
+    masks.known =
+        ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool), size);
+    masks.combined = Product(masks.combined, masks.known.to(at::kFloat));
+  }
+  return masks;
+}
+
+// The weight of positives of WeightedBCEWithLogitsLoss, when the plan rather than the loss says
+// what it is.
+std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
+                                const at::Tensor& mask) {
+  if (!spec.loss().has_weighted_bce_with_logits() || !spec.has_pos_weight()) return std::nullopt;
+  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, mask));
+  const bool own = spec.loss().weighted_bce_with_logits().has_pos_weight();
+  if (own || spec.pos_weight().value() == 1) return std::nullopt;
+  return spec.pos_weight().value();
+}
+
+// The spatial weight of a supervised term: its mask, or else a class-balance map, times the batch's
+// masks. A map of ones is left out: losses take a weight of ones and none alike.
+at::Tensor SpatialWeight(const v1::Term& spec, const at::Tensor& target, const Masks& masks) {
+  const bool balances = spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_WEIGHT &&
+                        !spec.loss().has_weighted_bce_with_logits() && !masks.has_term_mask;
+  if (!balances) return masks.combined;
+  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, masks.combined);
+  if (weights.AreOne()) return masks.combined;
+  return Product(ClassWeightMap(target, weights), masks.combined);
+}
+
+// For losses that take no weight: predictions outside the mask become a constant and targets there
+// 0.
+void BlankOutside(const at::Tensor& mask, double clamp_min, TermInputs& inputs) {
+  inputs.blanked = (mask > 0).logical_not_();
+  inputs.loss.pred = inputs.loss.pred.to(at::kFloat).masked_fill(inputs.blanked, clamp_min);
+  inputs.loss.target = inputs.loss.target.masked_fill(inputs.blanked, 0);
+}
+
+}  // namespace
+
+TermInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
+                          const at::Tensor& pred2, double clamp_min) {
+  const v1::Term& spec = evaluation.term->spec;
+  const at::IntArrayRef size = pred.sizes().slice(2);
+  const bool takes_weight = spec.spatial_weight_arg() != v1::SPATIAL_WEIGHT_ARG_NONE;
+  TermInputs inputs;
+  inputs.loss.want_gradient = !batch.losses_only;
+  inputs.loss.crop_origin = evaluation.crop_origin;
+  inputs.loss.pred = Select(pred, evaluation.pred_channels);
+  const Masks masks = MakeMasks(evaluation, batch, size);
+  if (spec.call_kind() != v1::CALL_KIND_PRED_TARGET) {
+    if (pred2.defined()) inputs.loss.pred2 = Select(pred2, evaluation.pred2_channels);
+    if (takes_weight) inputs.loss.weight = masks.combined;
+    return inputs;
+  }
+
+  const at::Tensor target = Target(evaluation, batch, size);
+  inputs.loss.target =
+      masks.known.defined() ? target.masked_fill(masks.known.logical_not(), 0) : target;
+  if (takes_weight) {
+    inputs.loss.weight = SpatialWeight(spec, target, masks);
+  } else if (masks.combined.defined()) {
+    BlankOutside(masks.combined, clamp_min, inputs);
+  }
+  inputs.loss.pos_weight = PosWeight(spec, inputs.loss.target, masks.combined);
+  // Labels shrink with the scales of deep supervision, the segmentation cannot.
+  if (evaluation.term->traits->takes_gt_seg && batch.mode == Mode::kStandard) {
+    inputs.loss.gt_seg = batch.gt_seg;
+  }
+  return inputs;
+}
+
+}  // namespace lossd
