@@ -1,0 +1,140 @@
+#include "server/batch_codec.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "lossd/base/error.h"
+#include "lossd/tensor/wire.h"
+
+namespace lossd {
+namespace {
+
+constexpr size_t kMaxStageBytes = 128;
+
+// What the values of an integer tensor are used for.
+enum class Use { kIds, kNumbers };
+
+// FromWire for the field of that name, for an optional tensor: undefined when absent.
+absl::Status ReadTensor(bool present, const v1::Tensor& message, absl::string_view field, Use use,
+                        at::Tensor& tensor) {
+  if (!present) return absl::OkStatus();
+  absl::StatusOr<at::Tensor> read = FromWire(message);
+  if (!read.ok()) return InField(field, read.status());
+  // Bits beyond int64 are as good as any for ids, which are only compared, but not for numbers.
+  if (use == Use::kNumbers && message.dtype() == v1::D_TYPE_UINT64 &&
+      read->min().item<int64_t>() < 0) {
+    return FieldError(absl::StrCat(field, ".data"), "a value above 2^63 - 1",
+                      "values that fit into int64");
+  }
+  tensor = *std::move(read);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Mode> ReadMode(v1::Mode mode) {
+  switch (mode) {
+    case v1::MODE_UNSPECIFIED:
+    case v1::MODE_STANDARD:
+      return Mode::kStandard;
+    case v1::MODE_DEEP_SUPERVISION:
+      return Mode::kDeepSupervision;
+    default:
+      return FieldError("mode", absl::StrCat(static_cast<int>(mode)), "a mode of lossd.v1.Mode");
+  }
+}
+
+absl::Status WriteTensors(const std::vector<NamedTensor>& tensors,
+                          google::protobuf::RepeatedPtrField<v1::NamedTensor>* messages) {
+  for (const NamedTensor& tensor : tensors) {
+    v1::NamedTensor* message = messages->Add();
+    message->set_name(tensor.name);
+    const absl::Status written = ToWire(tensor.tensor, message->mutable_tensor());
+    if (!written.ok()) return absl::InternalError(written.message());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteTerm(const TermOutcome& outcome, v1::TermResult* result) {
+  result->set_name(outcome.name);
+  result->set_function(outcome.function);
+  result->set_scale(outcome.scale);
+  result->set_raw(outcome.raw);
+  result->set_coefficient(outcome.coefficient);
+  result->set_weighted(outcome.weighted);
+  result->set_balance_weight(outcome.balance_weight);
+  if (outcome.malis_crop_origin.has_value()) {
+    v1::Voxel* origin = result->mutable_malis_crop_origin();
+    origin->set_z((*outcome.malis_crop_origin)[0]);
+    origin->set_y((*outcome.malis_crop_origin)[1]);
+    origin->set_x((*outcome.malis_crop_origin)[2]);
+  }
+  result->set_seconds(absl::ToDoubleSeconds(outcome.time));
+  return WriteTensors(outcome.gradients, result->mutable_gradients());
+}
+
+}  // namespace
+
+absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
+  Batch batch;
+  const absl::StatusOr<Mode> mode = ReadMode(request.mode());
+  if (!mode.ok()) return mode.status();
+  batch.mode = *mode;
+  if (request.stage().size() > kMaxStageBytes) {
+    return FieldError("stage", absl::StrCat(request.stage().size(), " bytes"),
+                      absl::StrCat("at most ", kMaxStageBytes));
+  }
+  if (!request.stage().empty()) batch.stage = request.stage();
+
+  for (int i = 0; i < request.predictions_size(); ++i) {
+    const v1::NamedTensor& named = request.predictions(i);
+    NamedTensor& prediction = batch.predictions.emplace_back();
+    prediction.name = named.name();
+    const absl::Status read =
+        ReadTensor(true, named.tensor(), absl::StrCat("predictions[", i, "].tensor"), Use::kNumbers,
+                   prediction.tensor);
+    if (!read.ok()) return read;
+  }
+  absl::Status read =
+      ReadTensor(request.has_labels(), request.labels(), "labels", Use::kNumbers, batch.labels);
+  read.Update(ReadTensor(request.has_mask(), request.mask(), "mask", Use::kNumbers, batch.mask));
+  read.Update(ReadTensor(request.has_label_mask(), request.label_mask(), "label_mask",
+                         Use::kNumbers, batch.label_mask));
+  read.Update(
+      ReadTensor(request.has_gt_seg(), request.gt_seg(), "gt_seg", Use::kIds, batch.gt_seg));
+  if (!read.ok()) return read;
+
+  for (const v1::Voxel& origin : request.malis_crop().origins()) {
+    batch.malis_crop_origins.push_back({origin.z(), origin.y(), origin.x()});
+  }
+  batch.malis_crop_seed = request.has_malis_crop() ? request.malis_crop().seed()
+                                                   : absl::Uniform<uint64_t>(absl::BitGen());
+  batch.log_vars.assign(request.log_vars().begin(), request.log_vars().end());
+  batch.task_weights.assign(request.task_weights().begin(), request.task_weights().end());
+  batch.per_term_gradients = request.per_term_gradients();
+  batch.losses_only = request.losses_only();
+  return batch;
+}
+
+absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response) {
+  response->set_total(outcome.total);
+  for (const auto& [key, value] : outcome.logs) {
+    v1::LogEntry* entry = response->add_logs();
+    entry->set_key(key);
+    entry->set_value(value);
+  }
+  for (const TermOutcome& term : outcome.terms) {
+    if (const absl::Status written = WriteTerm(term, response->add_terms()); !written.ok())
+      return written;
+  }
+  const absl::Status written = WriteTensors(outcome.gradients, response->mutable_gradients());
+  if (!written.ok()) return written;
+  response->mutable_log_vars_gradient()->Assign(outcome.log_vars_gradient.begin(),
+                                                outcome.log_vars_gradient.end());
+  if (outcome.drew_crop_origin) response->set_malis_crop_seed(seed);
+  return absl::OkStatus();
+}
+
+}  // namespace lossd

@@ -1,0 +1,22 @@
+#ifndef SERVER_BATCH_CODEC_H_
+#define SERVER_BATCH_CODEC_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lossd/orchestrator/batch.h"
+#include "lossd/v1/service.pb.h"
+
+namespace lossd {
+
+// The batch of a request. Its tensors lie in the request where they can: it must outlive them and
+// not change. Without crop origins and seed the batch's seed is drawn here. Errors: FieldErrors
+// about the request ("labels.shape", "predictions[0].tensor.data"). What depends on the plan is not
+// checked here.
+absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request);
+
+// Writes an outcome into the response's fields; `seed` is the batch's.
+absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response);
+
+}  // namespace lossd
+
+#endif  // SERVER_BATCH_CODEC_H_

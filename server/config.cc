@@ -1,0 +1,90 @@
+#include "server/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <CLI/CLI.hpp>
+#include <istream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lossd {
+namespace {
+
+// Reads a YAML mapping of flag names to values.
+class YamlConfig : public CLI::Config {
+ public:
+  explicit YamlConfig(const CLI::App& app) : app_(app) {}
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> fields;
+    try {
+      const YAML::Node root = YAML::Load(input);
+      if (root.IsNull()) return fields;
+      if (!root.IsMap())
+        throw CLI::ConfigError("config file: expected a mapping of fields to values");
+      for (const auto& entry : root) {
+        const auto name = entry.first.as<std::string>();
+        if (name == "config" || app_.get_option_no_throw("--" + name) == nullptr) {
+          throw CLI::ConfigError("config file: unknown field '" + name +
+                                 "'; --help lists the fields");
+        }
+        if (!entry.second.IsScalar()) {
+          throw CLI::ConfigError("config file: field '" + name + "': expected a single value");
+        }
+        fields.push_back({.parents = {}, .name = name, .inputs = {entry.second.Scalar()}});
+      }
+    } catch (const YAML::Exception& error) {
+      throw CLI::ConfigError(std::string("config file: ") + error.what());
+    }
+    return fields;
+  }
+
+  std::string to_config(const CLI::App* /*app*/, bool /*default_also*/, bool /*description*/,
+                        std::string /*prefix*/) const override {
+    return "";  // Never asked for: there is no flag that prints a config file.
+  }
+
+ private:
+  const CLI::App& app_;
+};
+
+}  // namespace
+
+void DeclareConfig(CLI::App& app, Config& config) {
+  app.option_defaults()->always_capture_default();
+  config.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+
+  app.add_option(
+      "--listen", config.listen,
+      "Address to listen on, host:port or unix:path. Port 0: any free one, which the log "
+      "names");
+  app.add_option("--port_file", config.port_file,
+                 "File that the port is written to once the server serves; none when empty");
+  app.add_option("--threads", config.threads, "Threads that share the work of all requests")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--max_concurrent_requests", config.max_concurrent_requests,
+                 "Requests computed at the same time")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--max_queued_requests", config.max_queued_requests,
+                 "Requests that wait for their turn; more are refused with RESOURCE_EXHAUSTED")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--max_request_bytes", config.max_request_bytes, "Largest request accepted")
+      ->check(CLI::Range(int64_t{1}, int64_t{2147483647}));
+  app.add_option("--plan_cache_size", config.plan_cache_size, "Compiled plans kept")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--drain_timeout", config.drain_timeout,
+                 "Seconds that calls in flight have to finish after SIGTERM")
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--log_level", config.log_level, "Least severe lines logged")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
+  app.add_option("--log_format", config.log_format, "Form of the log on stderr")
+      ->check(CLI::IsMember({"text", "json"}));
+
+  app.config_formatter(std::make_shared<YamlConfig>(app));
+  app.set_config("--config", "", "YAML file with the same fields, without the dashes; flags win");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+}  // namespace lossd

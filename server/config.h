@@ -1,0 +1,31 @@
+#ifndef SERVER_CONFIG_H_
+#define SERVER_CONFIG_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+namespace lossd {
+
+// What an operator may set: each field is a flag and a field of the config file of the same name.
+struct Config {
+  std::string listen = "127.0.0.1:50051";
+  std::string port_file;
+  int threads = 0;
+  int max_concurrent_requests = 2;
+  int max_queued_requests = 16;
+  int64_t max_request_bytes = 2147483647;
+  int plan_cache_size = 256;
+  double drain_timeout = 60;
+  std::string log_level = "info";
+  std::string log_format = "text";
+};
+
+// Declares the fields of `config` as flags of `app`, and a flag --config that names a YAML file
+// with the same fields. Flags win over the file; a field that does not exist, a wrong type or a
+// value out of range is a CLI::ParseError that names it. Both arguments must outlive the parse.
+void DeclareConfig(CLI::App& app, Config& config);
+
+}  // namespace lossd
+
+#endif  // SERVER_CONFIG_H_

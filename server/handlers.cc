@@ -1,0 +1,110 @@
+#include "server/handlers.h"
+
+#include <exception>
+#include <limits>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "lossd/base/error.h"
+#include "lossd/orchestrator/orchestrator.h"
+#include "lossd/orchestrator/plan_reader.h"
+#include "server/batch_codec.h"
+#include "server/loss_catalog.h"
+
+namespace lossd {
+namespace {
+
+// protobuf's own limit.
+constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+
+// Runs `body`; what it throws becomes a status.
+absl::Status Caught(absl::FunctionRef<absl::Status()> body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("not enough memory for this request");
+  } catch (const std::exception& error) {
+    // LibTorch's allocator says so only in words.
+    if (absl::StrContains(error.what(), "can't allocate memory")) {
+      return absl::ResourceExhaustedError("not enough memory for this request");
+    }
+    return absl::InternalError(absl::StrCat("unexpected: ", error.what()));
+  }
+}
+
+// The problems of a plan, if any; else what it means.
+void Explain(const v1::Plan& plan, v1::ValidatePlanResponse* response,
+             std::vector<absl::Status>& problems) {
+  problems = Orchestrator::Check(plan);
+  if (!problems.empty()) return;
+  const absl::StatusOr<std::unique_ptr<const Orchestrator>> compiled = Orchestrator::Create(plan);
+  if (!compiled.ok()) {
+    problems.push_back(compiled.status());
+    return;
+  }
+  *response->mutable_plan() = (*compiled)->plan();
+  for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
+}
+
+}  // namespace
+
+absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeResponse* response) {
+  return Caught([&]() -> absl::Status {
+    const absl::Time start = absl::Now();
+    const absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
+    if (!plan.ok()) return plan.status();
+    const absl::StatusOr<Batch> batch = ReadBatch(request);
+    if (!batch.ok()) return batch.status();
+
+    const absl::Time decoded = absl::Now();
+    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*batch, pool_);
+    if (!outcome.ok()) return outcome.status();
+
+    const absl::Time computed = absl::Now();
+    const absl::Status written = WriteOutcome(*outcome, *batch->malis_crop_seed, response);
+    if (!written.ok()) return written;
+    if (response->ByteSizeLong() > kMaxMessageBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the answer would have ", response->ByteSizeLong(),
+                       " bytes, more than the 2 GiB that fit into one message"));
+    }
+    v1::Timings* timings = response->mutable_timings();
+    timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
+    timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));
+    timings->set_encode_seconds(absl::ToDoubleSeconds(absl::Now() - computed));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
+                                    v1::ValidatePlanResponse* response) {
+  return Caught([&]() -> absl::Status {
+    const v1::PlanSource& source = request.plan();
+    if (const absl::Status checked = CheckPlanSource(source); !checked.ok()) return checked;
+    v1::Plan plan = source.typed();
+    std::vector<absl::Status> problems;
+    if (source.has_text()) problems = ReadPlan(source.text(), &plan);
+    if (problems.empty()) Explain(plan, response, problems);
+    for (const absl::Status& problem : problems) {
+      v1::PlanProblem* message = response->add_problems();
+      message->set_field(ErrorField(problem).value_or(""));
+      message->set_message(std::string(problem.message()));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Handlers::ListLosses(v1::ListLossesResponse* response) {
+  return Caught([&] {
+    *response = LossCatalog();
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace lossd

@@ -1,0 +1,88 @@
+// lossd: the loss server.
+
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+
+namespace {
+
+lossd::Log MakeLog(const lossd::Config& config) {
+  return {config.log_format == "json" ? lossd::Log::Format::kJson : lossd::Log::Format::kText,
+          spdlog::level::from_str(config.log_level),
+          std::make_shared<spdlog::sinks::stderr_sink_mt>()};
+}
+
+// Writes the port in one step, so that whoever waits for the file never reads half of it.
+absl::Status WritePort(int port, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string draft = path + ".tmp";
+  std::ofstream file(draft);
+  file << port << "\n";
+  file.close();
+  std::error_code error;
+  if (file) std::filesystem::rename(draft, path, error);
+  if (!file || error) return absl::UnavailableError(absl::StrCat("cannot write ", path));
+  return absl::OkStatus();
+}
+
+// Serves until SIGTERM or SIGINT, which must be blocked. The exit status.
+int Serve(const lossd::Config& config, const sigset_t& signals) {
+  lossd::Log log = MakeLog(config);
+  const auto fail = [&log](const absl::Status& status) {
+    log.Write(spdlog::level::err, "", "cannot serve", {{"error", status.message()}});
+    return EXIT_FAILURE;
+  };
+  const absl::StatusOr<std::unique_ptr<lossd::Server>> server = lossd::Server::Start(config, log);
+  if (!server.ok()) return fail(server.status());
+  const absl::Status written = WritePort((*server)->port(), config.port_file);
+  if (!written.ok()) return fail(written);
+  log.Write(spdlog::level::info, "", "serving",
+            {{"listen", config.listen},
+             {"port", int64_t{(*server)->port()}},
+             {"threads", int64_t{config.threads}},
+             {"version", LOSSD_VERSION}});
+
+  int signal = 0;
+  sigwait(&signals, &signal);
+  // From here on a second signal ends the process at once.
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
+  if (!(*server)->Drain()) {
+    log.Write(spdlog::level::err, "", "gave up on calls that did not finish in time");
+    std::_Exit(EXIT_FAILURE);  // What is being computed cannot be interrupted.
+  }
+  log.Write(spdlog::level::info, "", "stopped");
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "lossd: computes losses and their gradients for training 3-D segmentation networks.");
+  app.set_version_flag("--version", LOSSD_VERSION);
+  lossd::Config config;
+  lossd::DeclareConfig(app, config);
+  CLI11_PARSE(app, argc, argv);
+
+  // Blocked before any thread exists, so that none of them takes the signal.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return Serve(config, signals);
+}

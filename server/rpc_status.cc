@@ -1,0 +1,121 @@
+#include "server/rpc_status.h"
+
+#include <google/rpc/error_details.pb.h>
+#include <google/rpc/status.pb.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "lossd/base/error.h"
+
+namespace lossd {
+namespace {
+
+constexpr absl::string_view kTypeUrlPrefix = "type.googleapis.com/";
+constexpr char kDomain[] = "lossd";
+
+// Percent-encoded, in the worst case, the message takes three times this; in the details, twice
+// four thirds.
+constexpr size_t kMaxMessageBytes = 1152;
+constexpr size_t kMaxFieldBytes = 256;
+
+// Length of the UTF-8 character at the beginning of `text`; 0 when there is none.
+size_t Utf8Length(absl::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const size_t length = lead < 0x80   ? 1
+                        : lead < 0xC2 ? 0
+                        : lead < 0xE0 ? 2
+                        : lead < 0xF0 ? 3
+                        : lead < 0xF5 ? 4
+                                      : 0;
+  if (length > text.size()) return 0;
+  for (const char c : text.substr(0, length).substr(std::min<size_t>(length, 1))) {
+    if ((c & 0xC0) != 0x80) return 0;
+  }
+  return length;
+}
+
+// `text` cut to about `size` bytes, and valid UTF-8 whatever a client put into it: protobuf strings
+// must be.
+std::string Displayable(absl::string_view text, size_t size) {
+  std::string displayable;
+  while (!text.empty()) {
+    if (displayable.size() >= size) return displayable + "...";
+    const size_t length = Utf8Length(text);
+    displayable.append(length > 0 ? std::string(text.substr(0, length)) : "?");
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return displayable;
+}
+
+google::rpc::ErrorInfo Info(const std::string& reason) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason);
+  info.set_domain(kDomain);
+  return info;
+}
+
+// Details travel on a status as payloads, named and written as google.protobuf.Any would.
+template <typename Message>
+void Attach(const Message& message, absl::Status& status) {
+  status.SetPayload(absl::StrCat(kTypeUrlPrefix, Message::descriptor()->full_name()),
+                    absl::Cord(message.SerializeAsString()));
+}
+
+template <typename Message>
+bool Has(const absl::Status& status) {
+  return status.GetPayload(absl::StrCat(kTypeUrlPrefix, Message::descriptor()->full_name()))
+      .has_value();
+}
+
+}  // namespace
+
+absl::Status QueueFullError(absl::Duration retry_after) {
+  absl::Status status = absl::ResourceExhaustedError("the server's queue is full, try again later");
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(retry_after));
+  retry.mutable_retry_delay()->set_nanos(
+      static_cast<int32_t>((retry_after % absl::Seconds(1)) / absl::Nanoseconds(1)));
+  Attach(retry, status);
+  Attach(Info("QUEUE_FULL"), status);
+  return status;
+}
+
+absl::Status DrainingError() {
+  absl::Status status = absl::UnavailableError("the server is shutting down");
+  Attach(Info("DRAINING"), status);
+  return status;
+}
+
+grpc::Status ToRpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  absl::Status detailed = status;
+  const std::string message = Displayable(status.message(), kMaxMessageBytes);
+  if (const std::optional<std::string> field = ErrorField(status)) {
+    google::rpc::BadRequest bad_request;
+    auto* violation = bad_request.add_field_violations();
+    violation->set_field(Displayable(*field, kMaxFieldBytes));
+    violation->set_description(message);
+    Attach(bad_request, detailed);
+  }
+  if (!Has<google::rpc::ErrorInfo>(status)) {
+    Attach(Info(absl::StatusCodeToString(status.code())), detailed);
+  }
+  google::rpc::Status rpc;
+  rpc.set_code(static_cast<int>(status.code()));
+  rpc.set_message(message);
+  detailed.ForEachPayload([&rpc](absl::string_view type, const absl::Cord& value) {
+    if (!absl::StartsWith(type, kTypeUrlPrefix)) return;
+    auto* detail = rpc.add_details();
+    detail->set_type_url(std::string(type));
+    detail->set_value(std::string(value));
+  });
+  return {static_cast<grpc::StatusCode>(status.code()), message, rpc.SerializeAsString()};
+}
+
+}  // namespace lossd

@@ -1,0 +1,43 @@
+#ifndef SERVER_SERVER_H_
+#define SERVER_SERVER_H_
+
+#include <grpcpp/server.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "server/config.h"
+#include "server/log.h"
+#include "server/loss_service.h"
+
+namespace lossd {
+
+// A running server: the loss service, health (grpc.health.v1) and reflection on one port.
+class Server {
+ public:
+  // Serves from the moment it returns. `log` must outlive the server. UNAVAILABLE when the address
+  // cannot be had.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Log& log);
+
+  // Cancels the calls that are left, and waits until what is being computed has come to its end.
+  ~Server();
+
+  // The port it listens on.
+  int port() const { return port_; }
+
+  // Lets calls in flight finish: health turns to NOT_SERVING, new calls are refused with
+  // UNAVAILABLE. Whether all have finished within the config's drain_timeout.
+  bool Drain();
+
+ private:
+  Server(const Config& config, Log& log);
+
+  const Config config_;
+  LossServiceImpl service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace lossd
+
+#endif  // SERVER_SERVER_H_
