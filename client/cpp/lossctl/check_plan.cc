@@ -1,0 +1,35 @@
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "lossctl/command.h"
+
+namespace lossd {
+namespace {
+
+absl::Status CheckPlan(const Session& session, const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadText(path);
+  if (!text.ok()) return text.status();
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<v1::ValidatePlanResponse> answer = client->ValidatePlan(PlanText(*text));
+  if (!answer.ok()) return answer.status();
+  for (const v1::PlanProblem& problem : answer->problems()) std::cout << problem.message() << "\n";
+  for (const std::string& sentence : answer->explanations()) std::cout << sentence << "\n";
+  if (answer->problems().empty()) return absl::OkStatus();
+  const int count = answer->problems_size();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": ", count, count == 1 ? " mistake" : " mistakes"));
+}
+
+}  // namespace
+
+void DeclareCheckPlan(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand(
+      "check-plan", "What each term of a plan does and needs, or what is wrong with the plan");
+  const auto path = std::make_shared<std::string>();
+  command->add_option("FILE", *path, "The plan, in YAML or JSON")->required();
+  command->callback([&session, path] { session.status = CheckPlan(session, *path); });
+}
+
+}  // namespace lossd

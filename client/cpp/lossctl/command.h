@@ -1,0 +1,47 @@
+#ifndef LOSSCTL_COMMAND_H_
+#define LOSSCTL_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "lossd/client.h"
+
+namespace lossd {
+
+// What the subcommands of lossctl share.
+struct Session {
+  // Where the server is.
+  std::string server = "localhost:50051";
+  // What became of the subcommand; set by it.
+  absl::Status status;
+
+  // A person waits: not for long.
+  absl::StatusOr<Client> Connect() const {
+    return Client::Connect(server, {.connect_timeout = absl::Seconds(3)});
+  }
+};
+
+// Each declares a subcommand of `app` that works in `session`; both must outlive the parse.
+
+// What the server is.
+void DeclareInfo(CLI::App& app, Session& session);
+// The losses it computes and their options.
+void DeclareLosses(CLI::App& app, Session& session);
+// What a plan means, or what is wrong with it.
+void DeclareCheckPlan(CLI::App& app, Session& session);
+// Losses and gradients of .npy files.
+void DeclareCompute(CLI::App& app, Session& session);
+// How fast the server is.
+void DeclareBench(CLI::App& app, Session& session);
+// MALIS weights of .npy files, without a server.
+void DeclareMalis(CLI::App& app, Session& session);
+
+// The text of a file. Errors name the file.
+absl::StatusOr<std::string> ReadText(const std::string& path);
+
+}  // namespace lossd
+
+#endif  // LOSSCTL_COMMAND_H_

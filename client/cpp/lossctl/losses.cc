@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "lossctl/command.h"
+
+namespace lossd {
+namespace {
+
+void PrintOne(const v1::LossInfo& loss) {
+  std::cout << loss.name() << "\n  " << loss.summary() << "\n  Source: " << loss.source() << "\n"
+            << "  Called with: " << loss.call_kind() << "; target: " << loss.target_kind()
+            << "; spatial argument: " << loss.spatial_weight_arg()
+            << (loss.takes_gt_seg() ? "; takes gt_seg" : "") << "\n";
+  if (!loss.usable_in_plan()) std::cout << "  Not usable in a plan.\n";
+  if (loss.options_size() > 0) std::cout << "  Options (kwargs):\n";
+  for (const v1::OptionInfo& option : loss.options()) {
+    const std::string type =
+        option.choices().empty() ? option.type() : absl::StrJoin(option.choices(), " | ");
+    const std::string value = option.default_value().empty() ? "none" : option.default_value();
+    std::cout << absl::StreamFormat("    %-24s %s, default %s\n", option.name(), type, value);
+  }
+}
+
+absl::Status Losses(const Session& session, const std::string& name) {
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<v1::ListLossesResponse> list = client->ListLosses();
+  if (!list.ok()) return list.status();
+  if (name.empty()) {
+    for (const v1::LossInfo& loss : list->losses()) {
+      std::cout << absl::StreamFormat("%-30s %s\n", loss.name(), loss.summary());
+    }
+    return absl::OkStatus();
+  }
+  const auto found = std::ranges::find_if(list->losses(), [&name](const v1::LossInfo& loss) {
+    return absl::AsciiStrToLower(loss.name()) == absl::AsciiStrToLower(name);
+  });
+  if (found == list->losses().end()) {
+    return absl::NotFoundError(
+        absl::StrCat("the server has no loss '", name, "'; `lossctl losses` lists them all"));
+  }
+  PrintOne(*found);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void DeclareLosses(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("losses", "The losses that the server computes");
+  const auto name = std::make_shared<std::string>();
+  command->add_option("NAME", *name, "Show this one with all its options");
+  command->callback([&session, name] { session.status = Losses(session, *name); });
+}
+
+}  // namespace lossd

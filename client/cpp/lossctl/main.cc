@@ -1,0 +1,43 @@
+// lossctl: asks a lossd server, from the command line.
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/status/status.h"
+#include "lossctl/command.h"
+
+namespace {
+
+constexpr char kDescription[] =
+    "lossctl: asks a lossd server for losses and gradients, and about itself.\n"
+    "`lossctl COMMAND --help` tells more about a command. The exit status is 0 on success.";
+
+// What a person can do about an error, where there is something.
+const char* Hint(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) return "Is the server running? --server says where to look.";
+  if (absl::IsResourceExhausted(status)) return "The server is busy: try again later.";
+  return "";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app(kDescription);
+  lossd::Session session;
+  app.add_option("--server", session.server, "The server's address")->capture_default_str();
+  app.require_subcommand(1);
+  app.fallthrough();
+  lossd::DeclareInfo(app, session);
+  lossd::DeclareLosses(app, session);
+  lossd::DeclareCheckPlan(app, session);
+  lossd::DeclareCompute(app, session);
+  lossd::DeclareBench(app, session);
+  lossd::DeclareMalis(app, session);
+  CLI11_PARSE(app, argc, argv);
+
+  if (session.status.ok()) return EXIT_SUCCESS;
+  std::cerr << "lossctl: " << session.status.message() << "\n";
+  if (const char* hint = Hint(session.status); *hint != '\0') std::cerr << hint << "\n";
+  return EXIT_FAILURE;
+}

@@ -1,0 +1,207 @@
+#include "lossd/maximin/malis.h"
+
+#include <torch/types.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "lossctl/command.h"
+#include "lossd/affinity/affinities.h"
+#include "lossd/affinity/labels.h"
+#include "lossd/base/error.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/maximin/workspace.h"
+#include "lossd/tensor/npy.h"
+
+namespace lossd {
+namespace {
+
+struct MalisFlags {
+  std::string affinities;
+  bool logits = false;
+  std::string gt_seg;
+  std::string target;
+  std::string mask;
+  std::vector<std::string> nhood;
+  int threads = 1;
+  std::string out;
+};
+
+// One volume, in the types of the engine; an undefined tensor is an absent one.
+struct Volume {
+  GridShape shape;
+  std::vector<Offset> neighborhood;
+  at::Tensor affinity;  // [C, Z, Y, X] float32.
+  at::Tensor positive;  // [C, Z, Y, X] uint8, 0 or 1.
+  at::Tensor known;     // [C, Z, Y, X] uint8, 0 or 1.
+  std::vector<uint32_t> labels;
+
+  // The sizes of a tensor with a value an edge.
+  std::vector<int64_t> EdgeSizes() const {
+    return {static_cast<int64_t>(neighborhood.size()), shape.z, shape.y, shape.x};
+  }
+};
+
+template <typename T>
+absl::Span<const T> SpanOf(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  return {tensor.const_data_ptr<T>(), static_cast<size_t>(tensor.numel())};
+}
+
+std::string SizesText(at::IntArrayRef sizes) {
+  return absl::StrCat("shape [", absl::StrJoin(sizes, ", "), "]");
+}
+
+absl::StatusOr<std::vector<Offset>> ReadOffsets(const std::vector<std::string>& texts) {
+  std::vector<Offset> offsets;
+  for (const std::string& text : texts) {
+    const std::vector<std::string> parts = absl::StrSplit(text, ',');
+    Offset offset;
+    if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &offset.z) ||
+        !absl::SimpleAtoi(parts[1], &offset.y) || !absl::SimpleAtoi(parts[2], &offset.x)) {
+      return FieldError("--nhood", absl::StrCat("'", text, "'"), "z,y,x");
+    }
+    offsets.push_back(offset);
+  }
+  return offsets;
+}
+
+// A value an edge, as 0 or 1; nothing without a path.
+absl::StatusOr<at::Tensor> ReadFlags(absl::string_view flag, const std::string& path,
+                                     const Volume& volume) {
+  if (path.empty()) return at::Tensor();
+  absl::StatusOr<at::Tensor> read = ReadNpy(path);
+  if (!read.ok()) return read.status();
+  if (read->sizes() != volume.EdgeSizes()) {
+    return FieldError(flag, SizesText(read->sizes()),
+                      absl::StrCat("that of the affinities, ", SizesText(volume.EdgeSizes())));
+  }
+  return read->gt(0).to(at::kByte).contiguous();
+}
+
+absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
+  absl::StatusOr<at::Tensor> read = ReadNpy(flags.affinities);
+  if (!read.ok()) return read.status();
+  const int64_t channels = static_cast<int64_t>(volume.neighborhood.size());
+  if (read->dim() != 4 || read->size(0) != channels || !read->is_floating_point()) {
+    return FieldError(
+        "--affinities",
+        absl::StrCat(c10::toString(read->scalar_type()), ", ", SizesText(read->sizes())),
+        absl::StrCat("floats [", channels, ", Z, Y, X], a channel an offset"));
+  }
+  const at::Tensor values = read->to(at::kFloat).contiguous();
+  volume.affinity = flags.logits ? values.sigmoid() : values;
+  volume.shape = {.z = read->size(1), .y = read->size(2), .x = read->size(3)};
+  return absl::OkStatus();
+}
+
+absl::Status ReadLabels(const std::string& path, TaskPool& pool, Volume& volume) {
+  if (path.empty()) return absl::OkStatus();
+  absl::StatusOr<at::Tensor> read = ReadNpy(path);
+  if (!read.ok()) return read.status();
+  const std::vector<int64_t> sizes = {volume.shape.z, volume.shape.y, volume.shape.x};
+  if (read->sizes() != sizes || !at::isIntegralType(read->scalar_type(), /*includeBool=*/true)) {
+    return FieldError(
+        "--gt_seg",
+        absl::StrCat(c10::toString(read->scalar_type()), ", ", SizesText(read->sizes())),
+        absl::StrCat("integers of ", SizesText(sizes)));
+  }
+  // Ids are only compared, so the bits of unsigned ones serve as well.
+  const at::Tensor ids =
+      (read->scalar_type() == at::kUInt64 ? read->view(at::kLong) : read->to(at::kLong))
+          .contiguous();
+  volume.labels.resize(ids.numel());
+  CompactLabels(SpanOf<int64_t>(ids), absl::MakeSpan(volume.labels));
+  if (volume.positive.defined()) return absl::OkStatus();
+  volume.positive = at::empty(volume.EdgeSizes(), at::kByte);
+  AffinitiesFromLabels(
+      volume.shape, volume.neighborhood, absl::MakeConstSpan(volume.labels), pool,
+      absl::MakeSpan(volume.positive.data_ptr<uint8_t>(), volume.positive.numel()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Volume> ReadVolume(const MalisFlags& flags, TaskPool& pool) {
+  if (flags.gt_seg.empty() && flags.target.empty()) {
+    return FieldError("--gt_seg", "neither it nor --target", "one of them or both");
+  }
+  Volume volume;
+  absl::StatusOr<std::vector<Offset>> offsets = ReadOffsets(flags.nhood);
+  if (!offsets.ok()) return offsets.status();
+  volume.neighborhood = *std::move(offsets);
+  absl::Status read = ReadAffinities(flags, volume);
+  if (!read.ok()) return read;
+  absl::StatusOr<at::Tensor> target = ReadFlags("--target", flags.target, volume);
+  if (!target.ok()) return target.status();
+  volume.positive = *std::move(target);
+  absl::StatusOr<at::Tensor> mask = ReadFlags("--mask", flags.mask, volume);
+  if (!mask.ok()) return mask.status();
+  volume.known = *std::move(mask);
+  read = ReadLabels(flags.gt_seg, pool, volume);
+  if (!read.ok()) return read;
+  return volume;
+}
+
+absl::Status Malis(const MalisFlags& flags) {
+  TaskPool pool(flags.threads);
+  const absl::StatusOr<Volume> volume = ReadVolume(flags, pool);
+  if (!volume.ok()) return volume.status();
+  const MalisSample sample = {.shape = volume->shape,
+                              .neighborhood = volume->neighborhood,
+                              .affinity = SpanOf<float>(volume->affinity),
+                              .positive = SpanOf<uint8_t>(volume->positive),
+                              .known = SpanOf<uint8_t>(volume->known),
+                              .labels = volume->labels};
+  const at::Tensor weights = at::empty(volume->EdgeSizes(), at::kFloat);
+  const absl::Span<float> span(weights.data_ptr<float>(), weights.numel());
+  MalisWorkspace workspace;
+  const absl::Time start = absl::Now();
+  const absl::Status computed = MalisWeights({sample}, pool, workspace, {span});
+  if (!computed.ok()) return computed;
+  const absl::Duration time = absl::Now() - start;
+
+  const at::Tensor error = volume->affinity - volume->positive.to(at::kFloat);
+  std::cout << "edges with a weight      " << at::count_nonzero(weights).item<int64_t>() << " of "
+            << weights.numel() << "\n"
+            << "loss (weighted squares)  " << (weights * error * error).sum().item<double>() << "\n"
+            << "time of the weights      " << absl::FormatDuration(time) << "\n";
+  if (flags.out.empty()) return absl::OkStatus();
+  std::cout << "weights                  " << flags.out << "\n";
+  return WriteNpy(flags.out, weights);
+}
+
+}  // namespace
+
+void DeclareMalis(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand(
+      "malis", "MALIS edge weights of a volume in .npy files, computed here without a server");
+  const auto flags = std::make_shared<MalisFlags>();
+  flags->nhood = {"-1,0,0", "0,-1,0", "0,0,-1"};
+  flags->threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  command
+      ->add_option("--affinities", flags->affinities, "Predicted affinities [C, Z, Y, X], floats")
+      ->required();
+  command->add_flag("--logits", flags->logits, "The affinities are logits");
+  command->add_option("--gt_seg", flags->gt_seg,
+                      "Instance labels [Z, Y, X]; without them, the components of --target");
+  command->add_option("--target", flags->target,
+                      "True affinities [C, Z, Y, X]; without them, those of --gt_seg");
+  command->add_option("--mask", flags->mask, "Which edges are known [C, Z, Y, X]; all by default");
+  command->add_option("--nhood", flags->nhood, "Offsets z,y,x, one a channel")
+      ->capture_default_str();
+  command->add_option("--threads", flags->threads, "Threads to use")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command->add_option("--out", flags->out, "File for the weights, .npy");
+  command->callback([&session, flags] { session.status = Malis(*flags); });
+}
+
+}  // namespace lossd

@@ -1,0 +1,225 @@
+#include "lossd/client.h"
+
+#include <grpcpp/channel.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lossd/base/error.h"
+#include "lossd/rpc_error.h"
+#include "lossd/tensor/wire.h"
+
+namespace lossd {
+namespace {
+
+absl::Status WriteTensor(const at::Tensor& tensor, absl::string_view field, v1::Tensor* message) {
+  if (!tensor.defined()) return FieldError(field, "an undefined tensor", "a tensor");
+  return InField(field, ToWire(tensor, message));
+}
+
+// Nothing for an absent tensor.
+template <typename Mutable>
+absl::Status WriteOptional(const at::Tensor& tensor, absl::string_view field, Mutable message) {
+  return tensor.defined() ? WriteTensor(tensor, field, message()) : absl::OkStatus();
+}
+
+absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
+                                                absl::string_view request_id) {
+  v1::ComputeRequest request;
+  request.set_request_id(std::string(request_id));
+  *request.mutable_plan() = plan;
+  request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
+                                                        : v1::MODE_STANDARD);
+  request.set_stage(batch.stage);
+  absl::Status status;
+  for (const NamedTensor& prediction : batch.predictions) {
+    v1::NamedTensor* message = request.add_predictions();
+    message->set_name(prediction.name);
+    status.Update(WriteTensor(prediction.tensor, absl::StrCat("predictions[", prediction.name, "]"),
+                              message->mutable_tensor()));
+  }
+  status.Update(WriteOptional(batch.labels, "labels", [&] { return request.mutable_labels(); }));
+  status.Update(WriteOptional(batch.mask, "mask", [&] { return request.mutable_mask(); }));
+  status.Update(
+      WriteOptional(batch.label_mask, "label_mask", [&] { return request.mutable_label_mask(); }));
+  status.Update(WriteOptional(batch.gt_seg, "gt_seg", [&] { return request.mutable_gt_seg(); }));
+  if (!status.ok()) return status;
+
+  for (const VoxelIndex& origin : batch.malis_crop_origins) {
+    v1::Voxel* voxel = request.mutable_malis_crop()->add_origins();
+    voxel->set_z(origin[0]);
+    voxel->set_y(origin[1]);
+    voxel->set_x(origin[2]);
+  }
+  if (batch.malis_crop_seed.has_value()) {
+    request.mutable_malis_crop()->set_seed(*batch.malis_crop_seed);
+  }
+  request.mutable_log_vars()->Assign(batch.log_vars.begin(), batch.log_vars.end());
+  request.mutable_task_weights()->Assign(batch.task_weights.begin(), batch.task_weights.end());
+  request.set_per_term_gradients(batch.per_term_gradients);
+  request.set_losses_only(batch.losses_only);
+  return request;
+}
+
+using NamedTensorMessages = google::protobuf::RepeatedPtrField<v1::NamedTensor>;
+using SharedResponse = std::shared_ptr<const v1::ComputeResponse>;
+
+// Tensors over the response's bytes, which each of them keeps alive.
+absl::StatusOr<std::vector<NamedTensor>> ReadTensors(const NamedTensorMessages& messages,
+                                                     const SharedResponse& response) {
+  std::vector<NamedTensor> tensors;
+  for (const v1::NamedTensor& message : messages) {
+    const absl::StatusOr<at::Tensor> read = FromWire(message.tensor());
+    if (!read.ok()) {
+      return absl::InternalError(absl::StrCat("the server's answer: ", read.status().message()));
+    }
+    const at::Tensor& view = *read;
+    tensors.push_back(
+        {message.name(),
+         at::from_blob(view.data_ptr(), view.sizes(), [response, view](void*) {}, view.options())});
+  }
+  return tensors;
+}
+
+absl::StatusOr<TermOutcome> ReadTerm(const v1::TermResult& message,
+                                     const SharedResponse& response) {
+  TermOutcome term;
+  term.name = message.name();
+  term.function = message.function();
+  term.scale = message.scale();
+  term.raw = message.raw();
+  term.coefficient = message.coefficient();
+  term.weighted = message.weighted();
+  term.balance_weight = message.balance_weight();
+  if (message.has_malis_crop_origin()) {
+    const v1::Voxel& origin = message.malis_crop_origin();
+    term.malis_crop_origin = VoxelIndex{origin.z(), origin.y(), origin.x()};
+  }
+  term.time = absl::Seconds(message.seconds());
+  absl::StatusOr<std::vector<NamedTensor>> gradients = ReadTensors(message.gradients(), response);
+  if (!gradients.ok()) return gradients.status();
+  term.gradients = *std::move(gradients);
+  return term;
+}
+
+absl::StatusOr<Result> ReadResult(const SharedResponse& response) {
+  Result result;
+  result.request_id = response->request_id();
+  result.total = response->total();
+  for (const v1::LogEntry& entry : response->logs()) {
+    result.logs.emplace_back(entry.key(), entry.value());
+  }
+  for (const v1::TermResult& message : response->terms()) {
+    absl::StatusOr<TermOutcome> term = ReadTerm(message, response);
+    if (!term.ok()) return term.status();
+    result.terms.push_back(*std::move(term));
+  }
+  absl::StatusOr<std::vector<NamedTensor>> gradients = ReadTensors(response->gradients(), response);
+  if (!gradients.ok()) return gradients.status();
+  result.gradients = *std::move(gradients);
+  result.log_vars_gradient.assign(response->log_vars_gradient().begin(),
+                                  response->log_vars_gradient().end());
+  result.drew_crop_origin = response->has_malis_crop_seed();
+  if (result.drew_crop_origin) result.malis_crop_seed = response->malis_crop_seed();
+  const v1::Timings& timings = response->timings();
+  result.timings.queue = absl::Seconds(timings.queue_seconds());
+  result.timings.decode = absl::Seconds(timings.decode_seconds());
+  result.timings.compute = absl::Seconds(timings.compute_seconds());
+  result.timings.encode = absl::Seconds(timings.encode_seconds());
+  result.timings.total = absl::Seconds(timings.total_seconds());
+  return result;
+}
+
+}  // namespace
+
+absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetMaxSendMessageSize(-1);
+  const std::shared_ptr<grpc::Channel> channel =
+      grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+  if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options.connect_timeout))) {
+    return absl::UnavailableError(absl::StrCat("no server answers at ", target, " within ",
+                                               absl::FormatDuration(options.connect_timeout)));
+  }
+  return Client(v1::LossService::NewStub(channel), options);
+}
+
+absl::StatusOr<Result> Client::Compute(const v1::PlanSource& plan, const Batch& batch,
+                                       absl::string_view request_id) const {
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<v1::ComputeRequest> request = WriteRequest(plan, batch, request_id);
+  if (!request.ok()) return request.status();
+  const auto response = std::make_shared<v1::ComputeResponse>();
+  const absl::Status status = Call(&Stub::Compute, *request, response.get());
+  if (!status.ok()) return status;
+  absl::StatusOr<Result> result = ReadResult(response);
+  if (result.ok()) result->timings.round_trip = absl::Now() - start;
+  return result;
+}
+
+absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
+                                       absl::string_view request_id) const {
+  return Compute(PlanText(plan), batch, request_id);
+}
+
+absl::StatusOr<v1::ValidatePlanResponse> Client::ValidatePlan(const v1::PlanSource& plan) const {
+  v1::ValidatePlanRequest request;
+  *request.mutable_plan() = plan;
+  v1::ValidatePlanResponse response;
+  const absl::Status status = Call(&Stub::ValidatePlan, request, &response);
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::ListLossesResponse> Client::ListLosses() const {
+  v1::ListLossesResponse response;
+  const absl::Status status = Call(&Stub::ListLosses, v1::ListLossesRequest(), &response);
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::GetServerInfoResponse> Client::GetServerInfo() const {
+  v1::GetServerInfoResponse response;
+  const absl::Status status = Call(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
+  if (!status.ok()) return status;
+  return response;
+}
+
+template <typename Request, typename Response>
+absl::Status Client::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                       Response*),
+                          const Request& request, Response* response) const {
+  const absl::Time deadline = absl::Now() + options_.timeout;
+  absl::Duration pause = options_.first_pause;
+  for (int repetition = 0;; ++repetition) {
+    grpc::ClientContext context;
+    if (deadline < absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
+    const absl::Status status = FromRpcStatus((stub_.get()->*method)(&context, request, response));
+    const std::optional<absl::Duration> asked = RetryDelay(status);
+    if (!absl::IsUnavailable(status) && !asked.has_value()) return status;
+    // Clients that were refused together shall not come back together.
+    const absl::Duration wait = std::max(asked.value_or(absl::ZeroDuration()), pause) *
+                                absl::Uniform(absl::BitGen(), 1.0, 1.5);
+    if (repetition == options_.retries || absl::Now() + wait >= deadline) return status;
+    absl::SleepFor(wait);
+    pause = std::min(2 * pause, options_.longest_pause);
+    response->Clear();
+  }
+}
+
+v1::PlanSource PlanText(absl::string_view text) {
+  v1::PlanSource source;
+  source.set_text(std::string(text));
+  return source;
+}
+
+}  // namespace lossd
