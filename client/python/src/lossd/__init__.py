@@ -1,0 +1,42 @@
+"""Client of lossd, the loss-computation service.
+
+    with lossd.Client("localhost:50051") as client:
+        result = client.compute(plan, outputs, labels)
+    result.total, result.logs, result.gradients["output"]
+
+`lossd.torch` has modules that carry the served gradient into autograd, `lossd.pytc` the drop-in for
+PyTorch Connectomics.
+"""
+
+from lossd.client import Client
+from lossd.errors import (
+    CancelledError,
+    DeadlineExceededError,
+    Error,
+    InternalError,
+    InvalidArgumentError,
+    ResourceExhaustedError,
+    UnavailableError,
+    UnimplementedError,
+)
+from lossd.plan import Plan
+from lossd.results import PlanCheck, Result, TermResult, Timings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CancelledError",
+    "Client",
+    "DeadlineExceededError",
+    "Error",
+    "InternalError",
+    "InvalidArgumentError",
+    "Plan",
+    "PlanCheck",
+    "ResourceExhaustedError",
+    "Result",
+    "TermResult",
+    "Timings",
+    "UnavailableError",
+    "UnimplementedError",
+]

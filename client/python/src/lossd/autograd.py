@@ -1,0 +1,77 @@
+"""Served losses as part of PyTorch's autograd graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from lossd.tensors import Array
+
+
+def served_loss(
+    value: float, gradients: Mapping[str, Tensor], inputs: Mapping[str, Tensor]
+) -> Tensor:
+    """A float32 scalar of this value, whose gradient with respect to each input is the given one.
+
+    Inputs without a gradient do not take part. The result is on the first input's device.
+    """
+    device = next(iter(inputs.values())).device
+    names = [name for name in inputs if name in gradients]
+    if not names:
+        return torch.tensor(value, dtype=torch.float32, device=device)
+    tensors = [gradients[name] for name in names] + [inputs[name] for name in names]
+    loss: Tensor = _ServedLoss.apply(value, device, *tensors)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def torch_gradients(gradients: Mapping[str, Array]) -> Mapping[str, Tensor]:
+    """The gradients of predictions that were PyTorch tensors, as the tensors they are."""
+    return cast(Mapping[str, Tensor], gradients)
+
+
+def wants_gradient(inputs: Iterable[Tensor]) -> bool:
+    """Whether autograd records what is done with any of these."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+
+
+def refuse_second_derivatives() -> None:
+    """To be called in a backward pass whose gradient is a constant that a server computed.
+
+    Raises:
+        RuntimeError: The caller asked for a graph of this gradient; there is none.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeError("a served loss has no second derivatives, so no create_graph=True")
+
+
+def to_send(prediction: Tensor) -> Tensor:
+    """The prediction as it is sent: without its graph, and float16 widened to float32.
+
+    The gradient comes back in the dtype that was sent. A float16 gradient would underflow before
+    the factor of a GradScaler reaches it; bfloat16 has the range of float32.
+    """
+    prediction = prediction.detach()
+    return prediction.float() if prediction.dtype == torch.float16 else prediction
+
+
+class _ServedLoss(torch.autograd.Function):
+    """(value, device, n gradients, n inputs) → the value."""
+
+    @staticmethod
+    def forward(ctx: Any, value: float, device: torch.device, *tensors: Tensor) -> Tensor:
+        count = len(tensors) // 2
+        ctx.save_for_backward(*tensors[:count])
+        ctx.dtypes = [tensor.dtype for tensor in tensors[count:]]
+        return torch.tensor(value, dtype=torch.float32, device=device)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
+        scaled = [
+            (upstream.to(gradient.device) * gradient.float()).to(dtype)
+            for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
+        ]
+        return (None, None, *[None] * len(scaled), *scaled)

@@ -1,0 +1,248 @@
+"""The client of a lossd server."""
+
+from __future__ import annotations
+
+import functools
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import grpc
+import numpy as np
+
+from lossd.errors import Error, InvalidArgumentError, from_rpc
+from lossd.plan import Plan, PlanLike
+from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
+from lossd.tensors import Array, to_wire
+from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc
+
+DEFAULT_ADDRESS = "localhost:50051"
+
+Mode = Literal["standard", "deep_supervision"]
+
+_MODES: dict[str, service_pb2.Mode.ValueType] = {
+    "standard": service_pb2.MODE_STANDARD,
+    "deep_supervision": service_pb2.MODE_DEEP_SUPERVISION,
+}
+_CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+# Protocol Buffers' own limit on a message.
+_MAX_MESSAGE_BYTES = 2**31 - 1
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+
+
+class Client:
+    """A connection to a lossd server, closed by `close` or at the end of a `with` block.
+
+    Thread-safe. A call that finds the server unavailable or its queue full is repeated after a
+    growing pause: computing is pure, so nothing happens twice.
+
+    Args:
+        address: "host:port", or anything gRPC takes as a target.
+        retries: How many times a call is repeated before its error is raised.
+    """
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, retries: int = 6) -> None:
+        self.address = address
+        self._retries = retries
+        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._stub = service_pb2_grpc.LossServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Callable[..., Client], tuple[str]]:
+        """A copy connects anew: models that hold a client are copied and sent to processes."""
+        return functools.partial(Client, retries=self._retries), (self.address,)
+
+    def close(self) -> None:
+        """Closes the connection; calls in flight are cancelled."""
+        self._channel.close()
+
+    def compute(
+        self,
+        plan: PlanLike,
+        outputs: Array | Mapping[str, Array],
+        labels: Array | None = None,
+        mask: Array | None = None,
+        label_mask: Array | None = None,
+        gt_seg: Array | None = None,
+        *,
+        mode: Mode = "standard",
+        stage: str = "train",
+        malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+        malis_crop_seed: int | None = None,
+        log_vars: Array | Sequence[float] | None = None,
+        task_weights: Array | Sequence[float] | None = None,
+        per_term_gradients: bool = False,
+        losses_only: bool = False,
+        timeout: float | None = None,
+    ) -> Result:
+        """Computes a plan's losses on a batch, and d total / d prediction for each prediction.
+
+        Arrays are NumPy's or PyTorch's, on any device; what comes back is of the same kind, dtype
+        and device as the prediction it belongs to.
+
+        Args:
+            plan: A Plan, a mapping, a list of terms, or the path of a YAML or JSON file.
+            outputs: The prediction [B, C, Z, Y, X] or [B, C, Y, X], or named heads; float32,
+                float16 or bfloat16. With deep supervision: "output" and the coarser "ds_1" …
+                "ds_4".
+            labels: [B, L, …], any dtype. Needed unless no term needs them.
+            mask: Where the batch counts, [B, 1 or C, …].
+            label_mask: Which labels are known, of labels' shape; bool or uint8.
+            gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X] for MALIS; any integer dtype, 0
+                is background.
+            mode: "standard" or "deep_supervision".
+            stage: Prefix of the log keys.
+            malis_crop_origin: First voxel (z, y, x) of MALIS's crop; or a sequence of them, one for
+                each evaluation of a cropped term in the order scale, then term. Drawn by the server
+                when absent.
+            malis_crop_seed: What the server draws origins from when it draws them; the same seed,
+                the same origins.
+            log_vars: Log-variance of each term, for uncertainty balancing.
+            task_weights: Weight of each term, for GradNorm balancing.
+            per_term_gradients: Also return the gradient of each term by itself.
+            losses_only: Compute no gradients.
+            timeout: Seconds until DeadlineExceededError, repeated attempts included; None waits.
+
+        Raises:
+            InvalidArgumentError: Something in plan or batch is wrong; its `field` says what.
+            Error: Any other failure, by its code.
+        """
+        if mode not in _MODES:
+            expected = " or ".join(_MODES)
+            raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
+        predictions = outputs if isinstance(outputs, Mapping) else {"output": outputs}
+        request = service_pb2.ComputeRequest(
+            plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
+            mode=_MODES[mode],
+            stage=stage,
+            per_term_gradients=per_term_gradients,
+            losses_only=losses_only,
+        )
+        for name, prediction in predictions.items():
+            message = request.predictions.add(name=name)
+            to_wire(prediction, f"predictions[{name}]", message.tensor)
+        if labels is not None:
+            to_wire(labels, "labels", request.labels)
+        if mask is not None:
+            to_wire(mask, "mask", request.mask)
+        if label_mask is not None:
+            to_wire(label_mask, "label_mask", request.label_mask)
+        if gt_seg is not None:
+            to_wire(gt_seg, "gt_seg", request.gt_seg)
+        for z, y, x in _voxels(malis_crop_origin):
+            request.malis_crop.origins.add(z=z, y=y, x=x)
+        if malis_crop_seed is not None:
+            request.malis_crop.seed = malis_crop_seed
+        request.log_vars.extend(_floats(log_vars))
+        request.task_weights.extend(_floats(task_weights))
+
+        size = request.ByteSize()
+        if size > _MAX_MESSAGE_BYTES:
+            raise InvalidArgumentError(
+                f"predictions: got {size} bytes in all, expected at most {_MAX_MESSAGE_BYTES}",
+                field="predictions",
+            )
+        start = time.perf_counter()
+        response = self._call(self._stub.Compute, request, timeout)
+        return read_result(response, predictions, log_vars, time.perf_counter() - start)
+
+    def info(self, *, timeout: float | None = None) -> service_pb2.GetServerInfoResponse:
+        """What the server is: version, devices, threads, limits."""
+        return self._call(self._stub.GetServerInfo, service_pb2.GetServerInfoRequest(), timeout)
+
+    def losses(self, *, timeout: float | None = None) -> list[service_pb2.LossInfo]:
+        """The losses the server computes, each with its options, in alphabetical order."""
+        request = service_pb2.ListLossesRequest()
+        return list(self._call(self._stub.ListLosses, request, timeout).losses)
+
+    def check_plan(self, plan: PlanLike, *, timeout: float | None = None) -> PlanCheck:
+        """Everything that is wrong with a plan, or what each of its terms will do."""
+        source = plan_pb2.PlanSource(text=Plan.of(plan).text)
+        request = service_pb2.ValidatePlanRequest(plan=source)
+        return read_plan_check(self._call(self._stub.ValidatePlan, request, timeout))
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Waits for a server to accept connections.
+
+        Raises:
+            UnavailableError: None did within `timeout` seconds.
+        """
+        request = service_pb2.GetServerInfoRequest()
+        try:
+            self._stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise from_rpc(error) from None
+
+    def _call(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
+        request: _Request,
+        timeout: float | None,
+    ) -> _Response:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        attempt = 0
+        while True:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            try:
+                return method(request, timeout=remaining)
+            except grpc.RpcError as rpc_error:
+                error = from_rpc(rpc_error)
+            pause = _pause(error, attempt)
+            if pause is None or attempt >= self._retries:
+                raise error
+            if deadline is not None and time.monotonic() + pause >= deadline:
+                raise error
+            time.sleep(pause)
+            attempt += 1
+
+
+def _pause(error: Error, attempt: int) -> float | None:
+    """Seconds to wait before a new attempt; None when one is of no use."""
+    backoff = min(_FIRST_PAUSE_SECONDS * 2.0**attempt, _LONGEST_PAUSE_SECONDS)
+    jittered = backoff * random.uniform(0.5, 1.0)
+    if error.code == grpc.StatusCode.UNAVAILABLE:
+        return max(jittered, error.retry_after or 0.0)
+    # Without a delay the message itself is too large, and stays so.
+    if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
+        return error.retry_after + jittered
+    return None
+
+
+def _voxels(origins: Voxel | Sequence[Voxel] | None) -> list[Voxel]:
+    if origins is None:
+        return []
+    array = np.asarray(origins)
+    if array.shape == (0,):
+        return []
+    if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.dtype.kind not in "iu":
+        raise InvalidArgumentError(
+            f"malis_crop_origin: got {origins!r}, expected (z, y, x) or a sequence of such",
+            field="malis_crop_origin",
+        )
+    return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
+
+
+def _floats(values: Any) -> list[float]:
+    if values is None:
+        return []
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return [float(value) for value in values]

@@ -1,0 +1,71 @@
+"""Where the crops of MALIS lie, drawn as PyTorch Connectomics draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from lossd.client import Mode
+from lossd.errors import InvalidArgumentError
+from lossd.results import Voxel
+from lossd.v1 import plan_pb2
+
+# The predictions at the coarser scales of deep supervision, finest first.
+COARSE_SCALES = ("ds_1", "ds_2", "ds_3", "ds_4")
+
+
+def draw_crop_origin(volume: Sequence[int], crop: Voxel) -> Voxel:
+    """Uniform over the places where the crop fits: z, y and x from torch's global generator.
+
+    Raises:
+        InvalidArgumentError: The crop is larger than the volume.
+    """
+    if len(volume) != 3 or any(k > n for k, n in zip(crop, volume, strict=False)):
+        raise InvalidArgumentError(
+            f"malis_crop_size: got {tuple(crop)}, expected at most the volume, {tuple(volume)}",
+            field="malis_crop_size",
+        )
+    z, y, x = (int(torch.randint(0, n - k + 1, (1,))) for k, n in zip(crop, volume, strict=True))
+    return z, y, x
+
+
+def draw_crop_origins(
+    plan: plan_pb2.Plan, predictions: Mapping[str, Tensor], mode: Mode
+) -> list[Voxel]:
+    """An origin for each evaluation of a cropped MALIS term, in the order scale, then term.
+
+    Raises:
+        InvalidArgumentError: A crop is larger than its volume.
+    """
+    return [
+        draw_crop_origin(_head(plan, term, scale).shape[2:], crop)
+        for index, scale in enumerate(_scales(predictions, mode))
+        for term in plan.losses
+        if index == 0 or term.apply_deep_supervision
+        if (crop := _crop_size(term)) is not None
+    ]
+
+
+def _scales(predictions: Mapping[str, Tensor], mode: Mode) -> list[Mapping[str, Tensor]]:
+    if mode == "standard":
+        return [predictions]
+    finest = {name: head for name, head in predictions.items() if name not in COARSE_SCALES}
+    coarse = [{name: predictions[name]} for name in COARSE_SCALES if name in predictions]
+    return [finest, *coarse]
+
+
+def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> Tensor:
+    for name in (term.pred_head, plan.primary_head):
+        if name in scale:
+            return scale[name]
+    return next(iter(scale.values()))
+
+
+def _crop_size(term: plan_pb2.Term) -> Voxel | None:
+    size = term.loss.malis.malis_crop_size
+    if not size:
+        return None
+    z, y, x = size if len(size) == 3 else [size[0]] * 3
+    return z, y, x

@@ -1,0 +1,117 @@
+"""What can go wrong with a call: an exception class for each canonical gRPC code."""
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_DETAILS_KEY = "grpc-status-details-bin"
+
+
+class Error(Exception):
+    """A call that failed.
+
+    Attributes:
+        code: The canonical code.
+        message: What is wrong. For bad input: the field, what was given and what is expected.
+        field: The field at fault, for example "losses[1].kwargs.sigmoid"; None when there is no one
+            field.
+        retry_after: Seconds after which the server says a new attempt makes sense; None when it
+            says nothing.
+    """
+
+    code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        code: grpc.StatusCode | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+
+class InvalidArgumentError(Error, ValueError):
+    """Something in the plan or the batch is wrong; `field` says what."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class ResourceExhaustedError(Error):
+    """The server's queue is full, or the message is larger than the server takes."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class UnavailableError(Error, ConnectionError):
+    """No server at the address, or it is going down."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceededError(Error, TimeoutError):
+    """The timeout passed before the answer came."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class CancelledError(Error):
+    """The call was cancelled, for example because the client was closed."""
+
+    code = grpc.StatusCode.CANCELLED
+
+
+class UnimplementedError(Error, NotImplementedError):
+    """The server does not know this call: it is older than the client, or no lossd."""
+
+    code = grpc.StatusCode.UNIMPLEMENTED
+
+
+class InternalError(Error):
+    """The server failed."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+_CLASSES: dict[grpc.StatusCode, type[Error]] = {
+    cls.code: cls
+    for cls in (
+        InvalidArgumentError,
+        ResourceExhaustedError,
+        UnavailableError,
+        DeadlineExceededError,
+        CancelledError,
+        UnimplementedError,
+        InternalError,
+    )
+}
+
+
+def from_rpc(error: grpc.RpcError) -> Error:
+    """The exception for what grpc raised, with what its google.rpc details say."""
+    if not isinstance(error, grpc.Call):
+        return Error(str(error))
+    field, retry_after = _read_details(error)
+    cls = _CLASSES.get(error.code(), Error)
+    return cls(error.details() or "", field=field, code=error.code(), retry_after=retry_after)
+
+
+def _read_details(call: grpc.Call) -> tuple[str | None, float | None]:
+    field: str | None = None
+    retry_after: float | None = None
+    for key, value in call.trailing_metadata() or ():
+        if key != _DETAILS_KEY or not isinstance(value, bytes):
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            bad_request = error_details_pb2.BadRequest()
+            retry_info = error_details_pb2.RetryInfo()
+            if detail.Unpack(bad_request) and bad_request.field_violations:
+                field = bad_request.field_violations[0].field
+            elif detail.Unpack(retry_info):
+                retry_after = retry_info.retry_delay.ToTimedelta().total_seconds()
+    return field, retry_after

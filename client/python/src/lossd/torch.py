@@ -1,0 +1,274 @@
+"""PyTorch modules whose losses and gradients come from a lossd server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import EllipsisType
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lossd.autograd import (
+    refuse_second_derivatives,
+    served_loss,
+    to_send,
+    torch_gradients,
+    wants_gradient,
+)
+from lossd.client import Client, Mode
+from lossd.crops import draw_crop_origin, draw_crop_origins
+from lossd.errors import InvalidArgumentError
+from lossd.plan import Plan, PlanLike
+from lossd.results import Result, Voxel
+from lossd.v1 import plan_pb2
+
+Outputs = Tensor | Mapping[str, Tensor]
+Reduction = Literal["mean", "sum", "none"]
+
+
+class RemoteLoss(nn.Module):
+    """A plan's total loss from a server, carrying the served gradient into autograd.
+
+    Where no gradient can be wanted (under `torch.no_grad`, or for predictions that need none), only
+    the losses are computed. Predictions in float16 travel as float32, since a float16 gradient
+    would underflow before GradScaler's factor reaches it; bfloat16 travels as it is.
+
+    The crops of MALIS terms are drawn as in PyTorch Connectomics: from torch's global generator, z,
+    y, x, for each evaluation in the order scale, then term. So a seeded run reproduces.
+
+    Attributes:
+        last_result: The last answer, without its gradients.
+
+    Args:
+        client: The connection; not closed with the module.
+        plan: What `Client.compute` takes as a plan.
+        mode: "standard" or "deep_supervision".
+        timeout: Seconds until a call fails; None waits.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        plan: PlanLike,
+        *,
+        mode: Mode = "standard",
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.client = client
+        self.plan = Plan.of(plan)
+        self.mode: Mode = mode
+        self.timeout = timeout
+        self.last_result: Result | None = None
+        self._typed_plan: plan_pb2.Plan | None = None
+
+    def forward(
+        self,
+        outputs: Outputs,
+        labels: Tensor | None = None,
+        mask: Tensor | None = None,
+        label_mask: Tensor | None = None,
+        gt_seg: Tensor | None = None,
+        *,
+        stage: str | None = None,
+        log_vars: Tensor | None = None,
+        malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The total loss, a float32 scalar on the predictions' device, and the logs.
+
+        The arguments are those of `Client.compute`. `stage` is "train" in training mode and "val"
+        otherwise unless given; `log_vars` gets its gradient too.
+
+        Raises:
+            lossd.Error: As `Client.compute`.
+        """
+        heads = dict(outputs) if isinstance(outputs, Mapping) else {"output": outputs}
+        if not heads:
+            raise InvalidArgumentError("outputs: got none, expected a tensor", field="outputs")
+        inputs = heads if log_vars is None else {**heads, "log_vars": log_vars}
+        if malis_crop_origin is None:
+            malis_crop_origin = draw_crop_origins(self.typed_plan(), heads, self.mode)
+        result = self.client.compute(
+            self.plan,
+            {name: to_send(head) for name, head in heads.items()},
+            labels,
+            mask,
+            label_mask,
+            gt_seg,
+            mode=self.mode,
+            stage=stage or ("train" if self.training else "val"),
+            malis_crop_origin=malis_crop_origin,
+            log_vars=log_vars,
+            losses_only=not wants_gradient(inputs.values()),
+            timeout=self.timeout,
+        )
+        self.last_result = result.without_gradients()
+        return served_loss(result.total, torch_gradients(result.gradients), inputs), result.logs
+
+    def typed_plan(self) -> plan_pb2.Plan:
+        """The plan as the server understands it; asked for once.
+
+        Raises:
+            InvalidArgumentError: There is something wrong with the plan.
+        """
+        if self._typed_plan is None:
+            check = self.client.check_plan(self.plan, timeout=self.timeout)
+            if check.plan is None:
+                raise InvalidArgumentError(str(check), field=check.problems[0][0])
+            self._typed_plan = check.plan
+        return self._typed_plan
+
+
+class RemoteMalisLoss(nn.Module):
+    """PyTorch Connectomics' MalisLoss, constructed and called alike; weights from a server.
+
+    With a crop, only the crop is sent. Its origin is drawn from torch's global generator: z, y, x.
+
+    The server is asked for the gradient w·2(a − t) with respect to the affinities a. Half of it,
+    times (a − t), is the loss map; sigmoid, crop and reduction are PyTorch's, here. Half types are
+    widened to float32, and the loss is float32.
+
+    Args:
+        nhood: Offsets [C, 3] as (z, y, x); (−1,0,0), (0,−1,0), (0,0,−1) when absent.
+        reduction: "sum", "mean" (over the crop) or "none" (the loss map of the crop).
+        sigmoid: Whether predictions are logits.
+        malis_crop_size: K or (Kz, Ky, Kx); None looks at the whole volume.
+        malis_num_workers: Accepted for compatibility; has no effect.
+        client: The connection; to the default address when absent.
+        timeout: Seconds until a call fails; None waits.
+    """
+
+    def __init__(
+        self,
+        nhood: Sequence[Sequence[int]] | npt.NDArray[Any] | Tensor | None = None,
+        *,
+        reduction: Reduction = "sum",
+        sigmoid: bool = True,
+        malis_crop_size: int | Sequence[int] | None = None,
+        malis_num_workers: int | None = None,
+        client: Client | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        super().__init__()
+        if reduction not in get_args(Reduction):
+            raise ValueError(f"reduction: got {reduction!r}, expected mean, sum or none")
+        self.nhood = np.asarray(-np.eye(3) if nhood is None else nhood, dtype=np.int32)
+        self.reduction: Reduction = reduction
+        self.sigmoid = sigmoid
+        self.malis_crop_size = _read_crop_size(malis_crop_size)
+        self.malis_num_workers = _read_workers(malis_num_workers)
+        self.client = Client() if client is None else client
+        self.timeout = timeout
+        term = {
+            "function": "MalisLoss",
+            "kwargs": {"nhood": self.nhood, "reduction": "sum", "sigmoid": False},
+        }
+        # MalisLoss by itself clamps nothing.
+        limit = float(np.finfo(np.float32).max)
+        self.plan = Plan.from_dict({"losses": [term], "clamp_min": -limit, "clamp_max": limit})
+
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        mask: Tensor | None = None,
+        gt_seg: Tensor | npt.NDArray[Any] | None = None,
+    ) -> Tensor:
+        """The loss: a scalar, or the map [B, C, …] of the crop for reduction "none".
+
+        Args:
+            pred: Logits, or affinities with sigmoid=False, [B, C, Z, Y, X].
+            target: True affinities, of the same shape.
+            mask: Where edges are known, broadcastable to pred, or [B, Z, Y, X].
+            gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X]; from target when absent.
+
+        Raises:
+            NotImplementedError: pred is 2-D.
+            ValueError: Shapes that do not fit.
+            lossd.Error: As `Client.compute`.
+        """
+        if pred.shape != target.shape or pred.ndim not in (4, 5):
+            raise ValueError(
+                f"pred and target: got {tuple(pred.shape)} and {tuple(target.shape)}, "
+                "expected the same [B, C, Z, Y, X]"
+            )
+        if pred.ndim == 4:
+            raise NotImplementedError(f"pred: got {tuple(pred.shape)}, expected [B, C, Z, Y, X]")
+        if mask is not None:
+            mask = _expand_mask(mask, pred)
+        if gt_seg is not None and gt_seg.shape[-3:] != pred.shape[2:]:
+            raise ValueError(
+                f"gt_seg: got {tuple(gt_seg.shape)}, expected [B, Z, Y, X] as in pred, "
+                f"{tuple(pred.shape)}"
+            )
+        if self.malis_crop_size is not None:
+            origin = draw_crop_origin(pred.shape[2:], self.malis_crop_size)
+            crop = _slices(origin, self.malis_crop_size)
+            pred, target = pred[crop], target[crop]
+            mask = None if mask is None else mask[crop]
+            gt_seg = None if gt_seg is None else gt_seg[crop]
+        affinity = pred.float().sigmoid() if self.sigmoid else pred.float()
+        result = self.client.compute(
+            self.plan, affinity.detach(), target, mask, gt_seg=gt_seg, timeout=self.timeout
+        )
+        gradient = cast(Tensor, result.gradients["output"])
+        loss_map: Tensor = _EdgeLoss.apply(affinity, target.to(affinity), gradient)  # type: ignore[no-untyped-call]
+        if self.reduction == "none":
+            return loss_map
+        return loss_map.sum() if self.reduction == "sum" else loss_map.mean()
+
+
+class _EdgeLoss(torch.autograd.Function):
+    """(affinity a, target t, gradient w·2(a − t)) → w·(a − t)², with w constant."""
+
+    @staticmethod
+    def forward(ctx: Any, affinity: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return 0.5 * gradient * (affinity - target)
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        refuse_second_derivatives()
+        (gradient,) = ctx.saved_tensors
+        return upstream * gradient, None, None
+
+
+def _expand_mask(mask: Tensor, pred: Tensor) -> Tensor:
+    if mask.ndim == pred.ndim - 1 and mask.shape[0] == pred.shape[0]:
+        mask = mask.unsqueeze(1)
+    try:
+        return mask.expand_as(pred)
+    except RuntimeError:
+        raise ValueError(
+            f"mask: got {tuple(mask.shape)}, expected what broadcasts to pred, {tuple(pred.shape)}"
+        ) from None
+
+
+def _slices(origin: Voxel, size: Voxel) -> tuple[EllipsisType | slice, ...]:
+    z, y, x = (slice(o, o + k) for o, k in zip(origin, size, strict=True))
+    return ..., z, y, x
+
+
+def _read_crop_size(size: int | Sequence[int] | None) -> Voxel | None:
+    if size is None:
+        return None
+    sizes = list(size) if isinstance(size, (Sequence, np.ndarray)) else [size] * 3
+    if len(sizes) != 3 or not all(_is_count(k) for k in sizes):
+        raise ValueError(f"malis_crop_size: got {size!r}, expected K or (Kz, Ky, Kx), at least 1")
+    z, y, x = (int(k) for k in sizes)
+    return z, y, x
+
+
+def _read_workers(workers: int | None) -> int | None:
+    if workers is not None and not _is_count(workers):
+        raise ValueError(f"malis_num_workers: got {workers!r}, expected a whole number from 1")
+    return None if workers == 1 else workers
+
+
+def _is_count(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    return int(value) >= 1
