@@ -1,0 +1,37 @@
+"""A real server for all tests that want one."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from local_server import LocalServer
+
+import lossd
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def server_binary() -> pathlib.Path:
+    """The server of the release build, or the one that LOSSD_SERVER names."""
+    default = ROOT / "build" / "release" / "server" / "lossd"
+    binary = pathlib.Path(os.environ.get("LOSSD_SERVER", default))
+    if not binary.exists():
+        pytest.fail(f"no server at {binary}: run `make build`, or set LOSSD_SERVER")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalServer]:
+    """A server for the whole session."""
+    with LocalServer(server_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server: LocalServer) -> Iterator[lossd.Client]:
+    """A client of that server."""
+    with lossd.Client(server.address) as client:
+        yield client

@@ -1,0 +1,325 @@
+"""Bad input through the wire: an error that names the field each time, and the server goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from local_server import LocalServer
+
+import lossd
+from lossd import errors
+from lossd.v1 import service_pb2, service_pb2_grpc, tensor_pb2
+
+MALIS = {"function": "MalisLoss"}
+BCE = {"function": "WeightedBCEWithLogitsLoss"}
+SHAPE = (1, 3, 4, 5, 6)
+PREDICTION = np.linspace(-2, 2, int(np.prod(SHAPE)), dtype=np.float32).reshape(SHAPE)
+LABELS = (PREDICTION > 0).astype(np.uint8)
+GOOD: dict[str, Any] = {"plan": [MALIS, BCE], "outputs": PREDICTION, "labels": LABELS}
+
+
+@pytest.fixture(autouse=True)
+def goes_on(client: lossd.Client, server: LocalServer) -> Iterator[None]:
+    """After each test the server answers as it did before it."""
+    before = client.compute(**GOOD)
+    yield
+    after = client.compute(**GOOD)
+    assert server.running()
+    assert after.total == before.total
+    np.testing.assert_array_equal(after.gradients["output"], before.gradients["output"])
+
+
+def with_value(value: float) -> Any:
+    prediction = PREDICTION.copy()
+    prediction[0, 1, 2, 3, 4] = value
+    return prediction
+
+
+def term(**fields: Any) -> dict[str, Any]:
+    return {"plan": [{**BCE, **fields}]}
+
+
+def malis(**kwargs: Any) -> dict[str, Any]:
+    return {"plan": [{**MALIS, "kwargs": kwargs}]}
+
+
+# What is wrong with the call: what differs from GOOD, the field at fault, and words of the message.
+BAD_CALLS: dict[str, tuple[dict[str, Any], str, str]] = {
+    # The plan.
+    "no terms": ({"plan": []}, "losses", "at least one"),
+    "plan without losses": ({"plan": {"terms": []}}, "losses", "terms"),
+    "plan is no YAML": ({"plan": lossd.Plan("losses: [")}, "plan", ""),
+    "empty plan": ({"plan": lossd.Plan("")}, "plan", ""),
+    "unknown loss": (
+        {"plan": [{"function": "WeightedMseLoss"}]},
+        "losses[0].function",
+        "WeightedMSELoss",
+    ),
+    "unknown field": (term(wieght=2), "losses[0].wieght", "weight"),
+    "unknown option": (
+        malis(malis_crop=3),
+        "losses[0].kwargs.malis_crop",
+        "malis_crop_size",
+    ),
+    "ill-typed option": (malis(sigmoid="maybe"), "losses[0].kwargs.sigmoid", "true or false"),
+    "ill-valued option": (
+        {"plan": [BCE, {"function": "SmoothL1Loss", "kwargs": {"beta": -1}}]},
+        "losses[1].kwargs.beta",
+        "-1",
+    ),
+    "no scalar": (malis(reduction="none"), "losses[0].kwargs.reduction", "none"),
+    "zero pos_weight": (term(pos_weight=0), "losses[0].pos_weight", "0"),
+    "unwanted pos_weight": (
+        {"plan": [{**MALIS, "pos_weight": 2}]},
+        "losses[0].pos_weight",
+        "weight",
+    ),
+    "loss that plans cannot use": ({"plan": [{"function": "GANLoss"}]}, "losses[0].function", ""),
+    "unknown head": (term(pred_head="aff"), "losses[0].pred_head", "aff"),
+    "slice with a step": (term(pred_slice="0:3:2"), "losses[0].pred_slice", "0:3:2"),
+    "slice out of range": (term(pred_slice="2:5"), "losses[0].pred_slice", "3"),
+    "empty slice": (term(pred_slice="2:1"), "losses[0].pred_slice", ""),
+    "missing label_mask": (term(require_label_mask=True), "label_mask", "losses[0]"),
+    "offset of two numbers": (malis(nhood=[[1, 0]]), "losses[0].kwargs.nhood[0]", "z, y, x"),
+    "crop of two numbers": (malis(malis_crop_size=[2, 2]), "losses[0].kwargs.malis_crop_size", ""),
+    # The batch.
+    "no predictions": ({"outputs": {}}, "predictions", ""),
+    "rank 3": ({"outputs": PREDICTION[0, 0]}, "predictions[output].shape", ""),
+    "rank 6": ({"outputs": PREDICTION[None]}, "predictions[output].shape", ""),
+    "integer predictions": (
+        {"outputs": PREDICTION.astype(np.int32)},
+        "predictions[output].dtype",
+        "float32",
+    ),
+    "double predictions": (
+        {"outputs": PREDICTION.astype(np.float64)},
+        "predictions[output].dtype",
+        "float32",
+    ),
+    "empty predictions": ({"outputs": PREDICTION[:, :, :0]}, "predictions[0]", ""),
+    "NaN in a prediction": ({"outputs": with_value(np.nan)}, "", "term_0"),
+    "no labels": ({"labels": None}, "labels", ""),
+    "labels of another batch": ({"labels": LABELS.repeat(2, axis=0)}, "labels", ""),
+    "too few label channels": ({"labels": LABELS[:, :2]}, "losses[0].target_slice", "labels"),
+    "mask of another batch": ({"mask": np.ones((2, 1, 4, 5, 6))}, "mask", ""),
+    "mask of wrong channels": ({"mask": np.ones((1, 2, 4, 5, 6))}, "mask", ""),
+    "mask of wrong rank": ({"mask": np.ones((1, 3))}, "mask", ""),
+    "label_mask of another shape": (
+        {"label_mask": np.ones((1, 1, 4, 5, 6), bool)},
+        "label_mask",
+        "",
+    ),
+    "float label_mask": ({"label_mask": np.ones(SHAPE, np.float32)}, "label_mask", ""),
+    "float gt_seg": ({"gt_seg": np.ones((1, 4, 5, 6), np.float32)}, "gt_seg", ""),
+    "gt_seg of another size": ({"gt_seg": np.ones((1, 4, 5, 5), np.int32)}, "gt_seg", ""),
+    "crop larger than the volume": (
+        malis(malis_crop_size=[4, 6, 6]),
+        "losses[0].kwargs.malis_crop_size",
+        "",
+    ),
+    "crop beyond the volume": (
+        {**malis(malis_crop_size=4), "malis_crop_origin": (0, 2, 0)},
+        "malis_crop",
+        "",
+    ),
+    "crop before the volume": (
+        {**malis(malis_crop_size=4), "malis_crop_origin": (0, 0, -1)},
+        "malis_crop",
+        "",
+    ),
+    "too many crops": (
+        {**malis(malis_crop_size=4), "malis_crop_origin": [(0, 0, 0), (0, 0, 1)]},
+        "malis_crop",
+        "",
+    ),
+    "MALIS in 2-D": (
+        {"outputs": PREDICTION[:, :, 0], "labels": LABELS[:, :, 0], "plan": [MALIS]},
+        "",
+        "",
+    ),
+    "channels unlike nhood": (malis(nhood=[[0, 0, 1]]), "", "nhood"),
+    "wrong number of log_vars": (
+        {
+            "plan": {"losses": [BCE], "loss_balancing": {"strategy": "uncertainty"}},
+            "log_vars": [0.0, 0.0],
+        },
+        "log_vars",
+        "2",
+    ),
+    "infinite log_vars": (
+        {
+            "plan": {"losses": [BCE], "loss_balancing": {"strategy": "uncertainty"}},
+            "log_vars": [np.inf],
+        },
+        "log_vars",
+        "",
+    ),
+    "heads without a name for them": (
+        {"outputs": {"a": PREDICTION, "b": PREDICTION}},
+        "",
+        "head",
+    ),
+    "scales without a main output": (
+        {"outputs": {"ds_1": PREDICTION}, "mode": "deep_supervision"},
+        "predictions",
+        "output",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_bad_call(client: lossd.Client, name: str) -> None:
+    changes, field, words = BAD_CALLS[name]
+    with pytest.raises(lossd.InvalidArgumentError) as caught:
+        client.compute(**{**GOOD, **changes})
+    given = caught.value.field
+    assert given is not None
+    assert given.removeprefix("plan.").startswith(field)
+    assert caught.value.message.startswith(given)
+    assert words in caught.value.message
+
+
+def truncate(tensor: tensor_pb2.Tensor) -> None:
+    tensor.data = tensor.data[:-1]
+
+
+def lengthen(tensor: tensor_pb2.Tensor) -> None:
+    tensor.data += b"\0"
+
+
+def forget_dtype(tensor: tensor_pb2.Tensor) -> None:
+    tensor.dtype = tensor_pb2.D_TYPE_UNSPECIFIED
+
+
+def invent_dtype(tensor: tensor_pb2.Tensor) -> None:
+    tensor.dtype = 77  # type: ignore[assignment]
+
+
+def forget_shape(tensor: tensor_pb2.Tensor) -> None:
+    del tensor.shape[:]
+
+
+def make_negative(tensor: tensor_pb2.Tensor) -> None:
+    tensor.shape[0], tensor.shape[1] = -tensor.shape[0], -tensor.shape[1]
+
+
+def make_huge(tensor: tensor_pb2.Tensor) -> None:
+    tensor.shape.extend([2**31, 2**31, 2**31])
+
+
+def make_a_bool_of_2(tensor: tensor_pb2.Tensor) -> None:
+    tensor.dtype = tensor_pb2.D_TYPE_BOOL
+    tensor.data = b"\2" * int(np.prod(tensor.shape))
+
+
+@pytest.fixture
+def request_and_send(
+    server: LocalServer,
+) -> Iterator[tuple[service_pb2.ComputeRequest, Callable[[], None]]]:
+    """A good request to spoil, and what sends it."""
+    request = service_pb2.ComputeRequest()
+    request.plan.text = lossd.Plan.of(GOOD["plan"]).text
+    prediction = request.predictions.add(name="output")
+    for array, tensor in ((PREDICTION, prediction.tensor), (LABELS, request.labels)):
+        tensor.dtype = getattr(tensor_pb2, f"D_TYPE_{array.dtype.name.upper()}")
+        tensor.shape.extend(array.shape)
+        tensor.data = array.tobytes()
+    with grpc.insecure_channel(server.address) as channel:
+        stub = service_pb2_grpc.LossServiceStub(channel)
+
+        def send() -> None:
+            try:
+                stub.Compute(request)
+            except grpc.RpcError as error:
+                raise errors.from_rpc(error) from None
+
+        yield request, send
+
+
+@pytest.mark.parametrize("which", ["labels", "predictions[0].tensor"])
+@pytest.mark.parametrize(
+    ("spoil", "part"),
+    [
+        (truncate, "data"),
+        (lengthen, "data"),
+        (forget_dtype, "dtype"),
+        (invent_dtype, "dtype"),
+        (forget_shape, "shape"),
+        (make_negative, "shape"),
+        (make_huge, "shape"),
+        (make_a_bool_of_2, "data"),
+    ],
+)
+def test_bad_tensor(
+    request_and_send: tuple[service_pb2.ComputeRequest, Callable[[], None]],
+    which: str,
+    spoil: Callable[[tensor_pb2.Tensor], None],
+    part: str,
+) -> None:
+    request, send = request_and_send
+    send()
+    spoil(request.labels if which == "labels" else request.predictions[0].tensor)
+    with pytest.raises(lossd.InvalidArgumentError) as caught:
+        send()
+    assert caught.value.field == f"{which}.{part}"
+
+
+def no_plan(request: service_pb2.ComputeRequest) -> None:
+    request.ClearField("plan")
+
+
+def unknown_mode(request: service_pb2.ComputeRequest) -> None:
+    request.mode = 9  # type: ignore[assignment]
+
+
+def the_same_head_twice(request: service_pb2.ComputeRequest) -> None:
+    request.predictions.append(request.predictions[0])
+
+
+def unnamed_head(request: service_pb2.ComputeRequest) -> None:
+    request.predictions[0].name = ""
+
+
+def endless_request_id(request: service_pb2.ComputeRequest) -> None:
+    request.request_id = "x" * 129
+
+
+def typed_plan_of_nothing(request: service_pb2.ComputeRequest) -> None:
+    request.plan.typed.SetInParent()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "field"),
+    [
+        (no_plan, "plan"),
+        (typed_plan_of_nothing, "losses"),
+        (unknown_mode, "mode"),
+        (the_same_head_twice, "predictions[output]"),
+        (unnamed_head, "predictions"),
+        (endless_request_id, "request_id"),
+    ],
+)
+def test_bad_request(
+    request_and_send: tuple[service_pb2.ComputeRequest, Callable[[], None]],
+    spoil: Callable[[service_pb2.ComputeRequest], None],
+    field: str,
+) -> None:
+    request, send = request_and_send
+    spoil(request)
+    with pytest.raises(lossd.InvalidArgumentError) as caught:
+        send()
+    given = caught.value.field
+    assert given is not None
+    assert field in (given, given.removeprefix("plan."))
+
+
+def test_bytes_that_are_no_request(server: LocalServer) -> None:
+    with grpc.insecure_channel(server.address) as channel:
+        path = "/lossd.v1.LossService/Compute"
+        method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+        with pytest.raises(grpc.RpcError):
+            method(b"\xff" * 100)

@@ -1,0 +1,103 @@
+"""The demo's parts, and a short run of it."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import batches
+import conftest
+import h5py
+import neurites
+import numpy as np
+import numpy.typing as npt
+import oracle
+import pytest
+import tifffile
+import train
+
+
+@pytest.fixture
+def volume() -> npt.NDArray[np.int32]:
+    return neurites.make_neurites((12, 24, 24), 8, np.random.default_rng(0), growth=8)
+
+
+def test_neurites_fill_the_volume(volume: npt.NDArray[np.int32]) -> None:
+    assert len(np.unique(volume)) > 6
+    assert (volume > 0).mean() > 0.5
+    again = neurites.make_neurites((12, 24, 24), 8, np.random.default_rng(0), growth=8)
+    np.testing.assert_array_equal(volume, again)
+
+
+def test_eroded_objects_do_not_touch(volume: npt.NDArray[np.int32]) -> None:
+    eroded = neurites.erode(volume)
+    assert set(np.unique(eroded)) <= set(np.unique(volume))
+    for axis in range(3):
+        a, b = np.delete(eroded, 0, axis), np.delete(eroded, -1, axis)
+        assert not ((a != b) & (a > 0) & (b > 0)).any()
+
+
+def test_affinities_join_the_voxels_of_an_object(volume: npt.NDArray[np.int32]) -> None:
+    joined, exists = neurites.affinities(volume)
+    for channel, z, y, x in np.ndindex(*joined.shape):
+        other = np.add((z, y, x), neurites.NHOOD[channel])
+        inside = bool((other >= 0).all())
+        assert exists[channel, z, y, x] == inside
+        same = inside and 0 < volume[z, y, x] == volume[tuple(other)]
+        assert joined[channel, z, y, x] == same
+    components = oracle.connected_components(joined)
+    assert ((components > 0) <= (volume > 0)).all()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5", ".tif"])
+def test_segmentations_load(
+    tmp_path: pathlib.Path, volume: npt.NDArray[np.int32], suffix: str
+) -> None:
+    path = tmp_path / f"seg{suffix}"
+    labels = volume.astype(np.uint16)
+    if suffix == ".npy":
+        np.save(path, labels)
+    elif suffix == ".npz":
+        np.savez(path, image=labels[0] / 2, seg=labels)
+    elif suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["volumes/image"] = labels / 2
+            file["volumes/labels/ids"] = labels
+    else:
+        tifffile.imwrite(path, labels)
+    loaded = batches.load_segmentation(path)
+    assert loaded.dtype == np.uint16
+    np.testing.assert_array_equal(loaded, labels)
+
+
+def test_files_without_a_segmentation_are_refused(tmp_path: pathlib.Path) -> None:
+    np.save(tmp_path / "image.npy", np.zeros((3, 3, 3), np.float32))
+    for name, words in (("image.npy", "float32"), ("seg.txt", r"\.npy, \.npz")):
+        with pytest.raises(ValueError, match=words):
+            batches.load_segmentation(tmp_path / name)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, *arguments: str) -> int:
+    np.save(out / "seg.npy", neurites.make_neurites((24, 24, 24), 12, np.random.default_rng(0)))
+    common = [f"--server={conftest.server_binary()}", f"--out={out}", f"--seg={out / 'seg.npy'}"]
+    monkeypatch.setattr(sys, "argv", ["train.py", "--crop=16", *common, *arguments])
+    return train.main()
+
+
+def test_the_demo_trains_and_draws(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, tmp_path, "--steps=5") == 0
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+    assert (tmp_path / "network.pt").exists()
+    shown = capsys.readouterr().out
+    assert "step   5/5  loss" in shown
+    assert str(tmp_path / "training.png") in shown
+
+
+def test_the_demo_fails_loudly_when_nothing_is_learned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "LEARNING_RATE", 0.0)
+    assert run(monkeypatch, tmp_path, "--steps=2") == 1
+    assert "FAILED" in capsys.readouterr().err
