@@ -1,0 +1,77 @@
+"""A lossd server of one's own, for as long as a `with` block lasts."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import tempfile
+import time
+from types import TracebackType
+from typing import Self
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+
+class LocalServer:
+    """Starts a server on a free port of this machine, and stops it at the end.
+
+    Attributes:
+        address: "127.0.0.1:port".
+        log: The file its log goes to; deleted with the server.
+
+    Args:
+        binary: The program `lossd`.
+        flags: Flags in addition to those that say where to listen.
+    """
+
+    def __init__(self, binary: pathlib.Path, *flags: str) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="lossd-")
+        folder = pathlib.Path(self._directory.name)
+        self.log = folder / "log"
+        port_file = folder / "port"
+        command = [str(binary), "--listen=127.0.0.1:0", f"--port_file={port_file}", *flags]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            self.address = f"127.0.0.1:{self._read_port(port_file)}"
+        except BaseException:
+            self.stop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def running(self) -> bool:
+        """Whether the server is still there."""
+        return self._process.poll() is None
+
+    def stop(self) -> int:
+        """Asks the server to finish, as an operator would, and gives its exit status."""
+        self._process.terminate()
+        try:
+            status = self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        self._directory.cleanup()
+        return status
+
+    def _read_port(self, port_file: pathlib.Path) -> int:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if not self.running():
+                raise RuntimeError(f"the server stopped: {self.log.read_text()}")
+            text = port_file.read_text() if port_file.exists() else ""
+            if text.endswith("\n"):
+                return int(text)
+            time.sleep(0.02)
+        raise RuntimeError(f"no server within {_START_SECONDS} s: {self.log.read_text()}")

@@ -1,0 +1,171 @@
+"""Trains a small affinity network whose losses, MALIS among them, a lossd server computes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+import time
+
+import picture
+import torch
+from batches import Batch, Batches, load_segmentation, synthetic_segmentation
+from local_server import LocalServer
+from network import SmallUNet
+from torch import Tensor
+
+import lossd
+import lossd.torch
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent
+SHARED_SEGMENTATION = ROOT.parent / "shared" / "data" / "cortex_seg_256.npz"
+LEARNING_RATE = 1e-2
+
+
+@dataclasses.dataclass
+class History:
+    """What was measured, a value a step."""
+
+    total: list[float] = dataclasses.field(default_factory=list)
+    bce: list[float] = dataclasses.field(default_factory=list)
+    malis: list[float] = dataclasses.field(default_factory=list)
+    step_seconds: list[float] = dataclasses.field(default_factory=list)
+    service_seconds: list[float] = dataclasses.field(default_factory=list)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=40, help="training steps (default: 40)")
+    parser.add_argument("--crop", type=int, default=64, help="edge of a batch (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="of data and network (default: 0)")
+    parser.add_argument(
+        "--seg", type=pathlib.Path, help="segmentation to train on: .npy, .npz, .h5 or .tif"
+    )
+    parser.add_argument(
+        "--server",
+        type=pathlib.Path,
+        default=ROOT / "build" / "release" / "server" / "lossd",
+        help="the server's binary (default: that of the release build)",
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=ROOT / "demo-output", help="folder for the results"
+    )
+    arguments = parser.parse_args()
+    if arguments.steps < 2:
+        parser.error("--steps: at least 2")
+    if arguments.crop < 8 or arguments.crop % 2:
+        parser.error("--crop: an even number of at least 8")
+    if not arguments.server.exists():
+        parser.error(f"--server: {arguments.server} is not there; run `make build` first")
+    return arguments
+
+
+def segmentation(arguments: argparse.Namespace) -> Batches:
+    """The batches to train on, and a line on where they come from."""
+    path: pathlib.Path | None = arguments.seg
+    if path is None and SHARED_SEGMENTATION.exists():
+        path = SHARED_SEGMENTATION
+    if path is None:
+        print("data: synthetic neurites (use --seg FILE for a segmentation of your own)")
+        labels = synthetic_segmentation(arguments.seed)
+    else:
+        print(f"data: {path}")
+        labels = load_segmentation(path)
+    return Batches(labels, arguments.crop, arguments.seed)
+
+
+def train(
+    network: SmallUNet, criterion: lossd.torch.RemoteLoss, batches: Batches, steps: int
+) -> History:
+    """Trains, showing how it goes."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    history = History()
+    for _ in range(steps):
+        batch = batches.draw()
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        loss, logs = evaluate(network, criterion, batch)
+        loss.backward()
+        optimizer.step()
+        assert criterion.last_result is not None
+        history.total.append(logs["train_loss_total"])
+        history.bce.append(logs["train_loss_term_0_raw"])
+        history.malis.append(logs["train_loss_term_1_raw"])
+        history.step_seconds.append(time.perf_counter() - start)
+        history.service_seconds.append(criterion.last_result.timings.total)
+        show_progress(history, steps)
+    return history
+
+
+def evaluate(
+    network: SmallUNet, criterion: lossd.torch.RemoteLoss, batch: Batch
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a batch."""
+    loss: tuple[Tensor, dict[str, float]] = criterion(
+        network(batch.image), batch.target, label_mask=batch.known, gt_seg=batch.segmentation
+    )
+    return loss
+
+
+def show_progress(history: History, steps: int) -> None:
+    """One line that is written over on a terminal, and a line every fifth step elsewhere."""
+    step = len(history.total)
+    live = sys.stdout.isatty()
+    if not live and step % 5 and step != 1:
+        return
+    line = (
+        f"step {step:3d}/{steps}  loss {history.total[-1]:.4f}  MALIS {history.malis[-1]:.4f}  "
+        f"step {history.step_seconds[-1]:.2f} s  service {history.service_seconds[-1]:.2f} s"
+    )
+    print(f"\r{line}" if live else line, end="\n" if not live or step == steps else "", flush=True)
+
+
+def main() -> int:
+    """Runs the demo; the exit status tells whether the loss fell."""
+    arguments = parse_arguments()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(arguments.seed)
+    batches = segmentation(arguments)
+    sample = batches.draw()
+    network = SmallUNet()
+
+    with LocalServer(arguments.server) as server, lossd.Client(server.address) as client:
+        print(f"server: lossd {client.info().version} on {server.address}")
+        criterion = lossd.torch.RemoteLoss(client, HERE / "plan.yaml")
+        with torch.no_grad():
+            before = network(sample.image).sigmoid()
+            loss_before = float(evaluate(network, criterion, sample)[0])
+        start = time.perf_counter()
+        history = train(network, criterion, batches, arguments.steps)
+        seconds = time.perf_counter() - start
+        with torch.no_grad():
+            after = network(sample.image).sigmoid()
+            loss_after = float(evaluate(network, criterion, sample)[0])
+
+    figure, weights = arguments.out / "training.png", arguments.out / "network.pt"
+    picture.draw(
+        figure,
+        history.bce,
+        history.malis,
+        history.step_seconds,
+        history.service_seconds,
+        sample,
+        before,
+        after,
+    )
+    torch.save(network.state_dict(), weights)
+    share = sum(history.service_seconds) / sum(history.step_seconds)
+    print(f"{arguments.steps} steps in {seconds:.1f} s, {share:.0%} of it in the service")
+    print(f"loss on one and the same crop: {loss_before:.4f} -> {loss_after:.4f}")
+    print(f"picture: {figure}\nnetwork: {weights}")
+    if not loss_after < loss_before:
+        print("FAILED: the loss did not fall", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
