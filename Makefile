@@ -1,0 +1,66 @@
+# The task runner. `make` lists the tasks.
+
+BUILD := build/release
+PYTHON := .venv/bin/python
+JOBS := $(shell nproc)
+
+CPP_FILES = $(shell git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
+CC_FILES = $(shell git ls-files '*.cc')
+
+# ccache may look through precompiled headers and ignore where the checkout lies.
+export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_file_ctime
+export CCACHE_NOHASHDIR := 1
+export CCACHE_BASEDIR := $(CURDIR)
+
+.PHONY: help setup build demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
+
+help:  ## List the tasks.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## Install packages and .venv; nothing when nothing is missing.
+	@scripts/setup.sh
+
+build: setup  ## Build server, clients, tests and benchmarks.
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release
+	@scripts/generate_python.sh
+
+demo: build  ## Train a small network whose losses a lossd server computes.
+	@$(PYTHON) demo/train.py --server $(BUILD)/server/lossd $(ARGS)
+
+test: test-cpp test-python  ## Run all tests.
+
+test-cpp: build
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+test-python: build
+	@$(PYTHON) -m pytest tests/python
+
+bench: build  ## Run the benchmarks; each prints ratios against its reference.
+	@scripts/bench.sh $(BUILD)
+
+# The sanitizer builds run the unit tests: LibTorch and gRPC are not instrumented, our code is.
+asan tsan: setup  ## Build with sanitizers and run the unit tests.
+	@cmake --preset $@ -Wno-dev >/dev/null
+	@cmake --build --preset $@ --target unit_tests
+	@ctest --test-dir build/$@ -L unit --output-on-failure --no-tests=error -j $(JOBS)
+
+cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
+	@cmake --preset cuda -Wno-dev >/dev/null
+	@cmake --build --preset cuda --target lossd cuda_link_test
+	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
+
+lint: setup  ## Check formats, buf, ruff and mypy.
+	@scripts/lint.sh
+
+tidy: setup  ## Run clang-tidy over every C++ source.
+	@scripts/tidy.sh
+
+format: setup  ## Format the sources in place.
+	@.venv/bin/clang-format -i $(CPP_FILES)
+	@.venv/bin/ruff format --quiet client/python tests/python demo
+	@.venv/bin/ruff check --quiet --fix client/python tests/python demo
+	@.venv/bin/buf format -w proto
+
+clean:  ## Remove what was built; .venv stays.
+	rm -rf build demo-output client/python/src/lossd/v1

@@ -1,0 +1,49 @@
+# The flags every target of the project has, and the functions that declare targets.
+
+add_library(lossd_flags INTERFACE)
+target_compile_options(lossd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                       -Wno-sign-conversion -Werror -pthread)
+target_include_directories(lossd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+if(LOSSD_SANITIZE)
+  target_compile_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_link_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE})
+endif()
+
+# LibTorch's headers take most of a file's compile time: one precompiled header serves every target that uses them.
+add_library(lossd_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cc)
+target_link_libraries(lossd_torch_pch PUBLIC lossd_flags lossd_torch)
+target_precompile_headers(lossd_torch_pch PRIVATE <torch/types.h> <torch/autograd.h>)
+
+# lossd_library(name SOURCES ... DEPS ... [TORCH]): a static library; TORCH gives it LibTorch and its precompiled header.
+function(lossd_library name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC lossd_flags ${ARG_DEPS})
+  if(ARG_TORCH)
+    target_link_libraries(${name} PUBLIC lossd_torch)
+    target_precompile_headers(${name} REUSE_FROM lossd_torch_pch)
+  endif()
+endfunction()
+
+# lossd_executable(name SOURCES ... DEPS ... [TORCH])
+function(lossd_executable name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE lossd_flags ${ARG_DEPS})
+  if(ARG_TORCH)
+    target_link_libraries(${name} PRIVATE lossd_torch)
+    target_precompile_headers(${name} REUSE_FROM lossd_torch_pch)
+  endif()
+endfunction()
+
+# Everything that `make asan` and `make tsan` build.
+add_custom_target(unit_tests)
+
+# lossd_test(name SOURCES ... DEPS ... [TORCH]): a GoogleTest program, run by ctest as one test labelled "unit".
+function(lossd_test name)
+  lossd_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
+  add_dependencies(unit_tests ${name})
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
+endfunction()
