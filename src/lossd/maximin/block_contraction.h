@@ -5,41 +5,15 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "lossd/affinity/grid.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/maximin/block_grid.h"
+#include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/malis.h"
 #include "lossd/maximin/workspace.h"
 
 namespace lossd {
-
-// A block has 2¹⁵ voxels at most: their sets fit a core's level-2 cache, their numbers 16 bits.
-inline constexpr int kBlockBits = 15;
-
-// A set of voxels that are certain to be together before any edge of theirs that is left: all that
-// is labelled in it has one label.
-struct ContractedSet {
-  uint32_t label;   // 0 when nothing in it is labelled.
-  uint32_t voxels;  // How many are labelled.
-};
-
-// An edge between two of them.
-struct ContractedEdge {
-  EdgeKey key;
-  uint32_t edge;  // Index in [C, Z, Y, X].
-  uint32_t a;     // A set.
-  uint32_t b;     // A set, or kLeaf and the number of a leaf.
-};
-inline constexpr uint32_t kLeaf = uint32_t{1} << 31;
-
-// The graph that is left of the grid: same maximum spanning forest, same counts.
-struct ContractedGraph {
-  MalisWorkspace::Buffer<ContractedSet> sets;
-  MalisWorkspace::Buffer<ContractedSet> leaves;  // Sets with a single edge.
-  MalisWorkspace::Buffer<ContractedEdge> edges;  // In no order.
-  EdgeKey contracted;  // Edges with this key or a larger one join without a count.
-};
 
 // Runs Kruskal's algorithm inside every block of the grid as far as it is certain to do there what
 // it does on the whole.

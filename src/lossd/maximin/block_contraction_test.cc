@@ -9,6 +9,7 @@
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/edge_sort.h"
 #include "lossd/maximin/spanning_forest.h"
+#include "tests/oracle/cases.h"
 #include "tests/oracle/malis_oracle.h"
 #include "tests/oracle/random_volume.h"
 
@@ -21,7 +22,7 @@ class BlockContractionTest : public testing::TestWithParam<int> {};
 TEST_P(BlockContractionTest, KeepsTheCounts) {
   TaskPool pool(2);
   MalisWorkspace workspace;
-  for (uint32_t seed = 0; seed < 2000; ++seed) {
+  for (uint32_t seed = 0; seed < Cases(2000); ++seed) {
     const RandomVolume volume(seed * 10 + static_cast<uint32_t>(GetParam()));
     MalisSample sample = volume.Sample();
     const std::vector<uint32_t> components = OracleComponents(sample);

@@ -16,13 +16,12 @@ constexpr size_t kPartners = 4;
 
 using Keys = EdgeKey __attribute__((vector_size(kVectorKeys * sizeof(EdgeKey))));
 
-// redundant[i] = whether for one of the cycles all three edges are stronger than the one at i.
-LOSSD_VECTORIZE void MarkWeakest(const EdgeKey* edges, const CycleFilter::Cycle* cycles,
-                                 size_t cycle_count, int64_t count, int32_t* redundant) {
+// bounds[i] = the strongest, over the cycles through the edge at i, of the weakest of its other
+// edges.
+LOSSD_VECTORIZE void FindBounds(const EdgeKey* edges, const CycleFilter::Cycle* cycles,
+                                size_t cycle_count, int64_t count, EdgeKey* bounds) {
   for (int64_t i = 0; i < count; i += kVectorKeys) {
-    Keys edge;
-    std::memcpy(&edge, edges + i, sizeof(Keys));
-    Keys weakest_of_any = {};
+    Keys bound = Keys{} + kNoEdge;
     for (size_t k = 0; k < cycle_count; ++k) {
       Keys a;
       Keys b;
@@ -36,9 +35,9 @@ LOSSD_VECTORIZE void MarkWeakest(const EdgeKey* edges, const CycleFilter::Cycle*
       c += cycles[k].before[2];
       a = a < b ? a : b;
       a = a < c ? a : c;
-      weakest_of_any |= a > edge;
+      bound = a > bound ? a : bound;
     }
-    std::memcpy(redundant + i, &weakest_of_any, sizeof(Keys));
+    std::memcpy(bounds + i, &bound, sizeof(Keys));
   }
 }
 
@@ -80,9 +79,9 @@ CycleFilter::CycleFilter(const GridShape& shape, absl::Span<const Offset> neighb
   }
 }
 
-void CycleFilter::Find(int64_t channel, int64_t first, int64_t count, int32_t* redundant) const {
+void CycleFilter::Find(int64_t channel, int64_t first, int64_t count, EdgeKey* bounds) const {
   const std::vector<Cycle>& cycles = cycles_[channel];
-  MarkWeakest(keys_.At(channel, first), cycles.data(), cycles.size(), count, redundant);
+  FindBounds(keys_.At(channel, first), cycles.data(), cycles.size(), count, bounds);
 }
 
 }  // namespace lossd

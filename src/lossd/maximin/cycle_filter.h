@@ -27,9 +27,10 @@ class CycleFilter {
  public:
   CycleFilter(const GridShape& shape, absl::Span<const Offset> neighborhood, const KeyArray& keys);
 
-  // Sets redundant[i] != 0 where the edge of `channel` at voxel first + i is the weakest of one of
-  // its parallelograms, else 0, for i in [0, count). Writes up to kVectorKeys more.
-  void Find(int64_t channel, int64_t first, int64_t count, int32_t* redundant) const;
+  // Sets bounds[i], for i in [0, count), so that the edge of `channel` at voxel first + i is the
+  // weakest of one of its parallelograms if and only if its key is less. Writes up to kVectorKeys
+  // more.
+  void Find(int64_t channel, int64_t first, int64_t count, EdgeKey* bounds) const;
 
   // The other three edges of a cycle: where their keys lie relative to the key of the edge that is
   // tried, and whether each comes before it (1) or after it (0) when they are equal.

@@ -2,7 +2,7 @@
 #define LOSSD_MAXIMIN_EDGE_SORT_H_
 
 #include "lossd/base/task_pool.h"
-#include "lossd/maximin/block_contraction.h"
+#include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/workspace.h"
 
 namespace lossd {

@@ -2,12 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <vector>
 
-#include "lossd/affinity/components.h"
 #include "lossd/maximin/malis.h"
+#include "tests/oracle/cases.h"
 #include "tests/oracle/malis_oracle.h"
 #include "tests/oracle/random_volume.h"
 
@@ -19,7 +18,7 @@ class MalisPropertyTest : public testing::TestWithParam<int> {};
 TEST_P(MalisPropertyTest, CountsAreTheOracles) {
   TaskPool pool(GetParam());
   MalisWorkspace workspace;
-  for (uint32_t seed = 0; seed < 20000; ++seed) {
+  for (uint32_t seed = 0; seed < Cases(20000); ++seed) {
     const RandomVolume volume(seed * 3 + static_cast<uint32_t>(GetParam()));
     const MalisSample sample = volume.Sample();
     for (const MalisPass pass : {MalisPass::kNegative, MalisPass::kPositive}) {
@@ -35,7 +34,7 @@ TEST_P(MalisPropertyTest, CountsAreTheOracles) {
 TEST_P(MalisPropertyTest, WeightsAreTheOraclesForBatches) {
   TaskPool pool(GetParam());
   MalisWorkspace workspace;
-  for (uint32_t seed = 0; seed < 1000; ++seed) {
+  for (uint32_t seed = 0; seed < Cases(1000); ++seed) {
     const std::vector<RandomVolume> volumes = {RandomVolume(seed), RandomVolume(seed + 5000),
                                                RandomVolume(seed + 9000)};
     std::vector<MalisSample> samples;
@@ -54,20 +53,6 @@ TEST_P(MalisPropertyTest, WeightsAreTheOraclesForBatches) {
             << "edge " << e << ", seed " << seed << ", " << volumes[s].Describe();
       }
     }
-  }
-}
-
-TEST_P(MalisPropertyTest, ComponentsAreTheOracles) {
-  TaskPool pool(GetParam());
-  for (uint32_t seed = 0; seed < 20000; ++seed) {
-    const RandomVolume volume(seed * 5 + static_cast<uint32_t>(GetParam()));
-    const MalisSample sample = volume.Sample();
-    const std::vector<uint32_t> expected = OracleComponents(sample);
-    std::vector<uint32_t> labels(expected.size(), 99);
-    const uint32_t count = ConnectedComponents(sample.shape, sample.neighborhood, sample.positive,
-                                               pool, absl::MakeSpan(labels));
-    ASSERT_EQ(labels, expected) << "seed " << seed << ", " << volume.Describe();
-    ASSERT_EQ(count, *std::max_element(expected.begin(), expected.end()));
   }
 }
 

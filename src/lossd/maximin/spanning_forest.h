@@ -1,7 +1,7 @@
 #ifndef LOSSD_MAXIMIN_SPANNING_FOREST_H_
 #define LOSSD_MAXIMIN_SPANNING_FOREST_H_
 
-#include "lossd/maximin/block_contraction.h"
+#include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/malis.h"
 #include "lossd/maximin/workspace.h"
