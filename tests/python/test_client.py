@@ -197,8 +197,11 @@ def test_unknown_mode(client: lossd.Client) -> None:
         client.compute(PLAN, PREDICTION, mode="deep")  # type: ignore[arg-type]
 
 
-def test_unavailable_is_retried(client: lossd.Client, service: StubService) -> None:
-    service.failures = [fail(grpc.StatusCode.UNAVAILABLE, "draining")] * 2
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED])
+def test_server_that_stops_is_retried(
+    client: lossd.Client, service: StubService, code: grpc.StatusCode
+) -> None:
+    service.failures = [fail(code, "stopping")] * 2
     assert client.compute(PLAN, PREDICTION).total == 1.5
     assert len(service.requests) == 3
 

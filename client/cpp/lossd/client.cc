@@ -205,7 +205,9 @@ absl::Status Client::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, con
     if (deadline < absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
     const absl::Status status = FromRpcStatus((stub_.get()->*method)(&context, request, response));
     const std::optional<absl::Duration> asked = RetryDelay(status);
-    if (!absl::IsUnavailable(status) && !asked.has_value()) return status;
+    // Nobody here cancels: that is a server that stopped before it looked at the call.
+    const bool gone = absl::IsUnavailable(status) || absl::IsCancelled(status);
+    if (!gone && !asked.has_value()) return status;
     // Clients that were refused together shall not come back together.
     const absl::Duration wait = std::max(asked.value_or(absl::ZeroDuration()), pause) *
                                 absl::Uniform(absl::BitGen(), 1.0, 1.5);

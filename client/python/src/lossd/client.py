@@ -53,6 +53,7 @@ class Client:
     def __init__(self, address: str = DEFAULT_ADDRESS, *, retries: int = 6) -> None:
         self.address = address
         self._retries = retries
+        self._closed = False
         self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.LossServiceStub(self._channel)
 
@@ -73,6 +74,7 @@ class Client:
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""
+        self._closed = True
         self._channel.close()
 
     def compute(
@@ -207,7 +209,7 @@ class Client:
             except grpc.RpcError as rpc_error:
                 error = from_rpc(rpc_error)
             pause = _pause(error, attempt)
-            if pause is None or attempt >= self._retries:
+            if pause is None or attempt >= self._retries or self._closed:
                 raise error
             if deadline is not None and time.monotonic() + pause >= deadline:
                 raise error
@@ -219,7 +221,8 @@ def _pause(error: Error, attempt: int) -> float | None:
     """Seconds to wait before a new attempt; None when one is of no use."""
     backoff = min(_FIRST_PAUSE_SECONDS * 2.0**attempt, _LONGEST_PAUSE_SECONDS)
     jittered = backoff * random.uniform(0.5, 1.0)
-    if error.code == grpc.StatusCode.UNAVAILABLE:
+    # Nobody here cancels: that is a server that stopped before it looked at the call.
+    if error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return max(jittered, error.retry_after or 0.0)
     # Without a delay the message itself is too large, and stays so.
     if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
