@@ -88,13 +88,12 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
   }
   if (!request.stage().empty()) batch.stage = request.stage();
 
-  for (int i = 0; i < request.predictions_size(); ++i) {
-    const v1::NamedTensor& named = request.predictions(i);
+  for (const v1::NamedTensor& named : request.predictions()) {
     NamedTensor& prediction = batch.predictions.emplace_back();
     prediction.name = named.name();
     const absl::Status read =
-        ReadTensor(true, named.tensor(), absl::StrCat("predictions[", i, "].tensor"), Use::kNumbers,
-                   prediction.tensor);
+        ReadTensor(true, named.tensor(), absl::StrCat("predictions[", named.name(), "]"),
+                   Use::kNumbers, prediction.tensor);
     if (!read.ok()) return read;
   }
   absl::Status read =

@@ -10,7 +10,7 @@ namespace lossd {
 
 // The batch of a request. Its tensors lie in the request where they can: it must outlive them and
 // not change. Without crop origins and seed the batch's seed is drawn here. Errors: FieldErrors
-// about the request ("labels.shape", "predictions[0].tensor.data"). What depends on the plan is not
+// about the request ("labels.shape", "predictions[output].data"). What depends on the plan is not
 // checked here.
 absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request);
 

@@ -4,6 +4,9 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -38,10 +41,27 @@ absl::Status Caught(absl::FunctionRef<absl::Status()> body) {
   }
 }
 
+// "losses[3]" for a mistake in that term; empty for one elsewhere.
+std::string TermOf(const absl::Status& problem) {
+  const std::string field = ErrorField(problem).value_or("");
+  return absl::StartsWith(field, "losses[") ? field.substr(0, field.find(']') + 1) : "";
+}
+
+// Adds what is wrong with the plan that was read beyond the mistakes in its text, so that these do
+// not hide others: about the terms without any.
+void CheckTheRest(const v1::Plan& plan, std::vector<absl::Status>& problems) {
+  std::set<std::string> unread;
+  for (const absl::Status& problem : problems) unread.insert(TermOf(problem));
+  if (unread.contains("")) return;  // Terms depend on all that is no term.
+  for (absl::Status& problem : Orchestrator::Check(plan)) {
+    if (!unread.contains(TermOf(problem))) problems.push_back(std::move(problem));
+  }
+}
+
 // The problems of a plan, if any; else what it means.
 void Explain(const v1::Plan& plan, v1::ValidatePlanResponse* response,
              std::vector<absl::Status>& problems) {
-  problems = Orchestrator::Check(plan);
+  CheckTheRest(plan, problems);
   if (!problems.empty()) return;
   const absl::StatusOr<std::unique_ptr<const Orchestrator>> compiled = Orchestrator::Create(plan);
   if (!compiled.ok()) {
@@ -90,7 +110,7 @@ absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
     v1::Plan plan = source.typed();
     std::vector<absl::Status> problems;
     if (source.has_text()) problems = ReadPlan(source.text(), &plan);
-    if (problems.empty()) Explain(plan, response, problems);
+    Explain(plan, response, problems);
     for (const absl::Status& problem : problems) {
       v1::PlanProblem* message = response->add_problems();
       message->set_field(ErrorField(problem).value_or(""));

@@ -71,8 +71,8 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(
-      "lossd: computes losses and their gradients for training 3-D segmentation networks.");
+  CLI::App app("lossd: computes losses and their gradients for training 3-D segmentation networks.",
+               "lossd");
   app.set_version_flag("--version", LOSSD_VERSION);
   lossd::Config config;
   lossd::DeclareConfig(app, config);

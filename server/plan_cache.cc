@@ -31,9 +31,9 @@ absl::StatusOr<std::shared_ptr<const Orchestrator>> PlanCache::Get(const v1::Pla
   if (auto plan = Find(key)) return plan;
   const absl::StatusOr<v1::Plan> read =
       source.has_text() ? ReadPlan(source.text()) : source.typed();
-  if (!read.ok()) return InField("plan", read.status());
+  if (!read.ok()) return read.status();
   absl::StatusOr<std::unique_ptr<const Orchestrator>> created = Orchestrator::Create(*read);
-  if (!created.ok()) return InField("plan", created.status());
+  if (!created.ok()) return created.status();
   std::shared_ptr<const Orchestrator> plan = *std::move(created);
   Insert(std::move(key), plan);
   return plan;

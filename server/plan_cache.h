@@ -28,8 +28,8 @@ class PlanCache {
   // Keeps at most `capacity` >= 1 plans.
   explicit PlanCache(size_t capacity) : capacity_(capacity) {}
 
-  // The plan, compiled now if it is not known. Errors are about fields of "plan"
-  // ("plan.losses[1].pos_weight"); they are not kept.
+  // The plan, compiled now if it is not known. Errors are about "plan" as a whole or about one of
+  // its fields ("losses[1].pos_weight"); they are not kept.
   absl::StatusOr<std::shared_ptr<const Orchestrator>> Get(const v1::PlanSource& source);
 
  private:

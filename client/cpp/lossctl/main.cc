@@ -23,7 +23,7 @@ const char* Hint(const absl::Status& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(kDescription);
+  CLI::App app(kDescription, "lossctl");
   lossd::Session session;
   app.add_option("--server", session.server, "The server's address")->capture_default_str();
   app.require_subcommand(1);

@@ -15,6 +15,9 @@
 namespace lossd {
 namespace {
 
+// The time grows with the cube of the size.
+constexpr int64_t kMaxNeighborhoodSize = 15;
+
 class ScnpLoss : public AutogradLoss {
  public:
   explicit ScnpLoss(v1::ScnpLossOptions options) : options_(std::move(options)) {}
@@ -57,9 +60,10 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateScnpLoss(const v1::LossOptions
       !status.ok()) {
     return status;
   }
-  if (own.neighborhood_size() < 1 || own.neighborhood_size() % 2 == 0) {
-    return FieldError("neighborhood_size", absl::StrCat(own.neighborhood_size()),
-                      "an odd number >= 1");
+  const int64_t size = own.neighborhood_size();
+  if (size < 1 || size > kMaxNeighborhoodSize || size % 2 == 0) {
+    return FieldError("neighborhood_size", absl::StrCat(size),
+                      absl::StrCat("an odd number, 1 to ", kMaxNeighborhoodSize));
   }
   return std::make_unique<ScnpLoss>(own);
 }

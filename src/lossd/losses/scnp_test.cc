@@ -93,8 +93,9 @@ TEST(ScnpLossTest, FlatVolumes) {
 
 TEST(ScnpLossTest, MistakesAreNamed) {
   EXPECT_THAT(ErrorOf("scnp { neighborhood_size: 4 }"),
-              StartsWith("neighborhood_size: got 4, expected an odd number >= 1"));
+              StartsWith("neighborhood_size: got 4, expected an odd number, 1 to 15"));
   EXPECT_THAT(ErrorOf("scnp { neighborhood_size: -1 }"), StartsWith("neighborhood_size"));
+  EXPECT_THAT(ErrorOf("scnp { neighborhood_size: 17 }"), StartsWith("neighborhood_size"));
   EXPECT_THAT(ErrorOf("scnp { max_pos_weight: -1 }"), StartsWith("max_pos_weight"));
 }
 

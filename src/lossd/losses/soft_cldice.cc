@@ -15,6 +15,10 @@
 namespace lossd {
 namespace {
 
+// Each iteration keeps several volumes for the gradient, and objects are thinned to nothing long
+// before: publications take 3 to 50.
+constexpr int64_t kMaxIterations = 100;
+
 // The minimum over the windows of 3 along each axis.
 at::Tensor SoftErode(const at::Tensor& volume) {
   const int64_t axes = volume.dim() - 2;
@@ -220,8 +224,9 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateSoftClDiceLoss(const v1::LossO
       !status.ok()) {
     return status;
   }
-  if (own.num_iters() < 0) {
-    return FieldError("num_iters", absl::StrCat(own.num_iters()), "a number >= 0");
+  if (own.num_iters() < 0 || own.num_iters() > kMaxIterations) {
+    return FieldError("num_iters", absl::StrCat(own.num_iters()),
+                      absl::StrCat("0 to ", kMaxIterations));
   }
   if (own.mode() == v1::CL_DICE_MODE_UNSPECIFIED) {
     return FieldError("mode", "nothing", "binary or multi");

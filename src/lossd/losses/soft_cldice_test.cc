@@ -97,6 +97,7 @@ TEST(SoftClDiceLossTest, MistakesAreNamed) {
   const LossInputs thin = {.pred = at::zeros({1, 1, 2, 7}), .target = at::zeros({1, 1, 2, 7})};
   EXPECT_THAT(ErrorOf("soft_cl_dice {}", thin), StartsWith("pred: got shape [1, 1, 2, 7]"));
   EXPECT_THAT(ErrorOf("soft_cl_dice { num_iters: -1 }"), StartsWith("num_iters: got -1"));
+  EXPECT_THAT(ErrorOf("soft_cl_dice { num_iters: 101 }"), StartsWith("num_iters: got 101"));
   EXPECT_THAT(ErrorOf("soft_cl_dice { smooth: 0 }"), StartsWith("smooth: got 0"));
   EXPECT_THAT(ErrorOf("soft_cl_dice { mode: CL_DICE_MODE_UNSPECIFIED }"), StartsWith("mode"));
   EXPECT_THAT(ErrorOf("soft_cl_dice { validation_tolerance: -1 }"),

@@ -5,9 +5,9 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-#include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -22,7 +22,7 @@ namespace {
 using Kind = DocumentNode::Kind;
 
 // A training config has a few hundred nodes and is some ten deep.
-constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr size_t kMaxBytes = size_t{1} << 18;
 constexpr size_t kMaxNodes = 100'000;
 constexpr size_t kMaxDepth = 64;
 
@@ -93,6 +93,7 @@ class TreeBuilder : public YAML::EventHandler {
     YAML::Mark mark;
     YAML::anchor_t anchor;
     size_t nodes_before;
+    std::set<std::string> keys;             // Of the entries so far.
     std::optional<std::string> key;         // Of the entry whose value comes next.
     std::vector<DocumentNode::Ref> merged;  // What "<<" brings in.
   };
@@ -116,7 +117,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (open_.size() >= kMaxDepth) throw Refusal(mark, absl::StrCat("deeper than ", kMaxDepth));
     auto node = std::make_shared<DocumentNode>();
     node->kind = kind;
-    open_.push_back({node, mark, anchor, nodes_, std::nullopt, {}});
+    open_.push_back({node, mark, anchor, nodes_, {}, std::nullopt, {}});
     Count(mark, 1);
   }
 
@@ -149,9 +150,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   static void PlaceEntry(const YAML::Mark& mark, OpenNode& parent, DocumentNode::Ref node) {
     if (*parent.key != "<<") {
-      const bool known = std::any_of(parent.node->entries.begin(), parent.node->entries.end(),
-                                     [&](const auto& entry) { return entry.first == *parent.key; });
-      if (known) {
+      if (!parent.keys.insert(*parent.key).second) {
         throw Refusal(mark,
                       absl::StrCat("key ", absl::Utf8SafeCHexEscape(*parent.key), " occurs twice"));
       }
@@ -169,11 +168,7 @@ class TreeBuilder : public YAML::EventHandler {
   static void Merge(OpenNode& open) {
     for (const DocumentNode::Ref& merged : open.merged) {
       for (const auto& entry : merged->entries) {
-        auto& entries = open.node->entries;
-        const bool known = std::any_of(entries.begin(), entries.end(), [&](const auto& present) {
-          return present.first == entry.first;
-        });
-        if (!known) entries.push_back(entry);
+        if (open.keys.insert(entry.first).second) open.node->entries.push_back(entry);
       }
     }
   }

@@ -12,8 +12,9 @@ namespace {
 
 // "channels 0:3 of head aff", "all channels of the prediction"
 std::string Channels(bool given, const v1::ChannelSlice& slice, absl::string_view of) {
-  return given ? absl::StrCat("channels ", FormatChannelSlice(slice), " of ", of)
-               : absl::StrCat("all channels of ", of);
+  return given && (slice.has_start() || slice.has_stop())
+             ? absl::StrCat("channels ", FormatChannelSlice(slice), " of ", of)
+             : absl::StrCat("all channels of ", of);
 }
 
 std::string Head(const std::string& name) {
@@ -71,11 +72,19 @@ std::string PositivesWeight(const v1::Term& spec) {
   return weight == 1 ? "" : absl::StrCat(" Positives weigh ", weight, ".");
 }
 
+// MALIS has a channel an offset.
+std::string ChannelsNeeded(const v1::Term& spec) {
+  if (!spec.loss().has_malis()) return "";
+  constexpr int kDefaultOffsets = 3;
+  const int given = spec.loss().malis().nhood_size();
+  return absl::StrCat(" of ", given > 0 ? given : kDefaultOffsets, " channels, one an offset");
+}
+
 // What the batch must hold.
 std::string Needs(const PlanTerm& term) {
   const v1::Term& spec = term.spec;
   const bool labels = spec.call_kind() == v1::CALL_KIND_PRED_TARGET || spec.has_mask_slice();
-  return absl::StrCat("Needs predictions", labels ? ", labels" : "",
+  return absl::StrCat("Needs predictions", labels ? ", labels" : "", ChannelsNeeded(spec),
                       spec.require_label_mask() ? ", label_mask" : "",
                       term.traits->takes_gt_seg ? "; takes gt_seg." : ".");
 }

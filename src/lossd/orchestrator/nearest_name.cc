@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace lossd {
@@ -29,6 +30,20 @@ size_t Distance(absl::string_view a, absl::string_view b) {
   return d[a.size()][b.size()];
 }
 
+// The shortest candidate of which the name, in lower case, is a part: "crop_size" is one of
+// "malis_crop_size".
+absl::string_view ShortestWith(absl::string_view name, absl::Span<const std::string> candidates) {
+  constexpr size_t kShortestPart = 3;
+  absl::string_view shortest;
+  for (const std::string& candidate : candidates) {
+    if (name.size() >= kShortestPart && absl::StrContains(absl::AsciiStrToLower(candidate), name) &&
+        (shortest.empty() || candidate.size() < shortest.size())) {
+      shortest = candidate;
+    }
+  }
+  return shortest;
+}
+
 }  // namespace
 
 absl::string_view NearestName(absl::string_view name, absl::Span<const std::string> candidates) {
@@ -44,7 +59,8 @@ absl::string_view NearestName(absl::string_view name, absl::Span<const std::stri
     }
   }
   // One slip in a short word, more in a long one.
-  return best_distance <= std::max<size_t>(1, name.size() / 3) ? best : "";
+  return best_distance <= std::max<size_t>(1, name.size() / 3) ? best
+                                                               : ShortestWith(lower, candidates);
 }
 
 std::string DidYouMean(absl::string_view name, absl::Span<const std::string> candidates) {

@@ -18,6 +18,9 @@ TEST(NearestNameTest, FindsWhatWasMeant) {
   EXPECT_EQ(NearestName("wieght", Names()), "weight");
   EXPECT_EQ(NearestName("diceloss", Names()), "DiceLoss");
   EXPECT_EQ(NearestName("DiceCeLos", Names()), "DiceCELoss");
+  EXPECT_EQ(NearestName("Dice", Names()), "DiceLoss");
+  EXPECT_EQ(NearestName("crop_size", std::vector<std::string>{"malis_crop_size"}),
+            "malis_crop_size");
 }
 
 TEST(NearestNameTest, IsSilentWhenNothingIsClose) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <optional>
 #include <utility>
@@ -51,6 +52,7 @@ absl::Status LossError(const Evaluation& evaluation, const Batch& batch,
   if (root == "pred") return FieldError(prediction(evaluation.pred), message);
   if (root == "pred2") return FieldError(prediction(evaluation.pred2), message);
   if (root == "target") return FieldError(absl::StrCat("labels", rest), message);
+  if (root == "kwargs") return FieldError(absl::StrCat(term.path, ".", *field), message);
   if (root == "weight") {
     return FieldError(evaluation.mask_channels.has_value() ? absl::StrCat(term.path, ".mask_slice")
                                                            : absl::StrCat("mask", rest),
@@ -104,6 +106,7 @@ class Computation {
     for (size_t k = 0; k < schedule_.scales.size(); ++k) {
       if (absl::Status status = RunScale(static_cast<int>(k)); !status.ok()) return status;
     }
+    if (absl::Status status = CheckTotal(); !status.ok()) return status;
     Log(outcome_, absl::StrCat(batch_.stage, "_loss_total"), outcome_.total);
     if (!batch_.losses_only) FinishGradients();
     return std::move(outcome_);
@@ -137,6 +140,17 @@ class Computation {
     return absl::OkStatus();
   }
 
+  // Terms are finite, but factors can make more of them than float32, and with it gradients, holds.
+  absl::Status CheckTotal() const {
+    constexpr double kLargest = std::numeric_limits<float>::max();
+    if (!MustBeFinite() || std::abs(outcome_.total) <= kLargest) return absl::OkStatus();
+    return FieldError(Uncertain() ? "log_vars" : "losses",
+                      absl::StrCat("a total of ", outcome_.total), "one that is finite in float32");
+  }
+
+  // Under deep supervision validation goes on with what there is.
+  bool MustBeFinite() const { return batch_.mode == Mode::kStandard || batch_.stage == "train"; }
+
   // Of the terms of a scale.
   std::vector<double> BalancingParameters(const Scale& scale) const {
     const std::vector<double>& given = Uncertain() ? batch_.log_vars : batch_.task_weights;
@@ -162,8 +176,7 @@ class Computation {
                         "a scalar");
     }
     const auto raw = result->value.item<double>();
-    const bool must_be_finite = batch_.mode == Mode::kStandard || batch_.stage == "train";
-    if (must_be_finite && !std::isfinite(raw)) {
+    if (MustBeFinite() && !std::isfinite(raw)) {
       return NotFiniteError(term, evaluation.scale, raw, inputs.loss);
     }
 

@@ -564,7 +564,7 @@ TEST_F(BadBatchTest, Predictions) {
   batch_.predictions[1].name = "other";
   ExpectError(kMse, "predictions", "no heads");
   batch_.predictions = {{"x", good}};
-  ExpectError(kMse, "predictions", "[x]");
+  ExpectError(kMse, "predictions", "[\"x\"]");
   batch_.predictions = {};
   ExpectError(kMse, "predictions", "at least one");
 }

@@ -176,6 +176,14 @@ TEST(PlanCheckTest, RefusesMistakesInTerms) {
   }
 }
 
+TEST(PlanCheckTest, RefusesTermsWithoutEnd) {
+  v1::Plan plan;
+  for (int i = 0; i < 256; ++i) plan.add_losses()->mutable_loss()->mutable_mse();
+  EXPECT_THAT(Fields(plan), ElementsAre());
+  plan.add_losses();
+  EXPECT_THAT(Fields(plan), ElementsAre("losses"));
+}
+
 TEST(PlanCheckTest, RefusesMistakesAboutHeads) {
   const auto fields = [](const std::string& term, const std::string& frame = "") {
     return Fields(Typed(absl::StrCat("losses { ", term, " } ", frame, kHeads)));
@@ -244,7 +252,7 @@ TEST(ExplainTest, SaysWhatATermDoesAndNeeds) {
       explain("loss { malis { malis_crop_size: 64 } } coefficient: 0.5 pred_slice { stop: 3 }"),
       "term_0: 0.5 × MalisLoss between channels :3 of the prediction and all channels of "
       "labels. Weighted by mask and label_mask if given. Looks at one crop of 64 × 64 × 64 a "
-      "call. Needs predictions, labels; takes gt_seg.");
+      "call. Needs predictions, labels of 3 channels, one an offset; takes gt_seg.");
   EXPECT_EQ(
       explain("loss { weighted_mse {} } require_label_mask: true apply_deep_supervision: false"),
       "term_0: 1 × WeightedMSELoss between all channels of the prediction and all channels of "

@@ -103,7 +103,7 @@ std::string LossOf(const Descriptor* options) {
 std::string Describe(const DocumentNode& node) {
   switch (node.kind) {
     case Kind::kNull:
-      return "null";
+      return "nothing";
     case Kind::kSequence:
       return absl::StrCat("a list of ", node.items.size());
     case Kind::kMapping:
@@ -139,9 +139,11 @@ std::optional<int64_t> AsInteger(const DocumentNode& node) {
 std::optional<double> AsNumber(const DocumentNode& node) {
   if (node.kind != Kind::kScalar || node.quoted) return std::nullopt;
   const bool plain = node.text.find_first_not_of("+-.0123456789eE") == std::string::npos;
+  // Losses are computed in float32, where a larger number is infinite.
+  constexpr double kLargest = std::numeric_limits<float>::max();
   double value = 0;
-  if (!plain || !absl::SimpleAtod(node.text, &value) || !std::isfinite(value)) return std::nullopt;
-  return value;
+  const bool number = plain && absl::SimpleAtod(node.text, &value) && std::abs(value) <= kLargest;
+  return number ? std::optional(value) : std::nullopt;
 }
 
 // Reads a document into a plan, collecting every mistake.
@@ -195,11 +197,16 @@ class Reader {
   }
 
   void UnknownKey(absl::string_view path, absl::string_view key,
-                  const std::vector<std::string>& keys, absl::string_view what) {
-    Problem(Join(path, Printable(key)),
-            absl::StrCat("unknown ", what, DidYouMean(key, keys),
-                         keys.empty() ? " (there are none)"
-                                      : absl::StrCat(" (known: ", absl::StrJoin(keys, ", "), ")")));
+                  const std::vector<std::string>& keys) {
+    if (problems_.size() == kMaxProblems) return;  // Looking for the nearest name takes time.
+    Problem(Join(path, Printable(key)), absl::StrCat("unknown field", MeantOrKnown(key, keys)));
+  }
+
+  // What may have been meant, else what there is to choose from.
+  static std::string MeantOrKnown(absl::string_view name, const std::vector<std::string>& names) {
+    if (names.empty()) return " (there are none)";
+    const std::string meant = DidYouMean(name, names);
+    return meant.empty() ? absl::StrCat(" (known: ", absl::StrJoin(names, ", "), ")") : meant;
   }
 
   // A key as part of a field's path.
@@ -212,9 +219,10 @@ class Reader {
     std::vector<std::string> keys;
     for (const auto& [key, value] : mapping.entries) keys.push_back(Printable(key));
     if (keys.size() > 10) keys.resize(10);
-    Problem("losses", absl::StrCat("got a mapping with ",
-                                   keys.empty() ? "nothing" : absl::StrJoin(keys, ", "),
-                                   ", expected losses, or a training config with model.loss"));
+    Problem("losses",
+            absl::StrCat("missing (there is ", keys.empty() ? "nothing" : absl::StrJoin(keys, ", "),
+                         "), expected a mapping with losses, a list of terms, or a "
+                         "training config with model.loss"));
   }
 
   // A `model` section: its loss section, and what it says about heads.
@@ -251,9 +259,15 @@ class Reader {
   // The entries of a mapping into the message's fields.
   void ReadMessage(const DocumentNode& node, const std::string& path, Message* message) {
     if (node.kind == Kind::kNull) return;
-    if (node.kind != Kind::kMapping) return Problem(path, Describe(node), "a mapping");
     const Descriptor* descriptor = message->GetDescriptor();
     const Schema schema = SchemaOf(descriptor);
+    if (node.kind != Kind::kMapping) {
+      return Problem(
+          path, Describe(node),
+          descriptor == v1::Term::descriptor()
+              ? "a mapping such as {function: MSELoss}"
+              : absl::StrCat("a mapping of ", absl::StrJoin(Keys(descriptor, schema), ", ")));
+    }
     // Other spellings first: a field's own name wins.
     for (const bool own_name : {false, true}) {
       for (const auto& [key, value] : node.entries) {
@@ -269,7 +283,7 @@ class Reader {
                 ? nullptr
                 : descriptor->FindFieldByName(is_alias ? std::string(alias->field) : key);
         if (field == nullptr) {
-          UnknownKey(path, key, Keys(descriptor, schema), "field");
+          UnknownKey(path, key, Keys(descriptor, schema));
         } else if (value->kind != Kind::kNull) {
           ReadField(*value, Join(path, key), message, field);
         }
@@ -302,7 +316,7 @@ class Reader {
       return;
     }
     Problem(Join(path, "function"), absl::StrCat("unknown loss ", Quoted(function->text),
-                                                 DidYouMean(function->text, names)));
+                                                 MeantOrKnown(function->text, names)));
   }
 
   // A value, or the values, of a field.
@@ -430,7 +444,7 @@ class Reader {
         if (const auto value = AsNumber(node); value.has_value()) {
           return put(&Reflection::SetDouble, &Reflection::AddDouble, *value);
         }
-        return Problem(path, Describe(node), "a finite number");
+        return Problem(path, Describe(node), "a number that is finite in float32");
       case FieldDescriptor::CPPTYPE_ENUM:
         if (const auto* value = ReadWord(node, path, field->enum_type()); value != nullptr) {
           put(&Reflection::SetEnum, &Reflection::AddEnum, value);
@@ -481,9 +495,8 @@ std::vector<absl::Status> ReadPlan(absl::string_view text, v1::Plan* plan) {
   v1::Plan read;
   Reader reader;
   reader.ReadRoot(**document, &read);
-  std::vector<absl::Status> problems = reader.TakeProblems();
-  if (problems.empty()) *plan = std::move(read);
-  return problems;
+  *plan = std::move(read);
+  return reader.TakeProblems();
 }
 
 absl::StatusOr<v1::Plan> ReadPlan(absl::string_view text) {

@@ -22,8 +22,8 @@ namespace lossd {
 // one is close.
 absl::StatusOr<v1::Plan> ReadPlan(absl::string_view text);
 
-// The same, but every mistake that can be told apart, not only the first. Empty when there is none;
-// then *plan is set.
+// The same, but every mistake that can be told apart, not only the first; none when it is empty.
+// *plan holds what could be read, each term in its place.
 std::vector<absl::Status> ReadPlan(absl::string_view text, v1::Plan* plan);
 
 }  // namespace lossd

@@ -174,6 +174,7 @@ TEST(PlanReaderTest, RefusesValuesOfTheWrongType) {
       {"weight: .inf", "weight"},
       {"weight: nan", "weight"},
       {"weight: 1e999", "weight"},
+      {"weight: 1e39", "weight"},
       {"weight: true", "weight"},
       {"weight: 0x10", "weight"},
       {"weight: [1]", "weight"},

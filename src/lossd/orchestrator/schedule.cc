@@ -74,6 +74,17 @@ absl::Status CheckCompanion(absl::string_view field, const at::Tensor& tensor,
   return absl::OkStatus();
 }
 
+// Masks are factors of losses that may hide what they do to them.
+absl::Status CheckMask(const Batch& batch) {
+  const at::Tensor& mask = batch.mask;
+  if (!mask.defined() || !mask.is_floating_point()) return absl::OkStatus();
+  const auto [low, high] = mask.aminmax();  // Of which NaN is both.
+  if (std::isfinite(low.item<double>()) && std::isfinite(high.item<double>())) {
+    return absl::OkStatus();
+  }
+  return FieldError("mask.data", "a value that is not finite", "finite ones");
+}
+
 absl::Status CheckLabelMask(const Batch& batch) {
   if (!batch.label_mask.defined()) return absl::OkStatus();
   if (!batch.labels.defined()) return FieldError("label_mask", "given without labels");
@@ -119,6 +130,7 @@ absl::Status CheckTensors(const CheckedPlan& plan, const Batch& batch) {
   if (absl::Status status = CheckCompanion("mask", batch.mask, prediction); !status.ok()) {
     return status;
   }
+  if (absl::Status status = CheckMask(batch); !status.ok()) return status;
   if (absl::Status status = CheckLabelMask(batch); !status.ok()) return status;
   if (batch.per_term_gradients && batch.losses_only) {
     return FieldError("per_term_gradients", "true", "false with losses_only");
@@ -163,11 +175,11 @@ absl::StatusOr<std::vector<ScaleOutputs>> SplitIntoScales(const CheckedPlan& pla
       (heads.empty() || (*only_name == kLonePrediction && !plan.plan.heads().contains(*only_name)));
   if (heads.empty() && (!only || *only_name != kLonePrediction)) {
     std::vector<std::string> names;
-    for (const size_t i : finest.predictions) names.push_back(batch.predictions[i].name);
-    return FieldError(
-        "predictions", absl::StrCat("[", absl::StrJoin(names, ", "), "]"),
-        absl::StrCat("[output]", batch.mode == Mode::kDeepSupervision ? " and ds_1 to ds_4" : "",
-                     ", as the plan has no heads"));
+    for (const size_t i : finest.predictions) names.push_back(Quoted(batch.predictions[i].name));
+    return FieldError("predictions", absl::StrCat("[", absl::StrJoin(names, ", "), "]"),
+                      absl::StrCat("[\"output\"]",
+                                   batch.mode == Mode::kDeepSupervision ? " and ds_1 to ds_4" : "",
+                                   ", as the plan has no heads"));
   }
   if (!finest.lone) {
     for (const size_t i : finest.predictions) {
