@@ -1,0 +1,141 @@
+#include "server/batch_codec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "lossd/base/error.h"
+#include "lossd/tensor/wire.h"
+
+namespace lossd {
+namespace {
+
+using testing::ElementsAre;
+
+v1::Tensor Wire(const at::Tensor& tensor) {
+  v1::Tensor message;
+  EXPECT_TRUE(ToWire(tensor, &message).ok());
+  return message;
+}
+
+// A request with a prediction of that name.
+v1::ComputeRequest RequestFor(const std::string& head) {
+  v1::ComputeRequest request;
+  v1::NamedTensor* prediction = request.add_predictions();
+  prediction->set_name(head);
+  *prediction->mutable_tensor() = Wire(at::ones({1, 2, 3, 4, 5}));
+  return request;
+}
+
+Batch Read(const v1::ComputeRequest& request) {
+  absl::StatusOr<Batch> batch = ReadBatch(request);
+  EXPECT_TRUE(batch.ok()) << batch.status();
+  return batch.ok() ? *std::move(batch) : Batch();
+}
+
+std::string Field(const v1::ComputeRequest& request) {
+  return ErrorField(ReadBatch(request).status()).value_or("none");
+}
+
+TEST(ReadBatchTest, TakesTensorsWhereTheyLie) {
+  const v1::ComputeRequest request = RequestFor("aff");
+  const Batch batch = Read(request);
+  ASSERT_EQ(batch.predictions.size(), 1);
+  EXPECT_EQ(batch.predictions[0].name, "aff");
+  EXPECT_EQ(batch.predictions[0].tensor.const_data_ptr(),
+            request.predictions(0).tensor().data().data());
+  EXPECT_FALSE(batch.labels.defined());
+  EXPECT_FALSE(batch.gt_seg.defined());
+}
+
+TEST(ReadBatchTest, FillsInWhatIsLeftOut) {
+  const Batch batch = Read(RequestFor("output"));
+  EXPECT_EQ(batch.mode, Mode::kStandard);
+  EXPECT_EQ(batch.stage, "train");
+}
+
+TEST(ReadBatchTest, DrawsASeedUnlessOneIsGiven) {
+  v1::ComputeRequest request = RequestFor("output");
+  EXPECT_NE(Read(request).malis_crop_seed, Read(request).malis_crop_seed);
+  request.mutable_malis_crop()->set_seed(0);
+  EXPECT_EQ(Read(request).malis_crop_seed, 0);
+}
+
+TEST(ReadBatchTest, NamesTensorsAsTheRequestDoes) {
+  v1::ComputeRequest request = RequestFor("aff");
+  request.mutable_predictions(0)->mutable_tensor()->mutable_data()->pop_back();
+  EXPECT_EQ(Field(request), "predictions[aff].data");
+  for (const char* name : {"labels", "mask", "label_mask", "gt_seg"}) {
+    request = RequestFor("aff");
+    const auto* field = v1::ComputeRequest::descriptor()->FindFieldByName(name);
+    request.GetReflection()->MutableMessage(&request, field);
+    EXPECT_EQ(Field(request), std::string(name) + ".dtype");
+  }
+}
+
+// An id beyond int64 is an id like any other; a number beyond it would turn negative.
+TEST(ReadBatchTest, RefusesNumbersBeyondInt64ButNotIds) {
+  v1::Tensor huge;
+  huge.set_dtype(v1::D_TYPE_UINT64);
+  huge.add_shape(1);
+  huge.set_data(std::string(8, '\xff'));
+  v1::ComputeRequest request = RequestFor("output");
+  *request.mutable_gt_seg() = huge;
+  EXPECT_EQ(Read(request).gt_seg.item<int64_t>(), -1);
+  *request.mutable_labels() = huge;
+  EXPECT_EQ(Field(request), "labels.data");
+}
+
+TEST(ReadBatchTest, RefusesAnEndlessStage) {
+  v1::ComputeRequest request = RequestFor("output");
+  request.set_stage(std::string(128, 's'));
+  EXPECT_EQ(Read(request).stage.size(), 128);
+  request.set_stage(std::string(129, 's'));
+  EXPECT_EQ(Field(request), "stage");
+}
+
+TEST(WriteOutcomeTest, WritesAllThatWasComputed) {
+  const at::Tensor gradient = at::randn({1, 2, 3, 4, 5}).to(at::kHalf);
+  Outcome outcome;
+  outcome.total = 1.5;
+  outcome.logs = {{"b", 2}, {"a", 1}};
+  outcome.gradients = {{"aff", gradient}};
+  outcome.log_vars_gradient = {0.25, 0.5};
+  TermOutcome& term = outcome.terms.emplace_back();
+  term.name = "term_0";
+  term.malis_crop_origin = {1, 2, 3};
+  term.gradients = {{"aff", gradient}};
+
+  v1::ComputeResponse response;
+  ASSERT_TRUE(WriteOutcome(outcome, 7, &response).ok());
+  EXPECT_EQ(response.total(), 1.5);
+  ASSERT_EQ(response.logs_size(), 2);
+  EXPECT_EQ(response.logs(0).key(), "b");
+  EXPECT_THAT(response.log_vars_gradient(), ElementsAre(0.25, 0.5));
+  ASSERT_EQ(response.terms_size(), 1);
+  EXPECT_EQ(response.terms(0).malis_crop_origin().z(), 1);
+  EXPECT_EQ(response.terms(0).malis_crop_origin().x(), 3);
+  for (const v1::NamedTensor& written : {response.gradients(0), response.terms(0).gradients(0)}) {
+    EXPECT_EQ(written.name(), "aff");
+    const absl::StatusOr<at::Tensor> read = FromWire(written.tensor());
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->scalar_type(), at::kHalf);
+    EXPECT_TRUE(at::equal(*read, gradient));
+  }
+}
+
+TEST(WriteOutcomeTest, TellsTheSeedOnlyWhenItWasUsed) {
+  Outcome outcome;
+  v1::ComputeResponse response;
+  ASSERT_TRUE(WriteOutcome(outcome, 7, &response).ok());
+  EXPECT_FALSE(response.has_malis_crop_seed());
+  outcome.drew_crop_origin = true;
+  ASSERT_TRUE(WriteOutcome(outcome, 7, &response).ok());
+  EXPECT_EQ(response.malis_crop_seed(), 7);
+}
+
+}  // namespace
+}  // namespace lossd

@@ -1,0 +1,100 @@
+#include "server/handlers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "lossd/base/error.h"
+#include "lossd/tensor/wire.h"
+
+namespace lossd {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+v1::ComputeRequest MseRequest() {
+  v1::ComputeRequest request;
+  request.mutable_plan()->set_text("[{function: WeightedMSELoss}]");
+  v1::NamedTensor* prediction = request.add_predictions();
+  prediction->set_name("output");
+  EXPECT_TRUE(ToWire(at::full({1, 1, 2, 2, 2}, 3.0), prediction->mutable_tensor()).ok());
+  EXPECT_TRUE(ToWire(at::ones({1, 1, 2, 2, 2}), request.mutable_labels()).ok());
+  return request;
+}
+
+v1::ValidatePlanResponse Validate(const std::string& plan) {
+  Handlers handlers(1, 1);
+  v1::ValidatePlanRequest request;
+  request.mutable_plan()->set_text(plan);
+  v1::ValidatePlanResponse response;
+  const absl::Status status = handlers.ValidatePlan(request, &response);
+  EXPECT_TRUE(status.ok()) << status;
+  return response;
+}
+
+TEST(HandlersTest, ComputesAndSaysWhereTheTimeWent) {
+  Handlers handlers(1, 1);
+  v1::ComputeResponse response;
+  const absl::Status status = handlers.Compute(MseRequest(), &response);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response.total(), 4);
+  EXPECT_EQ(response.gradients_size(), 1);
+  EXPECT_GT(response.timings().compute_seconds(), 0);
+  EXPECT_GE(response.timings().decode_seconds(), 0);
+  EXPECT_GE(response.timings().encode_seconds(), 0);
+}
+
+TEST(HandlersTest, ChecksThePlanBeforeTheBatch) {
+  Handlers handlers(1, 1);
+  v1::ComputeRequest request = MseRequest();
+  request.mutable_plan()->set_text("[{function: WeightedMSELoss, weigth: 2}]");
+  request.clear_predictions();
+  v1::ComputeResponse response;
+  EXPECT_EQ(ErrorField(handlers.Compute(request, &response)), "losses[0].weigth");
+}
+
+TEST(HandlersTest, ReportsEveryMistakeOfAPlan) {
+  // Mistakes in the text, and mistakes of a plan that can be read.
+  for (const char* plan :
+       {"[{function: MSELoss, weigth: 2}, {function: SmoothL1Loss, kwargs: {beta: x}}]",
+        "[{function: MSELoss, pos_weight: 2}, {function: SmoothL1Loss, kwargs: {beta: -1}}]"}) {
+    const v1::ValidatePlanResponse response = Validate(plan);
+    ASSERT_EQ(response.problems_size(), 2) << plan;
+    EXPECT_THAT(response.problems(0).field(), HasSubstr("losses[0].")) << plan;
+    EXPECT_EQ(response.problems(1).field(), "losses[1].kwargs.beta") << plan;
+    EXPECT_THAT(response.problems(1).message(), HasSubstr("losses[1].kwargs.beta: ")) << plan;
+    EXPECT_FALSE(response.has_plan());
+    EXPECT_TRUE(response.explanations().empty());
+  }
+}
+
+TEST(HandlersTest, MistakesInOneTermDoNotHideThoseInOthers) {
+  const v1::ValidatePlanResponse response =
+      Validate("[{function: MSELos, pos_weight: 2}, {function: MSELoss, pos_weight: 2}]");
+  ASSERT_EQ(response.problems_size(), 2);
+  EXPECT_EQ(response.problems(0).field(), "losses[0].function");
+  EXPECT_EQ(response.problems(1).field(), "losses[1].pos_weight");
+  // What follows from a mistake is none.
+  EXPECT_EQ(Validate("{heads: 5, losses: [{function: MSELoss, pred_head: a}]}").problems_size(), 1);
+}
+
+TEST(HandlersTest, ExplainsAGoodPlanTermByTerm) {
+  const v1::ValidatePlanResponse response =
+      Validate("[{function: MSELoss}, {function: MalisLoss, kwargs: {malis_crop_size: 64}}]");
+  EXPECT_TRUE(response.problems().empty());
+  EXPECT_THAT(response.explanations(),
+              ElementsAre(HasSubstr("term_0: 1 × MSELoss"), HasSubstr("64 × 64 × 64")));
+  EXPECT_TRUE(response.plan().losses(1).loss().malis().sigmoid());
+}
+
+TEST(HandlersTest, NeedsAPlanToCheck) {
+  Handlers handlers(1, 1);
+  v1::ValidatePlanResponse response;
+  EXPECT_EQ(ErrorField(handlers.ValidatePlan(v1::ValidatePlanRequest(), &response)), "plan");
+}
+
+}  // namespace
+}  // namespace lossd

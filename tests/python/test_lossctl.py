@@ -1,0 +1,151 @@
+"""The command-line client, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import server_binary
+from local_server import LocalServer
+
+import lossd
+
+SHAPE = (1, 3, 6, 7, 8)
+PLAN = [{"function": "MalisLoss"}, {"function": "PerChannelBCEWithLogitsLoss", "weight": 0.5}]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def lossctl(server: LocalServer, tmp_path: pathlib.Path) -> Run:
+    """Runs lossctl, of the server's own build, in a folder of its own."""
+    binary = server_binary().parents[1] / "client" / "cpp" / "lossctl"
+
+    def run(
+        *arguments: str, address: str = server.address, fails: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        command = [str(binary), "--server", address, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        assert bool(done.stderr) == fails
+        return done
+
+    return run
+
+
+@pytest.fixture
+def batch(tmp_path: pathlib.Path) -> dict[str, npt.NDArray[Any]]:
+    """A batch, also as .npy files, and a plan in plan.json."""
+    random = np.random.default_rng(0)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "output": random.normal(size=SHAPE).astype(np.float32),
+        "labels": (random.random(SHAPE) > 0.4).astype(np.uint8),
+        "gt_seg": random.integers(0, 4, (1, *SHAPE[2:])).astype(np.uint16),
+    }
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+    return arrays
+
+
+def test_info(lossctl: Run, server: LocalServer) -> None:
+    shown = lossctl("info").stdout
+    assert server.address in shown
+    assert "threads" in shown
+
+
+def test_losses(lossctl: Run, client: lossd.Client) -> None:
+    lines = lossctl("losses").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [loss.name for loss in client.losses()]
+
+
+def test_one_loss_with_its_options(lossctl: Run) -> None:
+    shown = lossctl("losses", "malisloss").stdout
+    assert "malis_crop_size" in shown
+    assert "mean | sum | none, default sum" in shown
+
+
+def test_unknown_loss(lossctl: Run) -> None:
+    assert "'MalisLos'" in lossctl("losses", "MalisLos", fails=True).stderr
+
+
+@pytest.mark.usefixtures("batch")
+def test_check_good_plan(lossctl: Run) -> None:
+    lines = lossctl("check-plan", "plan.json").stdout.splitlines()
+    assert len(lines) == len(PLAN)
+    assert all(line.startswith(f"term_{i}: ") for i, line in enumerate(lines))
+
+
+def test_check_bad_plan(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    text = "losses:\n- {function: MalisLos}\n- {function: MSELoss, weigth: 2}\n"
+    (tmp_path / "plan.yaml").write_text(text)
+    done = lossctl("check-plan", "plan.yaml", fails=True)
+    function, weight = done.stdout.splitlines()
+    assert function.startswith("losses[0].function: ")
+    assert "MalisLoss" in function
+    assert weight.startswith("losses[1].weigth: ")
+    assert "weight?" in weight
+    assert "2 mistakes" in done.stderr
+
+
+def test_compute(
+    lossctl: Run, client: lossd.Client, batch: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    files = [f"--{name}={name}.npy" for name in batch]
+    shown = lossctl("compute", "--plan=plan.json", *files, "--out=gradients").stdout
+    expected = client.compute(PLAN, batch["output"], batch["labels"], gt_seg=batch["gt_seg"])
+    printed = dict(line.split()[:2] for line in shown.splitlines())
+    for key, value in {**expected.logs, "total": expected.total}.items():
+        assert float(printed[key]) == pytest.approx(value, rel=1e-8)
+    gradient = np.load(tmp_path / "gradients" / "output.npy")
+    np.testing.assert_array_equal(gradient, expected.gradients["output"])
+
+
+@pytest.mark.usefixtures("batch")
+def test_compute_says_what_is_wrong(lossctl: Run) -> None:
+    compute = ("compute", "--plan=plan.json", "--output=output.npy")
+    assert "labels: " in lossctl(*compute, fails=True).stderr
+    assert "nowhere.npy" in lossctl(*compute, "--labels=nowhere.npy", fails=True).stderr
+
+
+def test_malis(
+    lossctl: Run, client: lossd.Client, batch: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """The engine by itself weighs the edges as the server does."""
+    np.save(tmp_path / "affinities.npy", batch["output"][0])
+    np.save(tmp_path / "seg.npy", batch["gt_seg"][0])
+    np.save(tmp_path / "target.npy", batch["labels"][0])
+    files = ["--affinities=affinities.npy", "--gt_seg=seg.npy", "--target=target.npy"]
+    shown = lossctl("malis", "--logits", *files, "--out=weights.npy").stdout
+    weights = np.load(tmp_path / "weights.npy")
+    assert f"{np.count_nonzero(weights)} of {weights.size}" in shown
+    affinities = 1 / (1 + np.exp(-batch["output"].astype(np.float64)))
+    squares = weights * (affinities[0] - batch["labels"][0]) ** 2
+    plan = [{"function": "MalisLoss"}]
+    expected = client.compute(plan, batch["output"], batch["labels"], gt_seg=batch["gt_seg"])
+    assert squares.sum() == pytest.approx(expected.total, rel=1e-5)
+
+
+def test_bench(lossctl: Run) -> None:
+    shown = lossctl("bench", "--size=8", "--requests=5", "--concurrency=2").stdout
+    assert shown.startswith("5 requests, 2 at a time")
+    assert "requests/s" in shown
+
+
+def test_no_server(lossctl: Run) -> None:
+    done = lossctl("info", address="127.0.0.1:1", fails=True)
+    assert "127.0.0.1:1" in done.stderr
+    assert "--server" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["compte"], ["check-plan"], ["bench", "--size=0"]], ids=" ".join
+)
+def test_wrong_usage(lossctl: Run, arguments: list[str]) -> None:
+    lossctl(*arguments, fails=True)
