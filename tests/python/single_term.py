@@ -32,6 +32,7 @@ def assert_same(ours: tuple[float, Tensor], expected: Tensor, pred: Tensor) -> N
     assert wanted.isfinite().all()
     scalar = torch.tensor(value, dtype=torch.float64)
     torch.testing.assert_close(scalar, expected.detach().double(), rtol=1e-5, atol=1e-6)
-    # A gradient can cancel to almost nothing: what rounding leaves of it is relative to a voxel's share of the mean.
+    # A gradient can cancel to almost nothing: what rounding leaves of it is relative to a voxel's
+    # share of the mean.
     atol = 2e-6 * max(float(wanted.abs().max()), 1 / pred.numel())
     torch.testing.assert_close(gradient, wanted, rtol=1e-4, atol=atol)
