@@ -3,7 +3,8 @@
 //   malis_bench [segmentation.npy [reference | batch | span | parts | scaling | inputs]]
 //
 // The segmentation, uint16 [Z, Y, X] of at least 256³ voxels, stands for a training volume; without
-// one, synthetic neurites do. Prints Markdown tables: docs/malis.md.
+// one, synthetic neurites do. Prints Markdown tables, last that of what the engine promises: see
+// docs/malis.md.
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
 #include "bench/reference_malis.h"
@@ -58,6 +59,31 @@ double Milliseconds(int threads, const std::function<void()>& body) {
   }
   return best;
 }
+
+// What the engine promises, and how far it holds in this run.
+class Promises {
+ public:
+  void AtLeast(const std::string& what, double figure, double limit) {
+    Add(what, figure, "≥", limit, figure >= limit);
+  }
+  void AtMost(const std::string& what, double figure, double limit) {
+    Add(what, figure, "≤", limit, figure <= limit);
+  }
+
+  void Print() const {
+    if (rows_.empty()) return;
+    std::printf("\n| promise | measured | limit | |\n| --- | --- | --- | --- |\n");
+    for (const std::string& row : rows_) std::printf("%s\n", row.c_str());
+  }
+
+ private:
+  void Add(const std::string& what, double figure, const char* relation, double limit, bool kept) {
+    rows_.push_back(absl::StrFormat("| %s | %.2f | %s %g | %s |", what, figure, relation, limit,
+                                    kept ? "ok" : "MISSED"));
+  }
+
+  std::vector<std::string> rows_;
+};
 
 class Engine {
  public:
@@ -137,9 +163,8 @@ void CheckCounts(const std::string& name, const MalisVolume& volume) {
 // or ranges of keys; in that step one thread walks what the blocks have left.
 void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
   std::printf(
-      "\n| crop | work ms | left after blocks, edges a voxel | serial walk ms, negative | positive "
-      "| "
-      "work / longer walk |\n| --- | --- | --- | --- | --- | --- |\n");
+      "\n| crop | work ms | edges a voxel left after blocks | serial walk ms, negative pass | "
+      "positive pass | work / longer walk |\n| --- | --- | --- | --- | --- | --- |\n");
   for (const auto& [name, volume] : volumes) {
     TaskPool pool(1);
     MalisWorkspace workspace;
@@ -148,20 +173,24 @@ void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
     const double work = Milliseconds(1, [&] {
       if (!MalisWeights({sample}, pool, workspace, {absl::MakeSpan(weights)}).ok()) std::abort();
     });
-    absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
-    if (!keys.ok()) std::abort();
-    CountSink negative(sample, MalisPass::kNegative, keys->shared(), nullptr, weights.data());
-    CountSink positive(sample, MalisPass::kPositive, keys->shared(), nullptr, weights.data());
-    std::array<ContractedGraph, 2> graphs = ContractBlocks(sample, sample.labels, *std::move(keys),
-                                                           {&negative, &positive}, pool, workspace);
-    std::array<double, 2> walk = {};
+    std::array<double, 2> walk = {1e300, 1e300};
     double edges = 0;
-    for (const int p : {0, 1}) {
-      SortEdges(graphs[p], pool, workspace);
-      edges += static_cast<double>(graphs[p].edges.size());
-      walk[p] = Milliseconds(1, [&] {
-        JoinRest(graphs[p], static_cast<MalisPass>(p), workspace, p == 0 ? negative : positive);
-      });
+    for (int run = 0; run < 3; ++run) {
+      absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
+      if (!keys.ok()) std::abort();
+      CountSink negative(sample, MalisPass::kNegative, keys->shared(), nullptr, weights.data());
+      CountSink positive(sample, MalisPass::kPositive, keys->shared(), nullptr, weights.data());
+      const std::array<CountSink*, 2> sinks = {&negative, &positive};
+      std::array<ContractedGraph, 2> graphs =
+          ContractBlocks(sample, sample.labels, *std::move(keys), sinks, pool, workspace);
+      edges = 0;
+      for (const int p : {0, 1}) {
+        SortEdges(graphs[p], pool, workspace);
+        edges += static_cast<double>(graphs[p].edges.size());
+        const double start = Now(CLOCK_PROCESS_CPUTIME_ID);
+        WalkEdges(graphs[p], static_cast<MalisPass>(p), workspace, *sinks[p]);
+        walk[p] = std::min(walk[p], Now(CLOCK_PROCESS_CPUTIME_ID) - start);
+      }
     }
     std::printf("| %s | %.1f | %.2f | %.1f | %.1f | %.1f |\n", name.c_str(), work,
                 edges / static_cast<double>(volume.shape.voxels()), walk[0], walk[1],
@@ -170,10 +199,13 @@ void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
   }
 }
 
-void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engine) {
+void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engine,
+                           Promises& promises) {
   std::printf(
       "\n| crop, both passes | reference ms | engine ms, 1 thread | × | 2 threads | × |\n"
       "| --- | --- | --- | --- | --- | --- |\n");
+  double least_one = 1e300;
+  double least_two = 1e300;
   for (const auto& [name, volume] : volumes) {
     CheckCounts(name, volume);
     const double reference = Milliseconds(1, [&] { ReferenceMalisWeights(volume.Sample()); });
@@ -182,19 +214,26 @@ void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engi
     std::printf("| %s | %.0f | %.1f | %.1f | %.1f | %.1f |\n", name.c_str(), reference, one,
                 reference / one, two, reference / two);
     std::fflush(stdout);
+    if (volume.shape.x < 128) continue;
+    least_one = std::min(least_one, reference / one);
+    least_two = std::min(least_two, reference / two);
   }
+  promises.AtLeast("times faster than the reference, 128³, 1 thread, slowest crop", least_one, 15);
+  promises.AtLeast("the same, 2 threads", least_two, 25);
 }
 
-void PrintInputs(const Segmentation& crop, Engine& engine) {
+void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
   std::printf("\n| input, 128³, 1 thread | engine ms | × typical |\n| --- | --- | --- |\n");
   const auto volume = [&](const Segmentation& segmentation, Prediction prediction) {
     return MakeVolume(segmentation, NearestNeighborhood(), prediction, 1);
   };
   const Segmentation eroded = Erode(crop);
   double typical = 0;
+  double slowest = 0;
   const auto print = [&](absl::string_view name, const MalisVolume& input) {
     const double ms = engine.Time({&input}, 1);
     if (typical == 0) typical = ms;
+    slowest = std::max(slowest, ms / typical);
     std::printf("| %s | %.1f | %.2f |\n", std::string(name).c_str(), ms, ms / typical);
     std::fflush(stdout);
   };
@@ -234,37 +273,59 @@ void PrintInputs(const Segmentation& crop, Engine& engine) {
   MalisVolume beyond = volume(eroded, Prediction::kHalfTrained);
   for (float& a : beyond.affinity) a = 3.0F * a - 1.0F;
   print("affinities beyond 0 and 1", beyond);
+  promises.AtMost("slowest input, times the typical one", slowest, 3);
 }
 
-void PrintScaling(const Segmentation& whole, const Segmentation& crop, Engine& engine) {
+// The volume in cubes of a side: the same voxels at every size.
+void PrintScaling(const Segmentation& whole, Engine& engine, Promises& promises) {
   std::printf(
-      "\n| size, offsets, 1 thread | engine ms | ns a voxel | bytes a voxel |\n"
-      "| --- | --- | --- | --- |\n");
-  const auto print = [&](const Segmentation& segmentation, const std::vector<Offset>& offsets) {
-    const MalisVolume volume =
-        MakeVolume(Erode(segmentation), offsets, Prediction::kHalfTrained, 1);
-    const double ms = engine.Time({&volume}, 1);
-    std::printf("| %ld³, %zu | %.1f | %.1f | %.1f |\n", volume.shape.x, offsets.size(), ms,
-                1e6 * ms / static_cast<double>(volume.shape.voxels()),
-                engine.BytesPerVoxel(volume, 2));
-    std::fflush(stdout);
+      "\n| the volume in pieces of, offsets; 1 thread | engine ns a voxel | bytes a voxel |\n"
+      "| --- | --- | --- |\n");
+  struct Cost {
+    double time;
+    double bytes;
   };
-  print(Crop(crop, {}, Cube(64)), NearestNeighborhood());
-  print(crop, NearestNeighborhood());
-  if (whole.shape.x >= 192) print(Crop(whole, {}, Cube(192)), NearestNeighborhood());
-  if (whole.shape.x >= 256) print(Crop(whole, {}, Cube(256)), NearestNeighborhood());
-  print(crop, LongRangeNeighborhood());
+  const auto print = [&](int64_t side, const std::vector<Offset>& offsets, int64_t step) {
+    std::vector<MalisVolume> pieces;
+    for (int64_t z = 0; z + side <= whole.shape.z; z += side * step) {
+      for (int64_t y = 0; y + side <= whole.shape.y; y += side * step) {
+        for (int64_t x = 0; x + side <= whole.shape.x; x += side * step) {
+          pieces.push_back(MakeVolume(Erode(Crop(whole, {.z = z, .y = y, .x = x}, Cube(side))),
+                                      offsets, Prediction::kHalfTrained, 1));
+        }
+      }
+    }
+    std::vector<const MalisVolume*> volumes;
+    for (const MalisVolume& piece : pieces) volumes.push_back(&piece);
+    const double voxels = static_cast<double>(pieces.size() * side * side * side);
+    const Cost cost = {1e6 * engine.Time(volumes, 1) / voxels, engine.BytesPerVoxel(pieces[0], 2)};
+    std::printf("| %ld³, %zu | %.1f | %.1f |\n", side, offsets.size(), cost.time, cost.bytes);
+    std::fflush(stdout);
+    return cost;
+  };
+  const Cost small = print(64, NearestNeighborhood(), 1);
+  const Cost medium = print(128, NearestNeighborhood(), 1);
+  const Cost large = print(256, NearestNeighborhood(), 1);
+  const Cost few = print(128, NearestNeighborhood(), 2);
+  const Cost many = print(128, LongRangeNeighborhood(), 2);
+  promises.AtMost("cost of a voxel at 256³, times that at 64³", large.time / small.time, 1.4);
+  promises.AtMost("12 offsets, times the cost of 3", many.time / few.time, 4.5);
+  promises.AtMost("extra memory with 3 offsets, bytes a voxel",
+                  std::max({small.bytes, medium.bytes, large.bytes}), 48);
 }
 
 void PrintBatch(const std::vector<const MalisVolume*>& full,
-                const std::vector<const MalisVolume*>& crops, Engine& engine) {
+                const std::vector<const MalisVolume*>& crops, Engine& engine, Promises& promises) {
   const double reference = Milliseconds(1, [&] {
     for (const MalisVolume* volume : crops) ReferenceMalisWeights(volume->Sample());
   });
+  const double one = engine.Time(full, 1);
   std::printf(
       "\n| batch of 2 | ms |\n| --- | --- |\n| reference, 64³ | %.0f |\n"
       "| engine, 128³, 1 thread | %.1f |\n| engine, 128³, 2 threads | %.1f |\n",
-      reference, engine.Time(full, 1), engine.Time(full, 2));
+      reference, one, engine.Time(full, 2));
+  std::fflush(stdout);
+  promises.AtMost("batch of 2 at 128³, 1 thread, times the reference's at 64³", one / reference, 1);
 }
 
 void PrintParts(const MalisVolume& volume) {
@@ -312,10 +373,11 @@ int Main(int argc, char** argv) {
   Engine engine;
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
-  if (wanted("reference")) PrintAgainstReference(volumes, engine);
+  Promises promises;
+  if (wanted("reference")) PrintAgainstReference(volumes, engine, promises);
   if (wanted("batch")) {
     PrintBatch({&volumes[2].volume, &volumes[3].volume}, {&volumes[0].volume, &volumes[1].volume},
-               engine);
+               engine, promises);
   }
   if (wanted("span")) {
     Segmentation giant = neurites;
@@ -323,8 +385,9 @@ int Main(int argc, char** argv) {
     PrintWorkAndSpan({volumes[2], volumes[3], {"one giant object, 128³", volume(giant, 1)}});
   }
   if (wanted("parts")) PrintParts(volumes[2].volume);
-  if (wanted("scaling")) PrintScaling(whole, neurites, engine);
-  if (wanted("inputs")) PrintInputs(neurites, engine);
+  if (wanted("scaling")) PrintScaling(whole, engine, promises);
+  if (wanted("inputs")) PrintInputs(neurites, engine, promises);
+  promises.Print();
   return 0;
 }
 

@@ -75,8 +75,8 @@ absl::StatusOr<std::vector<Offset>> ReadOffsets(const std::vector<std::string>& 
   return offsets;
 }
 
-// A value an edge, as 0 or 1; nothing without a path.
-absl::StatusOr<at::Tensor> ReadFlags(absl::string_view flag, const std::string& path,
+// A value an edge; nothing without a path.
+absl::StatusOr<at::Tensor> ReadEdges(absl::string_view flag, const std::string& path,
                                      const Volume& volume) {
   if (path.empty()) return at::Tensor();
   absl::StatusOr<at::Tensor> read = ReadNpy(path);
@@ -85,7 +85,7 @@ absl::StatusOr<at::Tensor> ReadFlags(absl::string_view flag, const std::string& 
     return FieldError(flag, SizesText(read->sizes()),
                       absl::StrCat("that of the affinities, ", SizesText(volume.EdgeSizes())));
   }
-  return read->gt(0).to(at::kByte).contiguous();
+  return read;
 }
 
 absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
@@ -139,12 +139,12 @@ absl::StatusOr<Volume> ReadVolume(const MalisFlags& flags, TaskPool& pool) {
   volume.neighborhood = *std::move(offsets);
   absl::Status read = ReadAffinities(flags, volume);
   if (!read.ok()) return read;
-  absl::StatusOr<at::Tensor> target = ReadFlags("--target", flags.target, volume);
+  const absl::StatusOr<at::Tensor> target = ReadEdges("--target", flags.target, volume);
   if (!target.ok()) return target.status();
-  volume.positive = *std::move(target);
-  absl::StatusOr<at::Tensor> mask = ReadFlags("--mask", flags.mask, volume);
+  if (target->defined()) volume.positive = target->gt(0.5).to(at::kByte).contiguous();
+  const absl::StatusOr<at::Tensor> mask = ReadEdges("--mask", flags.mask, volume);
   if (!mask.ok()) return mask.status();
-  volume.known = *std::move(mask);
+  if (mask->defined()) volume.known = mask->eq(1).to(at::kByte).contiguous();
   read = ReadLabels(flags.gt_seg, pool, volume);
   if (!read.ok()) return read;
   return volume;
@@ -192,9 +192,11 @@ void DeclareMalis(CLI::App& app, Session& session) {
   command->add_flag("--logits", flags->logits, "The affinities are logits");
   command->add_option("--gt_seg", flags->gt_seg,
                       "Instance labels [Z, Y, X]; without them, the components of --target");
-  command->add_option("--target", flags->target,
-                      "True affinities [C, Z, Y, X]; without them, those of --gt_seg");
-  command->add_option("--mask", flags->mask, "Which edges are known [C, Z, Y, X]; all by default");
+  command->add_option(
+      "--target", flags->target,
+      "True affinities [C, Z, Y, X], positive above 0.5; without them, those of --gt_seg");
+  command->add_option("--mask", flags->mask,
+                      "[C, Z, Y, X], 1 where an edge is known; all are by default");
   command->add_option("--nhood", flags->nhood, "Offsets z,y,x, one a channel")
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "Threads to use")

@@ -36,8 +36,8 @@ TEST_P(BlockContractionTest, KeepsTheCounts) {
     auto graphs = ContractBlocks(sample, sample.labels, *std::move(keys), {&negative, &positive},
                                  pool, workspace, GetParam());
     for (ContractedGraph& graph : graphs) SortEdges(graph, pool, workspace);
-    JoinRest(graphs[0], MalisPass::kNegative, workspace, negative);
-    JoinRest(graphs[1], MalisPass::kPositive, workspace, positive);
+    JoinRest(graphs[0], MalisPass::kNegative, pool, workspace, negative);
+    JoinRest(graphs[1], MalisPass::kPositive, pool, workspace, positive);
     ASSERT_EQ(counts[0], OracleMalisCounts(sample, MalisPass::kNegative))
         << "negative pass, seed " << seed << ", " << volume.Describe();
     ASSERT_EQ(counts[1], OracleMalisCounts(sample, MalisPass::kPositive))

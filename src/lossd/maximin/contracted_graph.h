@@ -21,6 +21,13 @@ struct ContractedEdge {
   uint32_t edge;  // Index in [C, Z, Y, X].
   uint32_t a;     // A set.
   uint32_t b;     // A set, or kLeaf and the number of a leaf.
+
+  // Once its ends have been joined, they make room for the edge's count.
+  void SetCount(uint64_t count) {
+    a = static_cast<uint32_t>(count);
+    b = static_cast<uint32_t>(count >> 32);
+  }
+  uint64_t count() const { return uint64_t{b} << 32 | a; }
 };
 inline constexpr uint32_t kLeaf = uint32_t{1} << 31;
 

@@ -34,11 +34,6 @@ class CountSink {
     return count;
   }
 
-  // Asks memory for the place of an edge that may be stored soon.
-  void Prefetch(uint32_t edge) const {
-    if (floats_ != nullptr) __builtin_prefetch(floats_ + edge, 1);
-  }
-
   void AddSum(uint64_t sum) { sum_.fetch_add(sum, std::memory_order_relaxed); }
   uint64_t sum() const { return sum_.load(std::memory_order_relaxed); }
 

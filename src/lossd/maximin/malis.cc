@@ -106,7 +106,7 @@ absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, MalisWorks
   pool.ParallelFor(2, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
       SortEdges(graphs[p], pool, workspace);
-      JoinRest(graphs[p], static_cast<MalisPass>(p), workspace, *sinks[p]);
+      JoinRest(graphs[p], static_cast<MalisPass>(p), pool, workspace, *sinks[p]);
     }
   });
   const float scales[2] = {Scale(negative.sum()), Scale(positive.sum())};
@@ -163,7 +163,7 @@ absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& po
   std::array<ContractedGraph, 2> graphs =
       ContractBlocks(sample, labels, *std::move(keys), sinks, pool, workspace);
   SortEdges(graphs[p], pool, workspace);
-  JoinRest(graphs[p], pass, workspace, sink);
+  JoinRest(graphs[p], pass, pool, workspace, sink);
   return absl::OkStatus();
 }
 

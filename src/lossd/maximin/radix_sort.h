@@ -16,6 +16,7 @@ namespace lossd {
 template <typename Item, typename Digits>
 Item* RadixSort(Item* items, Item* scratch, size_t size, const Digits& digits) {
   constexpr int kMaxBits = 11;
+  constexpr int kMaxPasses = 3;
   if (size < 2) return items;
   uint32_t lowest = digits(items[0]);
   uint32_t highest = lowest;
@@ -25,20 +26,24 @@ Item* RadixSort(Item* items, Item* scratch, size_t size, const Digits& digits) {
   }
   const int bits = std::bit_width(highest - lowest);
   const int passes = (bits + kMaxBits - 1) / kMaxBits;
+  const auto shift = [&](int pass) { return bits * pass / passes; };
+  const auto digit = [&](const Item& item, int pass) {
+    return ((digits(item) - lowest) >> shift(pass)) & ((1U << (shift(pass + 1) - shift(pass))) - 1);
+  };
+  // How often each digit occurs, for all passes at once; then where its items go.
+  std::array<std::array<uint32_t, 1U << kMaxBits>, kMaxPasses> places;
   for (int pass = 0; pass < passes; ++pass) {
-    const int shift = bits * pass / passes;
-    const int width = bits * (pass + 1) / passes - shift;
-    const uint32_t mask = (1U << width) - 1;
-    std::array<uint32_t, 1U << kMaxBits> starts;
-    std::fill_n(starts.begin(), size_t{1} << width, 0U);
-    for (size_t i = 0; i < size; ++i) ++starts[((digits(items[i]) - lowest) >> shift) & mask];
-    uint32_t start = 0;
-    for (uint32_t digit = 0; digit <= mask; ++digit) {
-      start += std::exchange(starts[digit], start);
+    std::fill_n(places[pass].begin(), size_t{1} << (shift(pass + 1) - shift(pass)), 0U);
+  }
+  for (size_t i = 0; i < size; ++i) {
+    for (int pass = 0; pass < passes; ++pass) ++places[pass][digit(items[i], pass)];
+  }
+  for (int pass = 0; pass < passes; ++pass) {
+    uint32_t place = 0;
+    for (uint32_t d = 0; d < 1U << (shift(pass + 1) - shift(pass)); ++d) {
+      place += std::exchange(places[pass][d], place);
     }
-    for (size_t i = 0; i < size; ++i) {
-      scratch[starts[((digits(items[i]) - lowest) >> shift) & mask]++] = items[i];
-    }
+    for (size_t i = 0; i < size; ++i) scratch[places[pass][digit(items[i], pass)]++] = items[i];
     std::swap(items, scratch);
   }
   return items;

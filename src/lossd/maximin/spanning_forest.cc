@@ -30,10 +30,16 @@ uint32_t Find(Set* sets, uint32_t v) {
 
 }  // namespace
 
-void JoinRest(const ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace,
+void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, MalisWorkspace& workspace,
               CountSink& counts) {
+  WalkEdges(graph, pass, workspace, counts);
+  StoreCounts(graph, pool, counts);
+}
+
+void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace,
+               CountSink& counts) {
   const size_t size = graph.edges.size();
-  const ContractedEdge* const edges = graph.edges.data();
+  ContractedEdge* const edges = graph.edges.data();
   MalisWorkspace::Buffer<Set> sets(workspace, graph.sets.size());
   for (uint32_t s = 0; s < sets.size(); ++s) {
     sets[s] = {.parent = s,
@@ -54,11 +60,9 @@ void JoinRest(const ContractedGraph& graph, MalisPass pass, MalisWorkspace& work
                                 in_order ? smaller.node : larger.node, leaves, edge);
     larger.label_or_leaves = leaves;
   };
-  uint64_t sum = 0;
   for (size_t i = 0; i < size; ++i) {
     if (i + kAhead < size) {
       const ContractedEdge& ahead = edges[i + kAhead];
-      counts.Prefetch(ahead.edge);
       __builtin_prefetch(&sets[ahead.a]);
       if ((ahead.b & kLeaf) != 0) {
         __builtin_prefetch(&graph.leaves[ahead.b & ~kLeaf]);
@@ -66,7 +70,8 @@ void JoinRest(const ContractedGraph& graph, MalisPass pass, MalisWorkspace& work
         __builtin_prefetch(&sets[ahead.b]);
       }
     }
-    const ContractedEdge& edge = edges[i];
+    const ContractedEdge edge = edges[i];
+    edges[i].SetCount(0);
     uint32_t a = Find(sets.data(), edge.a);
     Set leaf;
     Set* from = &leaf;
@@ -89,15 +94,28 @@ void JoinRest(const ContractedGraph& graph, MalisPass pass, MalisWorkspace& work
     } else if (into.node == kOneLabel && from->node == kOneLabel &&
                into.label_or_leaves == from->label_or_leaves) {
       if (count && pass == MalisPass::kPositive) {
-        sum += counts.Store(edge.edge, static_cast<uint64_t>(into.voxels) * from->voxels);
+        edges[i].SetCount(static_cast<uint64_t>(into.voxels) * from->voxels);
       }
     } else {
       join(into, *from, count ? edge.edge : PairCounting::kNotCounted);
     }
     into.voxels += from->voxels;
   }
-  counts.AddSum(sum);
   pairs.Count(pass, counts);
+}
+
+void StoreCounts(const ContractedGraph& graph, TaskPool& pool, CountSink& counts) {
+  constexpr int64_t kGrain = 1 << 14;
+  const ContractedEdge* const edges = graph.edges.data();
+  pool.ParallelFor(static_cast<int64_t>(graph.edges.size()), kGrain,
+                   [&](int64_t begin, int64_t end) {
+                     uint64_t sum = 0;
+                     for (int64_t i = begin; i < end; ++i) {
+                       if (edges[i].count() == 0) continue;
+                       sum += counts.Store(edges[i].edge, edges[i].count());
+                     }
+                     counts.AddSum(sum);
+                   });
 }
 
 }  // namespace lossd

@@ -1,15 +1,26 @@
 #include "lossd/maximin/workspace.h"
 
-#include <cstdint>
+#include <sys/mman.h>
+
 #include <iterator>
+#include <new>
 
 namespace lossd {
 namespace {
 
 // Buffers begin on cache lines.
 constexpr size_t kAlignment = 64;
+// Chunks of several huge pages consist of them: most of what happens in them is random access.
+constexpr size_t kHugePage = size_t{1} << 21;
+constexpr size_t kHugeChunk = 8 * kHugePage;
+
+size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 }  // namespace
+
+void MalisWorkspace::Release::operator()(std::byte* chunk) const {
+  ::operator delete(chunk, std::align_val_t{alignment});
+}
 
 size_t MalisWorkspace::bytes() const {
   const std::lock_guard lock(mutex_);
@@ -18,7 +29,7 @@ size_t MalisWorkspace::bytes() const {
 
 absl::Span<std::byte> MalisWorkspace::Take(size_t bytes) {
   if (bytes == 0) return {};
-  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  bytes = RoundUp(bytes, kAlignment);
   const std::lock_guard lock(mutex_);
   // The smallest range that fits.
   auto best = free_.end();
@@ -26,16 +37,22 @@ absl::Span<std::byte> MalisWorkspace::Take(size_t bytes) {
     if (range->second < bytes) continue;
     if (best == free_.end() || range->second < best->second) best = range;
   }
-  if (best == free_.end()) {
-    chunks_.push_back(std::make_unique_for_overwrite<std::byte[]>(bytes + kAlignment));
-    bytes_ += bytes + kAlignment;
-    std::byte* const begin = chunks_.back().get();
-    return {begin + (kAlignment - reinterpret_cast<uintptr_t>(begin) % kAlignment), bytes};
-  }
+  if (best == free_.end()) best = free_.emplace(AddChunk(bytes)).first;
   const auto [begin, size] = *best;
   free_.erase(best);
   if (size > bytes) free_.emplace(begin + bytes, size - bytes);
   return {begin, bytes};
+}
+
+std::pair<std::byte*, size_t> MalisWorkspace::AddChunk(size_t bytes) {
+  const size_t alignment = bytes >= kHugeChunk ? kHugePage : kAlignment;
+  bytes = RoundUp(bytes, alignment);
+  auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
+  chunks_.emplace_back(chunk, Release{alignment});
+  bytes_ += bytes;
+  // A wish: where it is not granted, the pages are small.
+  if (alignment == kHugePage) madvise(chunk, bytes, MADV_HUGEPAGE);
+  return {chunk, bytes};
 }
 
 void MalisWorkspace::Give(absl::Span<std::byte> bytes) {

@@ -57,9 +57,16 @@ class MalisWorkspace {
  private:
   absl::Span<std::byte> Take(size_t bytes);
   void Give(absl::Span<std::byte> bytes);
+  // Memory from the system, of at least so many bytes.
+  std::pair<std::byte*, size_t> AddChunk(size_t bytes);
+
+  struct Release {
+    size_t alignment;
+    void operator()(std::byte* chunk) const;
+  };
 
   mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<std::byte[]>> chunks_;
+  std::vector<std::unique_ptr<std::byte, Release>> chunks_;
   std::map<std::byte*, size_t> free_;  // Ranges of the chunks that nobody holds.
   size_t bytes_ = 0;
 };
