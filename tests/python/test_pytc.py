@@ -185,8 +185,11 @@ def test_deep_supervision_of_named_heads(client: lossd.Client) -> None:
         for logits, labels in zip((fine, coarse), targets, strict=True)
     ]
     torch.testing.assert_close(loss, at_scale[0] + 0.5 * at_scale[1])
-    with pytest.raises(lossd.InvalidArgumentError, match="named heads"):
-        orchestrator.compute_deep_supervision_loss({"output": main, "ds_1": main}, target)
+    named = {"output": main, "ds_1": {"aff": coarse, "extra": coarse.detach()}}
+    same, _ = orchestrator.compute_deep_supervision_loss(named, target)
+    assert same.item() == loss.item()
+    expected = torch.autograd.grad(loss, (fine, coarse))
+    torch.testing.assert_close(torch.autograd.grad(same, (fine, coarse)), expected)
 
 
 def test_crops_are_drawn_in_the_order_of_evaluation(client: lossd.Client) -> None:

@@ -30,7 +30,8 @@ struct Batch {
   // Prefix of the log keys.
   std::string stage = "train";
   // [B, C, Z, Y, X] or [B, C, Y, X], float32, float16 or bfloat16. A single unnamed prediction is
-  // "output"; the coarser scales of deep supervision are "ds_1" … "ds_4".
+  // "output"; at the coarser scales of deep supervision it is "ds_1" … "ds_4", the head aff is
+  // "ds_1/aff".
   std::vector<NamedTensor> predictions;
   // [B, L, …], any dtype.
   at::Tensor labels;

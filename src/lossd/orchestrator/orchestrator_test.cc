@@ -294,6 +294,35 @@ TEST_F(DeepSupervisionTest, AddsTheScalesWithHalvingWeights) {
   EXPECT_EQ(logs.size(), 3 * (2 * 3 + 1) + 1);
 }
 
+TEST_F(DeepSupervisionTest, CoarserScalesMayHaveHeads) {
+  const std::string plan =
+      "{losses: [{function: MSELoss, pred_head: a}, {function: L1Loss, pred_head: b}], heads: {a: "
+      "{out_channels: 2}, b: {}}}";
+  const at::Tensor other = at::randn({1, 2, 4, 3, 2});
+  batch_.predictions = {{"a", batch_.predictions[0].tensor},
+                        {"b", batch_.predictions[0].tensor},
+                        {"ds_1/b", other},
+                        {"ds_1/a", batch_.predictions[2].tensor}};
+  const Outcome outcome = Compute(plan, batch_);
+  Batch coarse = batch_;
+  coarse.mode = Mode::kStandard;
+  coarse.predictions = {{"a", batch_.predictions[3].tensor}, {"b", other}};
+  const Outcome alone = Compute(plan, coarse);
+  EXPECT_EQ(Logs(outcome)["train_loss_scale_1"], alone.total);
+  ExpectClose(Gradient(outcome, "ds_1/a"), Gradient(alone, "a") / 2);
+  ExpectClose(Gradient(outcome, "ds_1/b"), Gradient(alone, "b") / 2);
+
+  Batch wrong = batch_;
+  wrong.predictions.pop_back();
+  EXPECT_EQ(ErrorField(TryCompute(plan, wrong).status()), "predictions[ds_1/a]");
+  wrong.predictions.push_back({"ds_1/c", other});
+  EXPECT_EQ(ErrorField(TryCompute(plan, wrong).status()), "predictions[ds_1/c]");
+  wrong.predictions.back() = {"ds_1/a", other.narrow(1, 0, 1)};
+  EXPECT_EQ(ErrorField(TryCompute(plan, wrong).status()), "predictions[ds_1/a].shape");
+  wrong.predictions.back() = {"ds_1", other};
+  EXPECT_EQ(ErrorField(TryCompute(plan, wrong).status()), "predictions");
+}
+
 TEST_F(DeepSupervisionTest, TakesThePlansWeightsIfThereAreEnough) {
   const std::string losses = "losses: [{function: MSELoss}]\n";
   const double fine = Alone(losses, "output").total;

@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
 #include "lossd/orchestrator/channel_slice.h"
 #include "lossd/orchestrator/nearest_name.h"
+#include "lossd/orchestrator/prediction_name.h"
 #include "lossd/orchestrator/vocabulary.h"
 
 namespace lossd {
@@ -145,17 +145,6 @@ Message* MutableLossMessage(v1::LossOptions& options) {
   return field == nullptr ? nullptr : reflection.MutableMessage(&options, field);
 }
 
-bool IsHeadOfDeepSupervision(absl::string_view name) {
-  return name.size() == 4 && absl::StartsWith(name, "ds_") && name[3] >= '1' && name[3] <= '4';
-}
-
-std::vector<std::string> HeadNames(const v1::Plan& plan) {
-  std::vector<std::string> names;
-  for (const auto& [name, head] : plan.heads()) names.push_back(name);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 // The plan's own fields.
 void CheckFrame(const v1::Plan& plan, Problems& problems) {
   if (plan.losses().empty()) problems.Add("losses", "no terms", "at least one");
@@ -170,7 +159,7 @@ void CheckFrame(const v1::Plan& plan, Problems& problems) {
   for (const std::string& name : HeadNames(plan)) {
     const v1::Head& head = plan.heads().at(name);
     const std::string path = absl::StrCat("heads.", name);
-    if (absl::StripAsciiWhitespace(name).empty() || IsHeadOfDeepSupervision(name)) {
+    if (absl::StripAsciiWhitespace(name).empty() || ParsePredictionName(name).scale > 0) {
       problems.Add("heads", Quoted(name), "a name other than those of the scales, ds_1 to ds_4");
     }
     if (head.has_out_channels() && head.out_channels() < 1) {
@@ -398,6 +387,13 @@ class TermCheck {
 };
 
 }  // namespace
+
+std::vector<std::string> HeadNames(const v1::Plan& plan) {
+  std::vector<std::string> names;
+  for (const auto& [name, head] : plan.heads()) names.push_back(name);
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 std::vector<absl::Status> CheckPlan(const v1::Plan& plan, CheckedPlan* checked) {
   std::vector<absl::Status> found;

@@ -37,6 +37,9 @@ struct CheckedPlan {
 // "losses[1].kwargs.beta"; empty, and *checked is complete, when there is none.
 std::vector<absl::Status> CheckPlan(const v1::Plan& plan, CheckedPlan* checked);
 
+// The names of a plan's heads, in alphabetical order.
+std::vector<std::string> HeadNames(const v1::Plan& plan);
+
 }  // namespace lossd
 
 #endif  // LOSSD_ORCHESTRATOR_PLAN_CHECK_H_

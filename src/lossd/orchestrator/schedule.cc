@@ -13,19 +13,12 @@
 #include "lossd/base/error.h"
 #include "lossd/losses/checks.h"
 #include "lossd/orchestrator/crop_origin.h"
-#include "lossd/orchestrator/nearest_name.h"
+#include "lossd/orchestrator/prediction_name.h"
+#include "lossd/orchestrator/scales.h"
 #include "lossd/orchestrator/vocabulary.h"
 
 namespace lossd {
 namespace {
-
-// The name of a network's only prediction.
-constexpr absl::string_view kLonePrediction = "output";
-constexpr int kMaxCoarseScales = 4;
-
-std::string PredictionField(absl::string_view name) {
-  return absl::StrCat("predictions[", name, "]");
-}
 
 std::string DTypeText(const at::Tensor& tensor) { return c10::toString(tensor.scalar_type()); }
 
@@ -142,76 +135,6 @@ absl::Status CheckTensors(const CheckedPlan& plan, const Batch& batch) {
                                   v1::BALANCING_STRATEGY_GRADNORM);
 }
 
-// The predictions of one scale: a lone one, or named heads.
-struct ScaleOutputs {
-  std::vector<size_t> predictions;  // Indices in the batch.
-  bool lone = false;
-};
-
-// Sorts the predictions into scales, finest first.
-absl::StatusOr<std::vector<ScaleOutputs>> SplitIntoScales(const CheckedPlan& plan,
-                                                          const Batch& batch) {
-  std::vector<std::optional<size_t>> coarse(kMaxCoarseScales);
-  ScaleOutputs finest;
-  for (size_t i = 0; i < batch.predictions.size(); ++i) {
-    const std::string& name = batch.predictions[i].name;
-    bool is_coarse = false;
-    for (int k = 1; k <= kMaxCoarseScales && batch.mode == Mode::kDeepSupervision; ++k) {
-      if (name != absl::StrCat("ds_", k)) continue;
-      coarse[static_cast<size_t>(k - 1)] = i;
-      is_coarse = true;
-    }
-    if (!is_coarse) finest.predictions.push_back(i);
-  }
-
-  std::vector<std::string> heads;
-  for (const auto& [name, head] : plan.plan.heads()) heads.push_back(name);
-  std::sort(heads.begin(), heads.end());
-  const bool only = finest.predictions.size() == 1;
-  const std::string* only_name =
-      only ? &batch.predictions[finest.predictions.front()].name : nullptr;
-  finest.lone =
-      only &&
-      (heads.empty() || (*only_name == kLonePrediction && !plan.plan.heads().contains(*only_name)));
-  if (heads.empty() && (!only || *only_name != kLonePrediction)) {
-    std::vector<std::string> names;
-    for (const size_t i : finest.predictions) names.push_back(Quoted(batch.predictions[i].name));
-    return FieldError("predictions", absl::StrCat("[", absl::StrJoin(names, ", "), "]"),
-                      absl::StrCat("[\"output\"]",
-                                   batch.mode == Mode::kDeepSupervision ? " and ds_1 to ds_4" : "",
-                                   ", as the plan has no heads"));
-  }
-  if (!finest.lone) {
-    for (const size_t i : finest.predictions) {
-      const std::string& name = batch.predictions[i].name;
-      if (plan.plan.heads().contains(name)) continue;
-      return FieldError(PredictionField(name),
-                        absl::StrCat("not one of the plan's heads, ", absl::StrJoin(heads, ", "),
-                                     DidYouMean(name, heads)));
-    }
-  }
-
-  std::vector<ScaleOutputs> scales = {std::move(finest)};
-  for (const auto& index : coarse) {
-    if (index.has_value()) scales.push_back({{*index}, true});
-  }
-  return scales;
-}
-
-// Against the channels that the plan says a head has.
-absl::Status CheckHeadChannels(const CheckedPlan& plan, const Batch& batch) {
-  for (const auto& [name, tensor] : batch.predictions) {
-    const auto head = plan.plan.heads().find(name);
-    if (head == plan.plan.heads().end() || !head->second.has_out_channels() ||
-        head->second.out_channels() == tensor.size(1)) {
-      continue;
-    }
-    return FieldError(absl::StrCat(PredictionField(name), ".shape"), ShapeText(tensor),
-                      absl::StrCat(head->second.out_channels(), " channels, as the plan says"));
-  }
-  return absl::OkStatus();
-}
-
 // The weight of each scale: the plan's, or halved from scale to scale when it has too few.
 std::vector<double> ScaleWeights(const v1::Plan& plan, size_t scales) {
   const auto& given = plan.deep_supervision_weights();
@@ -250,16 +173,17 @@ class Router {
                                     const std::string& head, bool named,
                                     const ScaleOutputs& outputs) const {
     if (outputs.lone) {
-      const size_t index = outputs.predictions.front();
+      const size_t index = outputs.outputs.front().prediction;
       if (!named) return index;
       return FieldError(absl::StrCat(term.path, ".", field),
                         absl::StrCat("names the head ", head, ", but the prediction ",
                                      batch_.predictions[index].name, " has no heads"));
     }
-    for (const size_t index : outputs.predictions) {
-      if (batch_.predictions[index].name == head) return index;
+    for (const ScaleOutput& output : outputs.outputs) {
+      if (output.head == head) return output.prediction;
     }
-    return FieldError(PredictionField(head), absl::StrCat("missing, ", term.path, " looks at it"));
+    return FieldError(PredictionField(absl::StrCat(outputs.prefix, head)),
+                      absl::StrCat("missing, ", term.path, " looks at it"));
   }
 
   static absl::StatusOr<ChannelRange> Channels(const PlanTerm& term, absl::string_view field,
@@ -457,7 +381,6 @@ absl::StatusOr<Schedule> MakeSchedule(const CheckedPlan& plan, const Batch& batc
   if (absl::Status status = CheckTensors(plan, batch); !status.ok()) return status;
   const auto outputs = SplitIntoScales(plan, batch);
   if (!outputs.ok()) return outputs.status();
-  if (absl::Status status = CheckHeadChannels(plan, batch); !status.ok()) return status;
 
   Schedule schedule;
   const Router router(plan, batch);

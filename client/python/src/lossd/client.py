@@ -105,7 +105,7 @@ class Client:
             plan: A Plan, a mapping, a list of terms, or the path of a YAML or JSON file.
             outputs: The prediction [B, C, Z, Y, X] or [B, C, Y, X], or named heads; float32,
                 float16 or bfloat16. With deep supervision: "output" and the coarser "ds_1" …
-                "ds_4".
+                "ds_4", or named heads "aff" and "ds_1/aff".
             labels: [B, L, …], any dtype. Needed unless no term needs them.
             mask: Where the batch counts, [B, 1 or C, …].
             label_mask: Which labels are known, of labels' shape; bool or uint8.

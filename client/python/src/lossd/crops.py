@@ -41,19 +41,25 @@ def draw_crop_origins(
     """
     return [
         draw_crop_origin(_head(plan, term, scale).shape[2:], crop)
-        for index, scale in enumerate(_scales(predictions, mode))
+        for index, scale in enumerate(split_scales(predictions, mode))
         for term in plan.losses
         if index == 0 or term.apply_deep_supervision
         if (crop := _crop_size(term)) is not None
     ]
 
 
-def _scales(predictions: Mapping[str, Tensor], mode: Mode) -> list[Mapping[str, Tensor]]:
+def split_scales(predictions: Mapping[str, Tensor], mode: Mode) -> list[Mapping[str, Tensor]]:
+    """The predictions at each scale that there is, finest first, by head; "" is a lone one."""
     if mode == "standard":
         return [predictions]
-    finest = {name: head for name, head in predictions.items() if name not in COARSE_SCALES}
-    coarse = [{name: predictions[name]} for name in COARSE_SCALES if name in predictions]
-    return [finest, *coarse]
+    scales: dict[str, dict[str, Tensor]] = {scale: {} for scale in ("", *COARSE_SCALES)}
+    for name, prediction in predictions.items():
+        scale, _, head = name.partition("/")
+        if scale in COARSE_SCALES:
+            scales[scale][head] = prediction
+        else:
+            scales[""][name] = prediction
+    return [scale for scale in scales.values() if scale]
 
 
 def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lossd.autograd import served_loss, to_send, torch_gradients, wants_gradient
 from lossd.client import Client, Mode
-from lossd.crops import COARSE_SCALES, draw_crop_origins
+from lossd.crops import COARSE_SCALES, draw_crop_origins, split_scales
 from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan, to_plain
 from lossd.results import Result
@@ -211,7 +211,7 @@ class RemoteLossOrchestrator:
         """
         if isinstance(outputs, Mapping) and "output" in outputs:
             outputs = outputs["output"]
-        heads = self._main_heads(outputs)
+        heads = self._heads(outputs)
         batch = {"labels": labels, "mask": mask, "label_mask": target_mask, "gt_seg": gt_seg}
         return self._compute("standard", heads, batch, stage)
 
@@ -227,32 +227,28 @@ class RemoteLossOrchestrator:
         """The total loss over all scales, and the logs.
 
         Args:
-            outputs: The predictions: a tensor or named heads under "output", tensors under "ds_1" …
-                "ds_4".
+            outputs: The predictions: tensors or named heads under "output" and "ds_1" … "ds_4".
             labels: [B, L, …], at the main output's size; resized to the others.
             stage: Prefix of the log keys.
             mask: Where the batch counts, [B, 1 or C, …].
             target_mask: Which labels are known; bool, of labels' shape.
             gt_seg: Ignored: resized labels and an instance segmentation would not agree.
         """
-        coarse = {name: outputs[name] for name in COARSE_SCALES if name in outputs}
-        for name, output in coarse.items():
-            if isinstance(output, Mapping):
-                raise InvalidArgumentError(
-                    f"outputs.{name}: got named heads, expected a tensor", field=f"outputs.{name}"
-                )
-        scales = self._main_heads(outputs["output"]) | coarse
+        scales = self._heads(outputs["output"])
+        for scale in (name for name in COARSE_SCALES if name in outputs):
+            for head, output in self._heads(outputs[scale]).items():
+                scales[scale if head == "output" else f"{scale}/{head}"] = output
         batch = {"labels": labels, "mask": mask, "label_mask": target_mask}
         return self._compute("deep_supervision", scales, batch, stage)
 
-    def _main_heads(self, main: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The predictions at the finest scale, those that the plan knows of."""
-        if isinstance(main, Tensor):
-            return {"output": main}
+    def _heads(self, outputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The predictions at one scale, those that the plan knows of; a lone one is "output"."""
+        if isinstance(outputs, Tensor):
+            return {"output": outputs}
         heads = self._typed_plan.heads
-        if not heads and len(main) == 1:
-            return {"output": next(iter(main.values()))}
-        return {name: head for name, head in main.items() if name in heads}
+        if not heads and len(outputs) == 1:
+            return {"output": next(iter(outputs.values()))}
+        return {name: head for name, head in outputs.items() if name in heads}
 
     def _compute(
         self,
@@ -314,7 +310,7 @@ class RemoteLossOrchestrator:
         return total, logs
 
     def _scale_weights(self, predictions: Mapping[str, Tensor], mode: Mode) -> list[float]:
-        count = 1 + sum(name in COARSE_SCALES for name in predictions)
+        count = len(split_scales(predictions, mode))
         weights = list(self._typed_plan.deep_supervision_weights)
         if mode == "standard" or len(weights) < count:
             return [0.5**scale for scale in range(count)]
