@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clang-tidy over every C++ source; minutes, so a task of its own.
+# clang-tidy over every C++ source: minutes the first time, then only what changed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
