@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build demo test test-cpp test-python bench lint format clean asan tsan cuda
+.PHONY: help setup build demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +50,11 @@ cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --build --preset cuda --target lossd cuda_link_test
 	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
 
-lint: setup  ## Check formats, buf, ruff, mypy and clang-tidy.
+lint: setup  ## Check formats, buf, ruff and mypy.
 	@scripts/lint.sh
+
+tidy: setup  ## Run clang-tidy over every C++ source.
+	@scripts/tidy.sh
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)

@@ -31,7 +31,6 @@ check buf-breaking breaking
 check ruff $bin/ruff check --quiet client/python tests/python demo
 check ruff-format $bin/ruff format --quiet --check client/python tests/python demo
 check mypy $bin/mypy --strict client/python/src/lossd demo tests/python
-check clang-tidy scripts/tidy.sh
 
 if ((${#failed[@]})); then
   echo "lint: failed: ${failed[*]}" >&2
