@@ -2,52 +2,63 @@
 
 #include <torch/autograd.h>
 
+#include <utility>
 #include <vector>
 
+#include "lossd/losses/sweep.h"
 #include "lossd/losses/torch_status.h"
 
 namespace lossd {
 namespace {
 
-// A leaf of a new graph over the same elements, at least float32.
 at::Tensor Leaf(const at::Tensor& prediction, bool want_gradient) {
   if (!prediction.defined()) return prediction;
   const bool wide = prediction.scalar_type() == at::kDouble;
   return prediction.detach().to(wide ? at::kDouble : at::kFloat).requires_grad_(want_gradient);
 }
 
-// d sum(value) / d each leaf; zeros where the value does not depend on it.
-void Differentiate(const at::Tensor& value, const LossInputs& leaves, ValueAndGradient& result) {
+}  // namespace
+
+LossInputs Leaves(const LossInputs& inputs) {
+  LossInputs leaves = inputs;
+  leaves.pred = Leaf(inputs.pred, inputs.want_gradient);
+  leaves.pred2 = Leaf(inputs.pred2, inputs.want_gradient);
+  return leaves;
+}
+
+ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& factors,
+                               const LossInputs& leaves) {
   std::vector<at::Tensor> inputs = {leaves.pred};
   if (leaves.pred2.defined()) inputs.push_back(leaves.pred2);
   std::vector<at::Tensor> gradients(inputs.size());
-  if (value.requires_grad()) {
-    gradients = torch::autograd::grad({value.sum()}, inputs, /*grad_outputs=*/{},
+  if (values.requires_grad()) {
+    gradients = torch::autograd::grad({values}, inputs, {factors.expand_as(values)},
                                       /*retain_graph=*/false, /*create_graph=*/false,
                                       /*allow_unused=*/true);
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!gradients[i].defined()) gradients[i] = at::zeros_like(inputs[i].detach());
   }
-  result.gradient = gradients[0];
-  if (leaves.pred2.defined()) result.gradient2 = gradients[1];
+  return {.gradient = gradients[0], .gradient2 = inputs.size() > 1 ? gradients[1] : at::Tensor()};
 }
 
-}  // namespace
-
 absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
-                                                       TaskPool& /*pool*/) const {
+                                                       TaskPool& pool) const {
   return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
+    if (CanSweep(inputs)) {
+      if (auto fused = ComputeFused(inputs, pool); fused.has_value()) return *std::move(fused);
+    }
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
-    LossInputs leaves = inputs;
-    leaves.pred = Leaf(inputs.pred, inputs.want_gradient);
-    leaves.pred2 = Leaf(inputs.pred2, inputs.want_gradient);
+    const LossInputs leaves = Leaves(inputs);
     const absl::StatusOr<at::Tensor> value = Forward(leaves);
     if (!value.ok()) return value.status();
-    ValueAndGradient result{.value = value->detach()};
-    if (inputs.want_gradient) Differentiate(*value, leaves, result);
+    ValueAndGradient result;
+    if (inputs.want_gradient) {
+      result = Differentiate(*value, at::ones({}, value->options().requires_grad(false)), leaves);
+    }
+    result.value = value->detach();
     return result;
   });
 }

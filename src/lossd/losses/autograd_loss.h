@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/losses/loss.h"
@@ -13,7 +15,7 @@ namespace lossd {
 // on every device and, for gradient checks, in float64.
 class AutogradLoss : public Loss {
  public:
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const override;
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const final;
 
  protected:
   // Checks that Forward can run on these inputs.
@@ -22,7 +24,21 @@ class AutogradLoss : public Loss {
   // The loss. pred and pred2 are float32 or float64 and what the gradient is with respect to; the
   // other inputs are as they came. May throw what LibTorch throws.
   virtual absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const = 0;
+
+  // The same in a form that is quicker and takes less memory, from inputs that passed Check, are on
+  // the CPU, and whose predictions are no wider than float32; nothing where there is no such form.
+  virtual std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& /*inputs*/,
+                                                                       TaskPool& /*pool*/) const {
+    return std::nullopt;
+  }
 };
+
+// The same inputs with predictions that are leaves of a new graph, at least float32.
+LossInputs Leaves(const LossInputs& inputs);
+
+// d Σ factors × values / d each prediction of `leaves`; zeros where the values do not depend on it.
+ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& factors,
+                               const LossInputs& leaves);
 
 }  // namespace lossd
 

@@ -158,6 +158,14 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateBCEWithLogitsLoss(
   return std::make_unique<BceLoss>(own);
 }
 
+std::unique_ptr<const Loss> MakeBceLoss(const google::protobuf::RepeatedField<double>& pos_weight,
+                                        v1::Reduction reduction) {
+  v1::BCEWithLogitsLossOptions options;
+  *options.mutable_pos_weight() = pos_weight;
+  options.set_reduction(reduction);
+  return std::make_unique<BceLoss>(std::move(options));
+}
+
 absl::StatusOr<std::unique_ptr<const Loss>> CreateWeightedBCEWithLogitsLoss(
     const v1::LossOptions& options) {
   const auto& own = options.weighted_bce_with_logits();

@@ -15,6 +15,10 @@ namespace lossd {
 // As torch.nn.BCEWithLogitsLoss.
 absl::StatusOr<std::unique_ptr<const Loss>> CreateBCEWithLogitsLoss(const v1::LossOptions& options);
 
+// The same with options that were checked, for losses made of it.
+std::unique_ptr<const Loss> MakeBceLoss(const google::protobuf::RepeatedField<double>& pos_weight,
+                                        v1::Reduction reduction);
+
 // Map × weight; LossInputs.pos_weight overrides the option.
 absl::StatusOr<std::unique_ptr<const Loss>> CreateWeightedBCEWithLogitsLoss(
     const v1::LossOptions& options);

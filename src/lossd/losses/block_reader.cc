@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "lossd/losses/kernels.h"
+
 namespace lossd {
 namespace {
 
@@ -83,11 +85,13 @@ const float* BlockReader::Read(const BlockRange& range, float* scratch) const {
       convert(float());
       break;
     case at::kHalf:
-      convert(c10::Half());
+    case at::kBFloat16: {
+      const auto* bits = reinterpret_cast<const uint16_t*>(data_) + offset;
+      const auto widen = type_ == at::kHalf ? &WidenHalf : &WidenBfloat16;
+      widen(bits, voxel_stride_ == 1 ? range.size : 1, scratch);
+      if (voxel_stride_ == 0) std::fill_n(scratch, range.size, *scratch);
       break;
-    case at::kBFloat16:
-      convert(c10::BFloat16());
-      break;
+    }
     case at::kDouble:
       convert(double());
       break;

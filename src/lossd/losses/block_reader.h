@@ -16,8 +16,8 @@ inline constexpr int64_t kBlockSize = 2048;
 struct BlockRange {
   int64_t sample;
   int64_t channel;
-  int64_t begin;
-  int64_t size;  // At most kBlockSize.
+  int64_t begin = 0;
+  int64_t size = 0;  // In a sweep at most kBlockSize.
 };
 
 // Reads a CPU tensor block by block as float32, whatever its dtype, strides and broadcast
@@ -28,7 +28,7 @@ class BlockReader {
   // `tensor` is broadcast to `sizes`, [B, C, …]. Undefined tensors read as null.
   BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes);
 
-  // The elements, valid until the next use of `scratch` (kBlockSize floats).
+  // The elements, valid until the next use of `scratch` (as many floats as the range).
   const float* Read(const BlockRange& range, float* scratch) const;
 
  private:

@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
+#include "lossd/losses/map_loss.h"
 #include "lossd/losses/pooling.h"
 #include "lossd/losses/reduction.h"
 
@@ -14,7 +14,11 @@ namespace lossd {
 namespace {
 
 // A mean over a map of two predictions.
-class ConsistencyLoss : public AutogradLoss {
+class ConsistencyLoss : public MapLoss {
+ public:
+  explicit ConsistencyLoss(BlockShape shape = BlockShape::kVoxels)
+      : MapLoss(v1::REDUCTION_MEAN, shape) {}
+
  protected:
   absl::Status Check(const LossInputs& inputs) const override {
     if (absl::Status status = FirstError(
@@ -26,16 +30,16 @@ class ConsistencyLoss : public AutogradLoss {
                        CheckBroadcastable("weight", inputs.weight, inputs.pred)});
   }
 
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    return MaskedMapMean(Map(inputs.pred, inputs.pred2), inputs.weight);
+  absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const final {
+    return TimesMask(Compare(inputs.pred, inputs.pred2), inputs.weight);
   }
 
-  virtual at::Tensor Map(const at::Tensor& first, const at::Tensor& second) const = 0;
+  virtual at::Tensor Compare(const at::Tensor& first, const at::Tensor& second) const = 0;
 };
 
 class ForegroundDistance : public ConsistencyLoss {
  protected:
-  at::Tensor Map(const at::Tensor& foreground, const at::Tensor& distance) const override {
+  at::Tensor Compare(const at::Tensor& foreground, const at::Tensor& distance) const override {
     const at::Tensor inside = distance.tanh();
     return -at::log_sigmoid(foreground) * inside.clamp_min(0) +
            at::log_sigmoid(-foreground) * inside.clamp_max(0);
@@ -44,17 +48,18 @@ class ForegroundDistance : public ConsistencyLoss {
 
 class ContourDistance : public ConsistencyLoss {
  protected:
-  at::Tensor Map(const at::Tensor& contour, const at::Tensor& distance) const override {
+  at::Tensor Compare(const at::Tensor& contour, const at::Tensor& distance) const override {
     return (contour.sigmoid() * distance.tanh()).square();
   }
 };
 
 class ForegroundContour : public ConsistencyLoss {
  public:
-  explicit ForegroundContour(double eps) : eps_(eps) {}
+  // Edges are those in a plane.
+  explicit ForegroundContour(double eps) : ConsistencyLoss(BlockShape::kPlanes), eps_(eps) {}
 
  protected:
-  at::Tensor Map(const at::Tensor& foreground, const at::Tensor& contour) const override {
+  at::Tensor Compare(const at::Tensor& foreground, const at::Tensor& contour) const override {
     return (Edges(foreground.sigmoid()) - contour.sigmoid()).square();
   }
 

@@ -1,18 +1,17 @@
 #include "lossd/losses/dice.h"
 
-#include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/bce.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/class_channels.h"
+#include "lossd/losses/cross_entropy.h"
 #include "lossd/losses/focal.h"
 #include "lossd/losses/overlap.h"
 #include "lossd/losses/overlap_loss.h"
-#include "lossd/losses/reduction.h"
+#include "lossd/losses/torch_status.h"
 
 namespace lossd {
 namespace {
@@ -60,14 +59,6 @@ at::Tensor DiceOfOverlap(const Overlap& overlap, const DiceOptions& options, int
                        options.reduction, spatial_dims);
 }
 
-// Dice as a LibTorch expression, for losses made of it.
-absl::StatusOr<at::Tensor> Dice(const LossInputs& inputs, const DiceOptions& options) {
-  const absl::StatusOr<ClassChannels> channels = PrepareClassChannels(inputs, options.classes);
-  if (!channels.ok()) return channels.status();
-  return DiceOfOverlap(ComputeOverlap(channels->pred, channels->target, options.overlap), options,
-                       inputs.pred.dim() - 2);
-}
-
 class DiceLoss : public OverlapLoss {
  public:
   explicit DiceLoss(DiceOptions options)
@@ -88,94 +79,70 @@ class DiceLoss : public OverlapLoss {
   const DiceOptions options_;
 };
 
-class DiceCeLoss : public AutogradLoss {
+// The cross entropy of the classes; that of a single channel is binary.
+class AnyCrossEntropyLoss : public Loss {
  public:
-  explicit DiceCeLoss(const v1::DiceCELossOptions& options)
-      : dice_(DiceOptionsOf(options)),
-        weight_(options.weight()),
-        lambda_dice_(options.lambda_dice()),
-        lambda_ce_(options.lambda_ce()),
-        label_smoothing_(options.label_smoothing()) {
-    // The weight is one of all classes; Dice sees that of the classes that count.
-    if (!dice_.classes.include_background && !dice_.weight.empty()) {
-      dice_.weight.erase(dice_.weight.begin());
-    }
-  }
+  explicit AnyCrossEntropyLoss(const v1::DiceCELossOptions& options)
+      : weight_(options.weight()),
+        binary_(MakeBceLoss(options.weight(), options.reduction())),
+        of_classes_(
+            MakeCrossEntropyLoss({.weight = {options.weight().begin(), options.weight().end()},
+                                  .reduction = options.reduction(),
+                                  .label_smoothing = options.label_smoothing(),
+                                  .probabilities = !options.to_onehot_y()})) {}
 
- protected:
-  absl::Status Check(const LossInputs& inputs) const override {
-    if (absl::Status status = CheckClassChannels(inputs, dice_.classes.to_onehot_y); !status.ok()) {
-      return status;
-    }
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
+                                           TaskPool& pool) const override {
     const int64_t channels = inputs.pred.size(1);
-    if (weight_.empty() || weight_.size() == channels) return absl::OkStatus();
-    return FieldError("kwargs.weight", absl::StrCat(weight_.size(), " values"),
-                      absl::StrCat("one for each of the ", channels, " channels"));
-  }
-
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    const absl::StatusOr<at::Tensor> dice = Dice(inputs, dice_);
-    if (!dice.ok()) return dice;
-    return lambda_dice_ * *dice + lambda_ce_ * CrossEntropy(inputs);
+    if (!weight_.empty() && weight_.size() != channels) {
+      return FieldError("kwargs.weight", absl::StrCat(weight_.size(), " values"),
+                        absl::StrCat("one for each of the ", channels, " channels"));
+    }
+    return channels == 1 ? binary_->Compute(inputs, pool) : of_classes_->Compute(inputs, pool);
   }
 
  private:
-  at::Tensor CrossEntropy(const LossInputs& inputs) const {
-    std::optional<at::Tensor> weight;
-    if (!weight_.empty()) {
-      weight =
-          at::tensor(std::vector<double>(weight_.begin(), weight_.end()), inputs.pred.options());
-    }
-    const int64_t reduction = TorchReduction(dice_.reduction);
-    if (inputs.pred.size(1) == 1) {
-      return at::binary_cross_entropy_with_logits(
-          inputs.pred, inputs.target.to(inputs.pred.scalar_type()), {}, weight, reduction);
-    }
-    // Class indices, or the probabilities of the classes.
-    const at::Tensor target = dice_.classes.to_onehot_y
-                                  ? ClassIndices(inputs.target, inputs.pred)
-                                  : inputs.target.to(inputs.pred.scalar_type());
-    return at::cross_entropy_loss(inputs.pred, target, weight, reduction, /*ignore_index=*/-100,
-                                  label_smoothing_);
-  }
-
-  DiceOptions dice_;
   const ClassWeight weight_;
-  const double lambda_dice_;
-  const double lambda_ce_;
-  const double label_smoothing_;
+  const std::unique_ptr<const Loss> binary_;
+  const std::unique_ptr<const Loss> of_classes_;
 };
 
-class DiceFocalLoss : public AutogradLoss {
+// A loss and the factor that it has in a sum.
+struct Summand {
+  double factor;
+  std::unique_ptr<const Loss> loss;
+};
+
+// Dice plus another loss, which may be a map.
+class DicePlusLoss : public Loss {
  public:
-  explicit DiceFocalLoss(const v1::DiceFocalLossOptions& options)
-      : dice_(DiceOptionsOf(options)),
-        focal_(FocalOptionsOf(options)),
-        lambda_dice_(options.lambda_dice()),
-        lambda_focal_(options.lambda_focal()) {}
+  DicePlusLoss(Summand dice, Summand other) : dice_(std::move(dice)), other_(std::move(other)) {}
 
- protected:
-  absl::Status Check(const LossInputs& inputs) const override {
-    if (absl::Status status = CheckClassChannels(inputs, dice_.classes.to_onehot_y); !status.ok()) {
-      return status;
-    }
-    return CheckClassWeight(dice_.weight,
-                            CountedChannels(inputs.pred.size(1), dice_.classes.include_background));
-  }
-
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    const absl::StatusOr<at::Tensor> dice = Dice(inputs, dice_);
-    if (!dice.ok()) return dice;
-    const absl::StatusOr<at::Tensor> focal = Focal(inputs, focal_);
-    if (!focal.ok()) return focal;
-    return lambda_dice_ * *dice + lambda_focal_ * *focal;
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
+                                           TaskPool& pool) const override {
+    return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
+      absl::StatusOr<ValueAndGradient> dice = dice_.loss->Compute(inputs, pool);
+      if (!dice.ok()) return dice;
+      const absl::StatusOr<ValueAndGradient> other = other_.loss->Compute(inputs, pool);
+      if (!other.ok()) return other;
+      const at::NoGradGuard no_grad;
+      ValueAndGradient sum = {.value = dice_.factor * dice->value + other_.factor * other->value};
+      if (inputs.want_gradient) {
+        // Dice counts as often as it is added to elements of a map.
+        const int64_t times = sum.value.numel() / dice->value.numel();
+        sum.gradient = std::move(dice->gradient);
+        if (const double factor = dice_.factor * static_cast<double>(times); factor != 1) {
+          sum.gradient.mul_(factor);
+        }
+        sum.gradient.add_(other->gradient, other_.factor);
+      }
+      return sum;
+    });
   }
 
  private:
-  const DiceOptions dice_;
-  const FocalOptions focal_;
-  const double lambda_dice_;
-  const double lambda_focal_;
+  const Summand dice_;
+  const Summand other_;
 };
 
 }  // namespace
@@ -200,7 +167,12 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateDiceCELoss(const v1::LossOptio
   if (own.reduction() == v1::REDUCTION_NONE) {
     return FieldError("reduction", "none", "mean or sum: Dice and cross entropy differ in shape");
   }
-  return std::make_unique<DiceCeLoss>(own);
+  DiceOptions dice = DiceOptionsOf(own);
+  // The weight is one of all classes; Dice sees that of the classes that count.
+  if (!own.include_background() && !dice.weight.empty()) dice.weight.erase(dice.weight.begin());
+  return std::make_unique<DicePlusLoss>(
+      Summand{own.lambda_dice(), std::make_unique<DiceLoss>(std::move(dice))},
+      Summand{own.lambda_ce(), std::make_unique<AnyCrossEntropyLoss>(own)});
 }
 
 absl::StatusOr<std::unique_ptr<const Loss>> CreateDiceFocalLoss(const v1::LossOptions& options) {
@@ -212,7 +184,9 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateDiceFocalLoss(const v1::LossOp
       !status.ok()) {
     return status;
   }
-  return std::make_unique<DiceFocalLoss>(own);
+  return std::make_unique<DicePlusLoss>(
+      Summand{own.lambda_dice(), std::make_unique<DiceLoss>(DiceOptionsOf(own))},
+      Summand{own.lambda_focal(), MakeFocalLoss(FocalOptionsOf(own))});
 }
 
 }  // namespace lossd

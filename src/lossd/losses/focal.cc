@@ -3,11 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/class_channels.h"
-#include "lossd/losses/overlap.h"
-#include "lossd/losses/reduction.h"
+#include "lossd/losses/map_loss.h"
 
 namespace lossd {
 namespace {
@@ -35,9 +33,10 @@ at::Tensor SigmoidFocalMap(const ClassChannels& x, double gamma, const double* a
   return map * (x.target * *alpha + (1 - x.target) * (1 - *alpha));
 }
 
-class FocalLoss : public AutogradLoss {
+class FocalLoss : public MapLoss {
  public:
-  explicit FocalLoss(FocalOptions options) : options_(std::move(options)) {}
+  explicit FocalLoss(FocalOptions options)
+      : MapLoss(options.reduction), options_(std::move(options)) {}
 
  protected:
   absl::Status Check(const LossInputs& inputs) const override {
@@ -48,8 +47,28 @@ class FocalLoss : public AutogradLoss {
                             CountedChannels(inputs.pred.size(1), options_.include_background));
   }
 
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    return Focal(inputs, options_);
+  absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const override {
+    absl::StatusOr<ClassChannels> channels = PrepareClassChannels(
+        inputs,
+        {.include_background = options_.include_background, .to_onehot_y = options_.to_onehot_y});
+    if (!channels.ok()) return channels.status();
+    channels->target = channels->target.to(channels->pred.scalar_type());
+    // Without the background there is no first class to treat differently.
+    const double* alpha = options_.alpha.has_value() ? &*options_.alpha : nullptr;
+    if (options_.use_softmax && !options_.include_background) alpha = nullptr;
+    const at::Tensor map = options_.use_softmax ? SoftmaxFocalMap(*channels, options_.gamma, alpha)
+                                                : SigmoidFocalMap(*channels, options_.gamma, alpha);
+    return TimesClassWeight(map, options_.weight, /*channel_dim=*/1);
+  }
+
+  double Factor(const LossInputs& inputs) const override {
+    const int64_t samples = inputs.pred.size(0);
+    const int64_t channels = inputs.pred.size(1);
+    const int64_t means = samples * CountedChannels(channels, options_.include_background);
+    const auto voxels = static_cast<double>(inputs.pred.numel() / (samples * channels));
+    // A sum is one of the means of samples and channels.
+    return reduction() == v1::REDUCTION_SUM ? 1 / voxels
+                                            : 1 / (voxels * static_cast<double>(means));
   }
 
  private:
@@ -58,20 +77,8 @@ class FocalLoss : public AutogradLoss {
 
 }  // namespace
 
-absl::StatusOr<at::Tensor> Focal(const LossInputs& inputs, const FocalOptions& options) {
-  absl::StatusOr<ClassChannels> channels = PrepareClassChannels(
-      inputs,
-      {.include_background = options.include_background, .to_onehot_y = options.to_onehot_y});
-  if (!channels.ok()) return channels.status();
-  channels->target = channels->target.to(channels->pred.scalar_type());
-  // Without the background there is no first class to treat differently.
-  const double* alpha = options.alpha.has_value() ? &*options.alpha : nullptr;
-  if (options.use_softmax && !options.include_background) alpha = nullptr;
-  at::Tensor map = options.use_softmax ? SoftmaxFocalMap(*channels, options.gamma, alpha)
-                                       : SigmoidFocalMap(*channels, options.gamma, alpha);
-  map = TimesClassWeight(map, options.weight, /*channel_dim=*/1);
-  if (options.reduction != v1::REDUCTION_SUM) return Reduce(map, options.reduction);
-  return map.mean(SummedDims(map.dim(), /*batch=*/false)).sum();
+std::unique_ptr<const Loss> MakeFocalLoss(FocalOptions options) {
+  return std::make_unique<FocalLoss>(std::move(options));
 }
 
 absl::StatusOr<std::unique_ptr<const Loss>> CreateFocalLoss(const v1::LossOptions& options) {
@@ -84,7 +91,7 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateFocalLoss(const v1::LossOption
   }
   FocalOptions focal = FocalOptionsOf(own);
   focal.use_softmax = own.use_softmax();
-  return std::make_unique<FocalLoss>(std::move(focal));
+  return MakeFocalLoss(std::move(focal));
 }
 
 }  // namespace lossd

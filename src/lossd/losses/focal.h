@@ -1,8 +1,6 @@
 #ifndef LOSSD_LOSSES_FOCAL_H_
 #define LOSSD_LOSSES_FOCAL_H_
 
-#include <torch/types.h>
-
 #include <memory>
 #include <optional>
 
@@ -39,8 +37,8 @@ FocalOptions FocalOptionsOf(const Options& options) {
           .reduction = options.reduction()};
 }
 
-// The loss as a LibTorch expression, for losses made of it.
-absl::StatusOr<at::Tensor> Focal(const LossInputs& inputs, const FocalOptions& options);
+// The loss with options that were checked, for losses made of it.
+std::unique_ptr<const Loss> MakeFocalLoss(FocalOptions options);
 
 }  // namespace lossd
 

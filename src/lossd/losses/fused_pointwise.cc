@@ -7,7 +7,6 @@
 
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/sweep.h"
-#include "lossd/losses/torch_status.h"
 
 namespace lossd {
 namespace {
@@ -20,23 +19,18 @@ struct ChannelCounts {
   double negatives = 0;
 };
 
-struct Readers {
-  BlockReader pred;
-  BlockReader target;
-  BlockReader weight;
-};
-
 // What there is in each channel; positives and negatives only when wanted.
-std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const Readers& readers,
+std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const LossInputs& inputs,
                                          bool want_classes, TaskPool& pool) {
+  const BlockReader targets(inputs.target, inputs.pred.sizes());
+  const BlockReader weights(inputs.weight, inputs.pred.sizes());
   const auto sums = Sweep<3>(blocks, pool, [&](const BlockRange& range) {
     Scratch target_scratch;
     Scratch weight_scratch;
-    const float* weight = readers.weight.Read(range, weight_scratch.data());
+    const float* weight = weights.Read(range, weight_scratch.data());
     const BlockCounts counts =
-        want_classes
-            ? CountBlock(readers.target.Read(range, target_scratch.data()), weight, range.size)
-            : BlockCounts{.valid = CountWeightsBlock(weight, range.size)};
+        want_classes ? CountBlock(targets.Read(range, target_scratch.data()), weight, range.size)
+                     : BlockCounts{.valid = CountWeightsBlock(weight, range.size)};
     return std::array<double, 3>{static_cast<double>(counts.valid),
                                  static_cast<double>(counts.positives),
                                  static_cast<double>(counts.negatives)};
@@ -51,16 +45,55 @@ std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const Readers& re
   return channels;
 }
 
-// Kernel options of each channel; gradient_scale is also the factor on the value.
-std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const Blocks& blocks,
-                                             const Readers& readers, bool weighted,
+// Value and gradient in one sweep, after another one that counts where something must be counted.
+// Allocates nothing of the prediction's size but the gradient.
+ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
+                                TaskPool& pool) {
+  const at::IntArrayRef sizes = inputs.pred.sizes();
+  const Blocks blocks(sizes);
+  const BlockReader preds(inputs.pred, sizes);
+  const BlockReader targets(inputs.target, sizes);
+  const BlockReader weights(inputs.weight, sizes);
+  const std::vector<PointwiseOptions> options = ChannelOptions(loss, inputs, pool);
+
+  ValueAndGradient result;
+  float* gradient = nullptr;
+  if (inputs.want_gradient) {
+    result.gradient = at::empty(sizes, at::kFloat);
+    gradient = result.gradient.mutable_data_ptr<float>();
+  }
+  const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+    Scratch pred;
+    Scratch target;
+    Scratch weight;
+    const PointwiseBlock block = {
+        .pred = preds.Read(range, pred.data()),
+        .target = targets.Read(range, target.data()),
+        .weight = weights.Read(range, weight.data()),
+        .gradient = gradient == nullptr ? nullptr : gradient + blocks.Offset(range),
+        .size = range.size};
+    return std::array<double, 1>{loss.kernel(block, options[range.channel])};
+  });
+  double value = 0;
+  for (int64_t group = 0; group < blocks.groups(); ++group) {
+    value +=
+        sums[group][0] * static_cast<double>(options[group % blocks.channels()].gradient_scale);
+  }
+  result.value = at::scalar_tensor(value, at::kFloat);
+  return result;
+}
+
+}  // namespace
+
+std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const LossInputs& inputs,
                                              TaskPool& pool) {
+  const Blocks blocks(inputs.pred.sizes());
   const bool mean = loss.reduction == v1::REDUCTION_MEAN;
   const int64_t samples = blocks.groups() / blocks.channels();
   std::vector<ChannelCounts> counts(blocks.channels(),
                                     {.valid = static_cast<double>(samples * blocks.voxels())});
-  if ((mean && weighted) || loss.max_pos_weight.has_value()) {
-    counts = CountChannels(blocks, readers, loss.max_pos_weight.has_value(), pool);
+  if ((mean && inputs.weight.defined()) || loss.max_pos_weight.has_value()) {
+    counts = CountChannels(blocks, inputs, loss.max_pos_weight.has_value(), pool);
   }
   double all_valid = 0;
   for (const ChannelCounts& channel : counts) all_valid += channel.valid;
@@ -83,59 +116,13 @@ std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const B
   return options;
 }
 
-// Value and gradient in one sweep, after another one that counts where something must be counted.
-// Allocates nothing of the prediction's size but the gradient.
-ValueAndGradient ComputeFused(const FusedPointwise& loss, const LossInputs& inputs,
-                              TaskPool& pool) {
-  const at::IntArrayRef sizes = inputs.pred.sizes();
-  const Blocks blocks(sizes);
-  const Readers readers = {.pred = BlockReader(inputs.pred, sizes),
-                           .target = BlockReader(inputs.target, sizes),
-                           .weight = BlockReader(inputs.weight, sizes)};
-  const std::vector<PointwiseOptions> options =
-      ChannelOptions(loss, blocks, readers, inputs.weight.defined(), pool);
-
-  ValueAndGradient result;
-  float* gradient = nullptr;
-  if (inputs.want_gradient) {
-    result.gradient = at::empty(sizes, at::kFloat);
-    gradient = result.gradient.mutable_data_ptr<float>();
-  }
-  const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
-    Scratch pred;
-    Scratch target;
-    Scratch weight;
-    const PointwiseBlock block = {
-        .pred = readers.pred.Read(range, pred.data()),
-        .target = readers.target.Read(range, target.data()),
-        .weight = readers.weight.Read(range, weight.data()),
-        .gradient = gradient == nullptr ? nullptr : gradient + blocks.Offset(range),
-        .size = range.size};
-    return std::array<double, 1>{loss.kernel(block, options[range.channel])};
-  });
-  double value = 0;
-  for (int64_t group = 0; group < blocks.groups(); ++group) {
-    value +=
-        sums[group][0] * static_cast<double>(options[group % blocks.channels()].gradient_scale);
-  }
-  result.value = at::scalar_tensor(value, at::kFloat);
-  return result;
-}
-
-}  // namespace
-
-absl::StatusOr<ValueAndGradient> PointwiseLoss::Compute(const LossInputs& inputs,
-                                                        TaskPool& pool) const {
-  return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
-    if (absl::Status status = Check(inputs); !status.ok()) return status;
-    const std::optional<FusedPointwise> fused = Fused(inputs);
-    if (!fused.has_value() || fused->reduction == v1::REDUCTION_NONE || !CanSweep(inputs)) {
-      return AutogradLoss::Compute(inputs, pool);
-    }
-    LossInputs used = inputs;
-    if (!fused->weighted) used.weight.reset();
-    return ComputeFused(*fused, used, pool);
-  });
+std::optional<absl::StatusOr<ValueAndGradient>> PointwiseLoss::ComputeFused(
+    const LossInputs& inputs, TaskPool& pool) const {
+  const std::optional<FusedPointwise> fused = Fused(inputs);
+  if (!fused.has_value() || fused->reduction == v1::REDUCTION_NONE) return std::nullopt;
+  LossInputs used = inputs;
+  if (!fused->weighted) used.weight.reset();
+  return SweepPointwise(*fused, used, pool);
 }
 
 }  // namespace lossd

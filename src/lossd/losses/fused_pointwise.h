@@ -2,6 +2,7 @@
 #define LOSSD_LOSSES_FUSED_POINTWISE_H_
 
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "lossd/base/task_pool.h"
@@ -26,14 +27,20 @@ struct FusedPointwise {
   bool tanh = false;
 };
 
+// The kernel options of each channel, after a sweep that counts where something must be counted.
+// gradient_scale is also the factor on the channel's sum.
+std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const LossInputs& inputs,
+                                             TaskPool& pool);
+
 // A loss that is computed in that form where that is possible, else as its LibTorch expression.
 class PointwiseLoss : public AutogradLoss {
- public:
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const override;
-
  protected:
   // The fused form; nothing where there is none.
   virtual std::optional<FusedPointwise> Fused(const LossInputs& inputs) const = 0;
+
+ private:
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
+                                                               TaskPool& pool) const final;
 };
 
 }  // namespace lossd

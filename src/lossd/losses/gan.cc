@@ -1,22 +1,64 @@
 #include "lossd/losses/gan.h"
 
+#include <torch/types.h>
+
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/bce.h"
 #include "lossd/losses/checks.h"
+#include "lossd/losses/regression.h"
+#include "lossd/losses/torch_status.h"
 
 namespace lossd {
 namespace {
 
-class GanLoss : public AutogradLoss {
+// A voxel-wise loss of a prediction of any shape and a label that is the same everywhere.
+absl::StatusOr<ValueAndGradient> ToLabel(const Loss& loss, double label, const LossInputs& inputs,
+                                         TaskPool& pool) {
+  LossInputs flat = {.pred = inputs.pred.reshape({1, 1, 1, -1}),
+                     .want_gradient = inputs.want_gradient};
+  flat.target = at::full({}, label, flat.pred.options().dtype(at::kDouble)).expand_as(flat.pred);
+  absl::StatusOr<ValueAndGradient> result = loss.Compute(flat, pool);
+  if (result.ok() && inputs.want_gradient) {
+    result->gradient = result->gradient.view(inputs.pred.sizes());
+  }
+  return result;
+}
+
+// Mean of the prediction × sign.
+ValueAndGradient Mean(double sign, const LossInputs& inputs) {
+  const at::ScalarType type = inputs.pred.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  ValueAndGradient result = {.value = sign * inputs.pred.mean(type)};
+  if (inputs.want_gradient) {
+    result.gradient = at::full(inputs.pred.sizes(), sign / static_cast<double>(inputs.pred.numel()),
+                               inputs.pred.options().dtype(type));
+  }
+  return result;
+}
+
+class GanLoss : public Loss {
  public:
-  explicit GanLoss(const v1::GANLossOptions& options)
-      : mode_(options.gan_mode()),
+  // `to_label`: the loss of a prediction and a label; none for that of wgangp, which has no label.
+  GanLoss(const v1::GANLossOptions& options, std::unique_ptr<const Loss> to_label)
+      : to_label_(std::move(to_label)),
         real_label_(options.target_real_label()),
         fake_label_(options.target_fake_label()) {}
 
- protected:
-  absl::Status Check(const LossInputs& inputs) const override {
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
+                                           TaskPool& pool) const override {
+    return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
+      if (absl::Status status = Check(inputs); !status.ok()) return status;
+      const at::NoGradGuard no_grad;
+      const bool real = inputs.target.item<double>() != 0;
+      if (to_label_ == nullptr) return Mean(real ? -1 : 1, inputs);
+      return ToLabel(*to_label_, real ? real_label_ : fake_label_, inputs, pool);
+    });
+  }
+
+ private:
+  static absl::Status Check(const LossInputs& inputs) {
     if (!inputs.pred.defined() || !inputs.pred.is_floating_point() || inputs.pred.numel() == 0) {
       return FieldError("pred", "no floating-point tensor with elements", "one");
     }
@@ -29,17 +71,7 @@ class GanLoss : public AutogradLoss {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    const bool real = inputs.target.item<double>() != 0;
-    const at::Tensor& pred = inputs.pred;
-    if (mode_ == v1::GAN_MODE_WGANGP) return real ? -pred.mean() : pred.mean();
-    const at::Tensor label = at::full_like(pred, real ? real_label_ : fake_label_);
-    return mode_ == v1::GAN_MODE_LSGAN ? at::mse_loss(pred, label)
-                                       : at::binary_cross_entropy_with_logits(pred, label);
-  }
-
- private:
-  const v1::GanMode mode_;
+  const std::unique_ptr<const Loss> to_label_;
   const double real_label_;
   const double fake_label_;
 };
@@ -56,7 +88,12 @@ absl::StatusOr<std::unique_ptr<const Loss>> CreateGANLoss(const v1::LossOptions&
       !status.ok()) {
     return status;
   }
-  return std::make_unique<GanLoss>(own);
+  const v1::LossOptions defaults;
+  absl::StatusOr<std::unique_ptr<const Loss>> to_label = std::unique_ptr<const Loss>();
+  if (own.gan_mode() == v1::GAN_MODE_LSGAN) to_label = CreateMSELoss(defaults);
+  if (own.gan_mode() == v1::GAN_MODE_VANILLA) to_label = CreateBCEWithLogitsLoss(defaults);
+  if (!to_label.ok()) return to_label.status();
+  return std::make_unique<GanLoss>(own, *std::move(to_label));
 }
 
 }  // namespace lossd

@@ -1,13 +1,11 @@
 #include "lossd/losses/kernels.h"
 
-#include "lossd/losses/vector_math.h"
+#include <algorithm>
+#include <bit>
+#include <limits>
 
-// Sanitizers are not yet set up when the dynamic linker chooses a clone.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define LOSSD_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define LOSSD_CLONES
-#endif
+#include "lossd/losses/instruction_sets.h"
+#include "lossd/losses/vector_math.h"
 
 namespace lossd {
 namespace {
@@ -168,6 +166,27 @@ LOSSD_VECTORIZED bool Affinities(const float* pred, int64_t size, float* __restr
   return not_numbers == 0;
 }
 
+LOSSD_VECTORIZED bool IsFinite(float x) { return Abs(x) <= std::numeric_limits<float>::max(); }
+
+LOSSD_VECTORIZED bool AllFinite(const float* values, int64_t size) {
+  int32_t not_finite = 0;
+#pragma omp simd reduction(+ : not_finite)
+  for (int64_t i = 0; i < size; ++i) not_finite += IsFinite(values[i]) ? 0 : 1;
+  return not_finite == 0;
+}
+
+template <bool kAdd>
+LOSSD_VECTORIZED bool AddScaled(const float* gradient, float factor, int64_t size, float* sum) {
+  int32_t not_finite = 0;
+#pragma omp simd reduction(+ : not_finite)
+  for (int64_t i = 0; i < size; ++i) {
+    const float product = factor * gradient[i];
+    not_finite += IsFinite(product) ? 0 : 1;
+    sum[i] = kAdd ? sum[i] + product : product;
+  }
+  return not_finite == 0;
+}
+
 }  // namespace
 
 LOSSD_CLONES double BceBlock(const PointwiseBlock& block, const PointwiseOptions& options) {
@@ -214,6 +233,42 @@ LOSSD_CLONES void OverlapGradientBlock(const float* pred, const float* target, b
   }
 }
 
+LOSSD_CLONES void BadnessBlock(const float* pred, const float* target, int64_t size,
+                               float* __restrict badness, int32_t* __restrict voxel_class) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    const bool foreground = target[i] > 0.5F;
+    badness[i] = foreground ? -pred[i] : pred[i];
+    voxel_class[i] = foreground ? 1 : 0;
+  }
+}
+
+LOSSD_CLONES void WorstNeighbours(const NeighbourWindow& window, int64_t size,
+                                  float* __restrict worst, int32_t* __restrict offset) {
+  std::fill_n(worst, size, -std::numeric_limits<float>::infinity());
+  std::fill_n(offset, size, 0);
+  const int32_t* own_class = window.voxel_class;
+  for (int64_t z = -window.radius[0]; z <= window.radius[0]; ++z) {
+    for (int64_t y = -window.radius[1]; y <= window.radius[1]; ++y) {
+      for (int64_t x = -window.radius[2]; x <= window.radius[2]; ++x) {
+        const int64_t there = z * window.stride[0] + y * window.stride[1] + x;
+        const float* badness = window.badness + there;
+        const int32_t* voxel_class = window.voxel_class + there;
+        const auto in_volume =
+            static_cast<int32_t>(z * window.volume_stride[0] + y * window.volume_stride[1] + x);
+#pragma omp simd
+        for (int64_t i = 0; i < size; ++i) {
+          const float candidate = badness[i];
+          const bool worse = candidate > worst[i] || candidate != candidate;
+          const bool take = worse && voxel_class[i] == own_class[i];
+          worst[i] = take ? candidate : worst[i];
+          offset[i] = take ? in_volume : offset[i];
+        }
+      }
+    }
+  }
+}
+
 LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const float* mask,
                                 bool sigmoid, int64_t size, float* __restrict affinity,
                                 uint8_t* __restrict positive, uint8_t* __restrict known) {
@@ -226,29 +281,58 @@ LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const fl
   return numbers;
 }
 
+LOSSD_CLONES void WidenHalf(const uint16_t* half, int64_t size, float* __restrict wide) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    const uint32_t bits = half[i];
+    const uint32_t magnitude = (bits & 0x7fffU) << 13;
+    // Exponents differ in their bias by 112; that of infinities and NaN is all ones.
+    const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
+    const uint32_t widened =
+        magnitude >= (31U << 23) ? magnitude | (0xffU << 23) : std::bit_cast<uint32_t>(finite);
+    wide[i] = std::bit_cast<float>(widened | (bits & 0x8000U) << 16);
+  }
+}
+
+LOSSD_CLONES void WidenBfloat16(const uint16_t* half, int64_t size, float* __restrict wide) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    wide[i] = std::bit_cast<float>(static_cast<uint32_t>(half[i]) << 16);
+  }
+}
+
+LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size,
+                                 float* sum) {
+  if (add) return AddScaled<true>(gradient, factor, size, sum);
+  return gradient == sum && factor == 1 ? AllFinite(gradient, size)
+                                        : AddScaled<false>(gradient, factor, size, sum);
+}
+
 LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,
                                        float gradient_scale) {
   const float* __restrict affinity = block.affinity;
   const float* __restrict target = block.target;
-  const float* __restrict weight = block.weight;
+  const float* weight = block.weight;
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < block.size; ++i) {
     const float error = affinity[i] - target[i];
     sum += static_cast<double>(weight[i] * error * error);
   }
-  if (float* __restrict gradient = block.gradient; gradient != nullptr) {
-    const float factor = 2.0F * gradient_scale;
-    for (int64_t i = 0; i < block.size; ++i) {
-      const float a = affinity[i];
-      const float slope = sigmoid ? a * (1.0F - a) : 1.0F;
-      gradient[i] = factor * weight[i] * (a - target[i]) * slope;
-    }
-  }
   if (float* __restrict loss = block.loss; loss != nullptr) {
     for (int64_t i = 0; i < block.size; ++i) {
       const float error = affinity[i] - target[i];
       loss[i] = weight[i] * error * error;
+    }
+  }
+  // Last, for it may take the place of the weights.
+  if (float* gradient = block.gradient; gradient != nullptr) {
+    const float factor = 2.0F * gradient_scale;
+#pragma omp simd
+    for (int64_t i = 0; i < block.size; ++i) {
+      const float a = affinity[i];
+      const float slope = sigmoid ? a * (1.0F - a) : 1.0F;
+      gradient[i] = factor * weight[i] * (a - target[i]) * slope;
     }
   }
   return sum;

@@ -56,17 +56,44 @@ OverlapSums OverlapBlock(const float* pred, const float* target, bool sigmoid, i
 void OverlapGradientBlock(const float* pred, const float* target, bool sigmoid, float common,
                           float pred_factor, int64_t size, float* gradient);
 
+// What ScnpLoss compares voxels by: their class (1 where target > 0.5, else 0) and how bad the
+// prediction is for it (−pred or pred).
+void BadnessBlock(const float* pred, const float* target, int64_t size, float* badness,
+                  int32_t* voxel_class);
+
+// A row of voxels and the window around each of them. All of it is there to read: a border outside
+// the volume has no class, −1.
+struct NeighbourWindow {
+  const float* badness;        // Of the row's first voxel.
+  const int32_t* voxel_class;  // Likewise.
+  int64_t radius[3];           // Along planes, rows and voxels of a row.
+  int64_t stride[2];           // From plane to plane, and from row to row.
+  int64_t volume_stride[2];    // The same in the volume that `offset` refers to.
+};
+
+// For each voxel of a row, the worst among those of its class in its window, and the offset in the
+// volume of the first that is as bad. NaN is the worst of all.
+void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* worst, int32_t* offset);
+
 // affinity = pred or its sigmoid, positive = target > 0.5, known = mask == 1 (1 when `mask` is
 // null). False when an affinity is not a number.
 bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
                    int64_t size, float* affinity, uint8_t* positive, uint8_t* known);
+
+// Half-precision numbers, by their bits, as float32.
+void WidenHalf(const uint16_t* half, int64_t size, float* wide);
+void WidenBfloat16(const uint16_t* half, int64_t size, float* wide);
+
+// sum += factor × gradient, or with `add` false sum = factor × gradient, which may be the same
+// array. False when a product is not finite.
+bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size, float* sum);
 
 // A block of MALIS's squared error.
 struct AffinityErrors {
   const float* affinity;
   const float* target;
   const float* weight;
-  float* gradient;  // Null: not wanted.
+  float* gradient;  // Null: not wanted. May be `weight`.
   float* loss;      // Null: not wanted.
   int64_t size;
 };

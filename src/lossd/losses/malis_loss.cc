@@ -181,7 +181,7 @@ class MalisLoss : public Loss {
     const BlockReader target_reader(target, pred.sizes());
 
     const Edges edges = EdgesOf(pred, target_reader, mask, pool);
-    at::Tensor weights = at::empty_like(edges.affinity);
+    const at::Tensor weights = at::empty_like(edges.affinity);
     if (edges.ordered) {
       if (absl::Status status = ComputeWeights(
               region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(), pool,
@@ -231,7 +231,7 @@ class MalisLoss : public Loss {
   }
 
   absl::Status ComputeWeights(const Region& region, const Edges& edges, const at::Tensor& gt_seg,
-                              TaskPool& pool, at::Tensor& weights) const {
+                              TaskPool& pool, const at::Tensor& weights) const {
     const GridShape shape = {.z = region.size[0], .y = region.size[1], .x = region.size[2]};
     std::vector<uint32_t> labels;
     if (gt_seg.defined()) labels = Compact(region.Of(gt_seg));
@@ -254,6 +254,7 @@ class MalisLoss : public Loss {
     return MalisWeights(samples, pool, workspace_, outputs);
   }
 
+  // The gradient takes the place of the weights.
   ValueAndGradient OfWeights(const Region& region, const at::Tensor& affinity,
                              const BlockReader& target, const at::Tensor& weights,
                              const LossInputs& inputs, TaskPool& pool) const {
@@ -262,13 +263,8 @@ class MalisLoss : public Loss {
     const double scale = mean ? 1 / static_cast<double>(affinity.numel()) : 1;
     const Blocks blocks(affinity.sizes());
     const auto* const affinities = affinity.const_data_ptr<float>();
-    const auto* const weight = weights.const_data_ptr<float>();
-    at::Tensor gradient;
-    float* gradients = nullptr;
-    if (inputs.want_gradient) {
-      gradient = at::empty_like(affinity);
-      gradients = gradient.mutable_data_ptr<float>();
-    }
+    auto* const weight = weights.mutable_data_ptr<float>();
+    float* const gradients = inputs.want_gradient ? weight : nullptr;
     at::Tensor map;
     float* losses = nullptr;
     if (reduction_ == v1::REDUCTION_NONE) {
@@ -291,7 +287,7 @@ class MalisLoss : public Loss {
     for (const auto& group : sums) sum += group[0];
     ValueAndGradient result = {
         .value = (map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat)).to(device)};
-    if (inputs.want_gradient) result.gradient = InVolume(region, gradient, inputs.pred);
+    if (inputs.want_gradient) result.gradient = InVolume(region, weights, inputs.pred);
     return result;
   }
 

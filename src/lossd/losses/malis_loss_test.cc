@@ -45,6 +45,18 @@ TEST(MalisLossTest, GradientGoesThroughTheSigmoid) {
       at::allclose(result.gradient.flatten(), of_affinity * (affinity * (1 - affinity)).flatten()));
 }
 
+TEST(MalisLossTest, GradientHoldsTheWeightsConstant) {
+  const LossInputs inputs = {.pred = Normal({2, 3, 6, 7, 8}, 1),
+                             .target = Coins({2, 3, 6, 7, 8}, 2, 0.7)};
+  const at::Tensor affinity = inputs.pred.sigmoid();
+  const at::Tensor error = affinity - inputs.target;
+  const at::Tensor weights =
+      Compute("malis { reduction: REDUCTION_NONE }", inputs).value / error.square();
+  EXPECT_GT(weights.count_nonzero().item<int64_t>(), 100);
+  EXPECT_TRUE(at::allclose(Compute("malis {}", inputs).gradient,
+                           2 * weights * error * affinity * (1 - affinity), 1e-4, 1e-9));
+}
+
 TEST(MalisLossTest, UnknownEdgesHaveNoWeight) {
   LossInputs inputs = TwoObjects();
   for (const std::vector<int64_t>& shape :

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "lossd/losses/block_reader.h"
+#include "lossd/losses/input_blocks.h"
 #include "lossd/losses/kernels.h"
 #include "lossd/losses/sweep.h"
-#include "lossd/losses/torch_status.h"
 
 namespace lossd {
 namespace {
@@ -32,7 +32,7 @@ at::Tensor SumChannels(const Blocks& blocks, const BlockReader& pred, const Bloc
   return result;
 }
 
-// gradient = (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 3]; the gradient's
+// gradient = (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 2]; the gradient's
 // channels are dense.
 void WriteGradient(const Blocks& blocks, const BlockReader& pred, const BlockReader& target,
                    bool sigmoid, const at::Tensor& factors, TaskPool& pool,
@@ -70,17 +70,80 @@ bool OverlapLoss::IsMadeOfPlainSums() const {
   return !class_options_.softmax && !overlap_options_.squared_pred && !overlap_options_.soft_label;
 }
 
-absl::StatusOr<ValueAndGradient> OverlapLoss::Compute(const LossInputs& inputs,
-                                                      TaskPool& pool) const {
-  return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
-    if (absl::Status status = Check(inputs); !status.ok()) return status;
-    return IsMadeOfPlainSums() && CanSweep(inputs) ? ComputeFused(inputs, pool)
-                                                   : AutogradLoss::Compute(inputs, pool);
-  });
+std::optional<absl::StatusOr<ValueAndGradient>> OverlapLoss::ComputeFused(const LossInputs& inputs,
+                                                                          TaskPool& pool) const {
+  return IsMadeOfPlainSums() ? ComputeInSweeps(inputs, pool) : ComputeInBlocks(inputs, pool);
 }
 
-absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeFused(const LossInputs& inputs,
-                                                           TaskPool& pool) const {
+OverlapLoss::ValueAndFactors OverlapLoss::OfCounts(const at::Tensor& counts, bool want_factors,
+                                                   int64_t spatial_dims) const {
+  const c10::InferenceMode no_inference_mode(false);
+  const c10::AutoGradMode grad_mode(want_factors);
+  at::Tensor each = counts.detach();
+  each.requires_grad_(want_factors);
+  const at::Tensor counted = overlap_options_.batch ? each.sum(0) : each;
+  const at::Tensor value = OfOverlap({.true_positives = counted.select(-1, 0),
+                                      .false_positives = counted.select(-1, 1),
+                                      .false_negatives = counted.select(-1, 2),
+                                      .target_sum = counted.detach().select(-1, 3)},
+                                     spatial_dims);
+  ValueAndFactors result = {.value = value.detach().to(at::kFloat)};
+  if (want_factors) result.factors = torch::autograd::grad({value.sum()}, {each})[0].contiguous();
+  return result;
+}
+
+absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& inputs,
+                                                              TaskPool& pool) const {
+  const int64_t samples = inputs.pred.size(0);
+  const OverlapOptions of_samples = {.squared_pred = overlap_options_.squared_pred,
+                                     .soft_label = overlap_options_.soft_label};
+  // [1, C, 4], of one block.
+  const auto count = [&](const LossInputs& part) -> absl::StatusOr<at::Tensor> {
+    const absl::StatusOr<ClassChannels> channels = PrepareClassChannels(part, class_options_);
+    if (!channels.ok()) return channels.status();
+    const Overlap overlap = ComputeOverlap(channels->pred, channels->target, of_samples);
+    return at::stack({overlap.true_positives, overlap.false_positives, overlap.false_negatives,
+                      overlap.target_sum},
+                     -1);
+  };
+
+  LossInputs without_gradient = inputs;
+  without_gradient.want_gradient = false;
+  const InputBlocks counted_blocks(without_gradient, BlockShape::kVoxels);
+  std::vector<at::Tensor> partial(counted_blocks.count());
+  absl::Status status =
+      counted_blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
+        const absl::StatusOr<at::Tensor> counts = count(part);
+        if (counts.ok()) partial[block] = counts->to(at::kDouble);
+        return counts.status();
+      });
+  if (!status.ok()) return status;
+  std::vector<at::Tensor> totals(samples);
+  for (int64_t block = 0; block < counted_blocks.count(); ++block) {
+    at::Tensor& total = totals[counted_blocks.Sample(block)];
+    total = total.defined() ? total.add_(partial[block]) : partial[block];
+  }
+  const ValueAndFactors of_counts =
+      OfCounts(at::cat(totals), inputs.want_gradient, inputs.pred.dim() - 2);
+
+  ValueAndGradient result = {.value = of_counts.value};
+  if (!inputs.want_gradient) return result;
+  const at::Tensor factors = of_counts.factors.to(at::kFloat);
+  const InputBlocks blocks(inputs, BlockShape::kVoxels);
+  result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+  status = blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
+    const absl::StatusOr<at::Tensor> counts = count(part);
+    if (!counts.ok()) return counts.status();
+    const at::Tensor of_sample = factors.narrow(0, blocks.Sample(block), 1);
+    blocks.PartOf(result.gradient, block).copy_(Differentiate(*counts, of_sample, part).gradient);
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return result;
+}
+
+absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
+                                                              TaskPool& pool) const {
   // The sigmoid is left to the sweeps.
   ClassOptions without_activation = class_options_;
   without_activation.sigmoid = false;
@@ -91,26 +154,23 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeFused(const LossInputs& inp
   const BlockReader target(channels->target, channels->pred.sizes());
   const bool sigmoid = class_options_.sigmoid;
 
-  const c10::InferenceMode no_inference_mode(false);
-  const c10::AutoGradMode grad_mode(inputs.want_gradient);
-  at::Tensor sums = SumChannels(blocks, pred, target, sigmoid, pool);
-  sums.requires_grad_(inputs.want_gradient);
-  const at::Tensor counted = overlap_options_.batch ? sums.sum(0) : sums;
-  const at::Tensor common = counted.select(-1, 0);
-  const at::Tensor target_sum = counted.detach().select(-1, 2);
-  const at::Tensor value = OfOverlap({.true_positives = common,
-                                      .false_positives = counted.select(-1, 1) - common,
-                                      .false_negatives = target_sum - common,
-                                      .target_sum = target_sum},
-                                     inputs.pred.dim() - 2);
-  ValueAndGradient result = {.value = value.detach().to(at::kFloat)};
+  const at::Tensor sums = SumChannels(blocks, pred, target, sigmoid, pool);
+  const at::Tensor common = sums.select(-1, 0);
+  const at::Tensor target_sum = sums.select(-1, 2);
+  const at::Tensor counts =
+      at::stack({common, sums.select(-1, 1) - common, target_sum - common, target_sum}, -1);
+  const ValueAndFactors of_counts = OfCounts(counts, inputs.want_gradient, inputs.pred.dim() - 2);
+  ValueAndGradient result = {.value = of_counts.value};
   if (inputs.want_gradient) {
-    const at::Tensor factors = torch::autograd::grad({value.sum()}, {sums})[0].contiguous();
+    // With p·t in all three counts and p in the false positives.
+    const at::Tensor of_false_positives = of_counts.factors.select(-1, 1);
+    const at::Tensor of_common =
+        of_counts.factors.select(-1, 0) - of_false_positives - of_counts.factors.select(-1, 2);
     result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
     const int64_t background = inputs.pred.size(1) - blocks.channels();
     result.gradient.narrow(1, 0, background).zero_();
-    WriteGradient(blocks, pred, target, sigmoid, factors, pool,
-                  result.gradient.narrow(1, background, blocks.channels()));
+    WriteGradient(blocks, pred, target, sigmoid, at::stack({of_common, of_false_positives}, -1),
+                  pool, result.gradient.narrow(1, background, blocks.channels()));
   }
   return result;
 }

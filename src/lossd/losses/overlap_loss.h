@@ -3,6 +3,8 @@
 
 #include <torch/types.h>
 
+#include <optional>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/losses/autograd_loss.h"
@@ -11,15 +13,14 @@
 
 namespace lossd {
 
-// A loss that is a function of overlaps alone: the Dice family. Where an overlap is made of plain
-// sums over voxels of single channels, one sweep computes them, autograd derives the few numbers by
-// which they enter the loss, and another sweep writes the gradient.
+// A loss that is a function of overlaps alone: the Dice family. One sweep over the voxels counts
+// them, autograd derives the few numbers by which they enter the loss, and another sweep writes the
+// gradient. Overlaps that are plain sums over voxels of single channels have sweeps of their own;
+// others are LibTorch expressions, block by block.
 class OverlapLoss : public AutogradLoss {
  public:
   OverlapLoss(const ClassOptions& classes, const OverlapOptions& overlap)
       : class_options_(classes), overlap_options_(overlap) {}
-
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const override;
 
  protected:
   absl::Status Check(const LossInputs& inputs) const override;
@@ -28,11 +29,19 @@ class OverlapLoss : public AutogradLoss {
   // The loss, reduced.
   virtual at::Tensor OfOverlap(const Overlap& overlap, int64_t spatial_dims) const = 0;
 
-  const ClassOptions& class_options() const { return class_options_; }
-
  private:
+  struct ValueAndFactors {
+    at::Tensor value = {};
+    at::Tensor factors = {};  // d sum(value) / d counts; undefined when not wanted.
+  };
+
   bool IsMadeOfPlainSums() const;
-  absl::StatusOr<ValueAndGradient> ComputeFused(const LossInputs& inputs, TaskPool& pool) const;
+  // Of true positives, false positives, false negatives and volumes [B, C, 4].
+  ValueAndFactors OfCounts(const at::Tensor& counts, bool want_factors, int64_t spatial_dims) const;
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
+                                                               TaskPool& pool) const final;
+  absl::StatusOr<ValueAndGradient> ComputeInSweeps(const LossInputs& inputs, TaskPool& pool) const;
+  absl::StatusOr<ValueAndGradient> ComputeInBlocks(const LossInputs& inputs, TaskPool& pool) const;
 
   const ClassOptions class_options_;
   const OverlapOptions overlap_options_;

@@ -38,14 +38,14 @@ at::Tensor Reduce(const at::Tensor& map, v1::Reduction reduction) {
 at::Tensor ReduceWeighted(const at::Tensor& map, const at::Tensor& weight,
                           v1::Reduction reduction) {
   if (!weight.defined()) return Reduce(map, reduction);
-  const at::Tensor weighted = map * weight.to(map.scalar_type());
+  const at::Tensor weighted = TimesMask(map, weight);
   if (reduction != v1::REDUCTION_MEAN) return Reduce(weighted, reduction);
   return MaskedMean(weighted, weight, AllDims(map));
 }
 
 at::Tensor ReduceWeightedPerChannel(const at::Tensor& map, const at::Tensor& weight,
                                     v1::Reduction reduction) {
-  const at::Tensor weighted = weight.defined() ? map * weight.to(map.scalar_type()) : map;
+  const at::Tensor weighted = TimesMask(map, weight);
   if (reduction == v1::REDUCTION_SUM) return weighted.sum();
   if (reduction == v1::REDUCTION_NONE) return weighted.sum(1, /*keepdim=*/true);
   std::vector<int64_t> dims = AllDims(map);
@@ -54,8 +54,8 @@ at::Tensor ReduceWeightedPerChannel(const at::Tensor& map, const at::Tensor& wei
   return MaskedMean(weighted, weight, dims).sum();
 }
 
-at::Tensor MaskedMapMean(const at::Tensor& map, const at::Tensor& mask) {
-  return (mask.defined() ? map * mask.to(map.scalar_type()) : map).mean();
+at::Tensor TimesMask(const at::Tensor& map, const at::Tensor& mask) {
+  return mask.defined() ? map * mask.to(map.scalar_type()) : map;
 }
 
 int64_t TorchReduction(v1::Reduction reduction) {

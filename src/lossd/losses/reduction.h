@@ -19,8 +19,8 @@ at::Tensor ReduceWeighted(const at::Tensor& map, const at::Tensor& weight, v1::R
 at::Tensor ReduceWeightedPerChannel(const at::Tensor& map, const at::Tensor& weight,
                                     v1::Reduction reduction);
 
-// Mean over all elements of map × mask; the mean of the map when `mask` is undefined.
-at::Tensor MaskedMapMean(const at::Tensor& map, const at::Tensor& mask);
+// map × mask; the map when `mask` is undefined.
+at::Tensor TimesMask(const at::Tensor& map, const at::Tensor& mask);
 
 // What at::… functions call the reduction.
 int64_t TorchReduction(v1::Reduction reduction);

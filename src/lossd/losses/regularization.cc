@@ -4,14 +4,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
+#include "lossd/losses/map_loss.h"
 #include "lossd/losses/reduction.h"
 
 namespace lossd {
 namespace {
 
-class BinaryRegularization : public AutogradLoss {
+class BinaryRegularization : public MapLoss {
  public:
   explicit BinaryRegularization(const v1::BinaryRegularizationOptions& options)
       : min_threshold_(options.min_threshold()), apply_sigmoid_(options.apply_sigmoid()) {}
@@ -22,10 +22,10 @@ class BinaryRegularization : public AutogradLoss {
     return CheckBroadcastable("weight", inputs.weight, inputs.pred);
   }
 
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
+  absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const override {
     const at::Tensor probability = apply_sigmoid_ ? inputs.pred.sigmoid() : inputs.pred;
     const at::Tensor map = (probability - 0.5).abs().clamp_min(min_threshold_).reciprocal();
-    return MaskedMapMean(map, inputs.weight);
+    return TimesMask(map, inputs.weight);
   }
 
  private:
@@ -33,7 +33,7 @@ class BinaryRegularization : public AutogradLoss {
   const bool apply_sigmoid_;
 };
 
-class NonOverlapRegularization : public AutogradLoss {
+class NonOverlapRegularization : public MapLoss {
  public:
   explicit NonOverlapRegularization(const v1::NonOverlapRegularizationOptions& options)
       : cleft_masked_(options.cleft_masked()) {}
@@ -45,13 +45,18 @@ class NonOverlapRegularization : public AutogradLoss {
     return FieldError("pred", "1 channel", "at least 2");
   }
 
-  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
+  absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const override {
     at::Tensor map = inputs.pred.select(1, 0).sigmoid() * inputs.pred.select(1, 1).sigmoid();
     if (cleft_masked_ && inputs.pred.size(1) >= 3) {
       // Constant, or the overlap could be lowered by predicting no cleft.
       map = map * inputs.pred.detach().select(1, 2).sigmoid();
     }
-    return map.mean();
+    return map;
+  }
+
+  double Factor(const LossInputs& inputs) const override {
+    // The map has one channel.
+    return MapLoss::Factor(inputs) * static_cast<double>(inputs.pred.size(1));
   }
 
  private:

@@ -1,5 +1,7 @@
 #include "lossd/losses/soft_cldice.h"
 
+#include <torch/autograd.h>
+
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "lossd/losses/overlap.h"
 #include "lossd/losses/pooling.h"
 #include "lossd/losses/reduction.h"
+#include "lossd/losses/soft_skeleton.h"
 
 namespace lossd {
 namespace {
@@ -38,7 +41,8 @@ at::Tensor Removed(const at::Tensor& volume, const at::Tensor& eroded) {
   return (volume - MaxPool(eroded, window)).relu();
 }
 
-at::Tensor SoftSkeleton(at::Tensor volume, int64_t num_iters) {
+// What SoftSkeleton computes, for any device and type.
+at::Tensor ExpressionOfSkeleton(at::Tensor volume, int64_t num_iters) {
   at::Tensor eroded = SoftErode(volume);
   at::Tensor skeleton = Removed(volume, eroded);
   for (int64_t i = 0; i < num_iters; ++i) {
@@ -62,30 +66,128 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    at::Tensor pred = inputs.pred;
-    if (options_.sigmoid()) pred = pred.sigmoid();
-    if (options_.softmax()) pred = pred.softmax(1);
-    absl::StatusOr<at::Tensor> dense_target = DenseTarget(inputs);
-    if (!dense_target.ok()) return dense_target;
-    at::Tensor target = *std::move(dense_target);
-    if (options_.clamp_probabilities()) {
-      pred = pred.clamp(0, 1);
-      target = target.clamp(0, 1);
-    }
-    if (absl::Status status =
-            FirstError({CheckProbabilities("pred", pred), CheckProbabilities("target", target)});
-        !status.ok()) {
-      return status;
-    }
-    pred = CountedChannels(pred);
-    target = CountedChannels(target);
-    const at::Tensor losses =
-        Losses(pred, target, SoftSkeleton(pred, options_.num_iters()),
-               SoftSkeleton(target, options_.num_iters()), CountedWeight(inputs));
-    return Reduce(losses, options_.reduction());
+    const absl::StatusOr<Volumes> volumes = Prepare(inputs);
+    if (!volumes.ok()) return volumes.status();
+    const at::Tensor sums =
+        Sums(*volumes, ExpressionOfSkeleton(volumes->pred, options_.num_iters()),
+             ExpressionOfSkeleton(volumes->target, options_.num_iters()));
+    return Reduce(LossesOfSums(sums), options_.reduction());
   }
 
  private:
+  // What the loss is of, [B, C, …] with the channels that count.
+  struct Volumes {
+    at::Tensor pred;    // Probabilities.
+    at::Tensor target;  // Likewise, of the same type.
+    at::Tensor weight;  // Broadcastable to them; undefined without one.
+  };
+
+  absl::StatusOr<Volumes> Prepare(const LossInputs& inputs) const {
+    at::Tensor pred = inputs.pred;
+    if (options_.softmax()) pred = pred.softmax(1);
+    absl::StatusOr<at::Tensor> dense_target = DenseTarget(inputs);
+    if (!dense_target.ok()) return dense_target.status();
+    at::Tensor target = *std::move(dense_target);
+    const bool bounded = options_.sigmoid() || options_.softmax() || options_.clamp_probabilities();
+    if (absl::Status status =
+            FirstError({bounded ? absl::OkStatus() : CheckProbabilities("pred", pred),
+                        options_.clamp_probabilities() ? absl::OkStatus()
+                                                       : CheckProbabilities("target", target)});
+        !status.ok()) {
+      return status;
+    }
+    Volumes volumes = {.pred = CountedChannels(pred),
+                       .target = CountedChannels(target),
+                       .weight = CountedWeight(inputs)};
+    if (options_.sigmoid()) volumes.pred = volumes.pred.sigmoid();
+    if (options_.clamp_probabilities()) {
+      volumes.pred = volumes.pred.clamp(0, 1);
+      volumes.target = volumes.target.clamp(0, 1);
+    }
+    return volumes;
+  }
+
+  // Sample by sample, for memory's sake.
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
+                                                               TaskPool& pool) const override {
+    const c10::InferenceMode no_inference_mode(false);
+    const c10::AutoGradMode grad_mode(inputs.want_gradient);
+    ValueAndGradient result;
+    if (inputs.want_gradient) result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+    std::vector<at::Tensor> losses;
+    for (int64_t b = 0; b < inputs.pred.size(0); ++b) {
+      const auto of_sample = [&](const at::Tensor& tensor) {
+        return tensor.defined() ? tensor.narrow(0, b, 1) : tensor;
+      };
+      LossInputs sample = inputs;
+      sample.pred = of_sample(inputs.pred);
+      sample.target = of_sample(inputs.target);
+      sample.weight = of_sample(inputs.weight);
+      sample = Leaves(sample);
+      const absl::StatusOr<Volumes> volumes = Prepare(sample);
+      if (!volumes.ok()) return volumes.status();
+      const ValueAndGradient channels = OfSample(*volumes, inputs.want_gradient, pool);
+      losses.push_back(channels.value);
+      if (!inputs.want_gradient) continue;
+      const ValueAndGradient of_pred = Differentiate(volumes->pred, channels.gradient, sample);
+      of_sample(result.gradient).copy_(of_pred.gradient);
+    }
+    const at::Tensor all = at::cat(losses);
+    result.value = Reduce(all, options_.reduction()).to(at::kFloat);
+    if (inputs.want_gradient && options_.reduction() == v1::REDUCTION_MEAN) {
+      result.gradient.div_(static_cast<double>(all.numel()));
+    }
+    return result;
+  }
+
+  // The losses of the channels of one sample, [1, C], and the gradient of their sum with respect to
+  // the probabilities.
+  ValueAndGradient OfSample(const Volumes& volumes, bool want_gradient, TaskPool& pool) const {
+    const at::Tensor pred = volumes.pred.detach();
+    ValueAndGradient result;
+    if (want_gradient) result.gradient = at::empty(pred.sizes(), at::kFloat);
+    std::vector<at::Tensor> losses;
+    for (int64_t c = 0; c < pred.size(1); ++c) {
+      const auto of_channel = [&](const at::Tensor& tensor) {
+        return tensor.defined() ? tensor.narrow(1, tensor.size(1) == 1 ? 0 : c, 1) : tensor;
+      };
+      const Volumes channel = {.pred = of_channel(pred),
+                               .target = of_channel(volumes.target),
+                               .weight = of_channel(volumes.weight)};
+      const ValueAndGradient of_pred = OfChannel(channel, want_gradient, pool);
+      losses.push_back(of_pred.value);
+      if (want_gradient) of_channel(result.gradient).copy_(of_pred.gradient);
+    }
+    result.value = at::cat(losses, 1);
+    return result;
+  }
+
+  // The same of one channel, whose volumes are [1, 1, …].
+  ValueAndGradient OfChannel(const Volumes& volumes, bool want_gradient, TaskPool& pool) const {
+    const auto volume = [](const at::Tensor& tensor) { return tensor[0][0].contiguous(); };
+    const int64_t num_iters = options_.num_iters();
+    const at::Tensor target_skeleton =
+        SoftSkeleton(volume(volumes.target), num_iters, pool).Value().view_as(volumes.pred);
+    const SoftSkeleton skeleton(volume(volumes.pred), num_iters, pool);
+    at::Tensor pred_skeleton = skeleton.Value().view_as(volumes.pred);
+    at::Tensor sums = Sums(volumes, pred_skeleton, target_skeleton).to(at::kDouble);
+    sums.requires_grad_(want_gradient);
+    const at::Tensor losses = LossesOfSums(sums);
+    ValueAndGradient result = {.value = losses.detach()};
+    if (!want_gradient) return result;
+
+    const at::Tensor of_sums = torch::autograd::grad({losses.sum()}, {sums})[0][0][0];
+    const auto factor = [&](int64_t i) { return of_sums[i].item<double>(); };
+    // In place of the skeleton, which has done its work.
+    at::Tensor of_skeleton = std::move(pred_skeleton);
+    at::mul_out(of_skeleton, Weighted(volumes.target, volumes), at::scalar_tensor(factor(0)));
+    of_skeleton.add_(factor(1));
+    if (volumes.weight.defined()) of_skeleton.mul_(volumes.weight);
+    result.gradient = skeleton.Backward(of_skeleton[0][0]).view_as(volumes.pred);
+    result.gradient.add_(Weighted(Weighted(target_skeleton, volumes), volumes), factor(2));
+    return result;
+  }
+
   absl::Status CheckSize(const at::Tensor& pred) const {
     if (!options_.validate_inputs()) return absl::OkStatus();
     for (const int64_t size : pred.sizes().slice(2)) {
@@ -193,20 +295,28 @@ class SoftClDiceLoss : public AutogradLoss {
     return of_prediction ? CountedChannels(weight) : weight;
   }
 
+  static at::Tensor Weighted(const at::Tensor& x, const Volumes& volumes) {
+    return volumes.weight.defined() ? x * volumes.weight : x;
+  }
+
+  // Per sample and channel, [B, C, 4]: how much of the prediction's skeleton lies in the target,
+  // how much there is of it, and the same of the target's skeleton in the prediction.
+  static at::Tensor Sums(const Volumes& volumes, const at::Tensor& pred_skeleton,
+                         const at::Tensor& target_skeleton) {
+    const std::vector<int64_t> space = SummedDims(volumes.pred.dim(), /*batch=*/false);
+    const at::Tensor of_pred = Weighted(pred_skeleton, volumes);
+    const at::Tensor of_target = Weighted(target_skeleton, volumes);
+    return at::stack(
+        {(of_pred * Weighted(volumes.target, volumes)).sum(space), of_pred.sum(space),
+         (of_target * Weighted(volumes.pred, volumes)).sum(space), of_target.sum(space)},
+        -1);
+  }
+
   // Per sample and channel.
-  at::Tensor Losses(const at::Tensor& pred, const at::Tensor& target,
-                    const at::Tensor& pred_skeleton, const at::Tensor& target_skeleton,
-                    const at::Tensor& weight) const {
-    const std::vector<int64_t> space = SummedDims(pred.dim(), /*batch=*/false);
-    const auto weighted = [&](const at::Tensor& x) { return weight.defined() ? x * weight : x; };
-    // How much of the skeleton lies in the volume.
-    const auto inside = [&](const at::Tensor& skeleton, const at::Tensor& volume) {
-      const at::Tensor weighted_skeleton = weighted(skeleton);
-      return ((weighted_skeleton * weighted(volume)).sum(space) + options_.smooth()) /
-             (weighted_skeleton.sum(space) + options_.smooth());
-    };
-    const at::Tensor precision = inside(pred_skeleton, target);
-    const at::Tensor sensitivity = inside(target_skeleton, pred);
+  at::Tensor LossesOfSums(const at::Tensor& sums) const {
+    const at::Tensor smoothed = sums + options_.smooth();
+    const at::Tensor precision = smoothed.select(-1, 0) / smoothed.select(-1, 1);
+    const at::Tensor sensitivity = smoothed.select(-1, 2) / smoothed.select(-1, 3);
     return 1 - 2 * precision * sensitivity / (precision + sensitivity + options_.smooth());
   }
 

@@ -1,6 +1,7 @@
 #include "lossd/orchestrator/diagnostics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -50,9 +51,11 @@ absl::Status NotFiniteError(const PlanTerm& term, int scale, double value,
   if (inputs.pos_weight.has_value()) {
     tensors.push_back(absl::StrCat("pos_weight ", *inputs.pos_weight));
   }
-  return FieldError(term.path,
-                    absl::StrCat("the loss of ", term.name, " (", term.traits->name, ") at scale ",
-                                 scale, " is ", value, "; ", absl::StrJoin(tensors, "; ")));
+  const absl::string_view and_gradient =
+      std::isfinite(value) ? ", but its gradient is not finite" : "";
+  return FieldError(term.path, absl::StrCat("the loss of ", term.name, " (", term.traits->name,
+                                            ") at scale ", scale, " is ", value, and_gradient, "; ",
+                                            absl::StrJoin(tensors, "; ")));
 }
 
 }  // namespace lossd

@@ -16,8 +16,8 @@ namespace lossd {
 // what it takes to tell one bad sample from a network that has diverged.
 std::string DescribeTensor(absl::string_view name, const at::Tensor& tensor);
 
-// The error for a term whose loss is `value`, not finite: a FieldError about the term that
-// describes all its tensors.
+// The error for a term whose loss is `value` and not finite, or whose loss is but not its gradient:
+// a FieldError about the term that describes all its tensors.
 absl::Status NotFiniteError(const PlanTerm& term, int scale, double value,
                             const LossInputs& inputs);
 

@@ -54,6 +54,8 @@ TEST(DiagnosticsTest, TheErrorNamesTheTermAndAllItsTensors) {
                   testing::HasSubstr("term_3 (WeightedBCEWithLogitsLoss) at scale 1 is nan; pred"),
                   testing::HasSubstr("; target [1, 1, 2, 2]"), testing::HasSubstr("; mask"),
                   testing::HasSubstr("; pos_weight 2"), testing::Not(testing::HasSubstr("pred2"))));
+  EXPECT_THAT(std::string(NotFiniteError(term, 0, 0.5, inputs).message()),
+              testing::HasSubstr("at scale 0 is 0.5, but its gradient is not finite; pred"));
 }
 
 }  // namespace

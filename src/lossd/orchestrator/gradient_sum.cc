@@ -1,24 +1,64 @@
 #include "lossd/orchestrator/gradient_sum.h"
 
+#include <array>
+#include <cmath>
 #include <utility>
 
+#include "lossd/losses/block_reader.h"
+#include "lossd/losses/kernels.h"
+#include "lossd/losses/sweep.h"
+
 namespace lossd {
+namespace {
+
+bool IsFinite(const at::Tensor& tensor) {
+  const auto [low, high] = at::aminmax(tensor);
+  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
+}
+
+// sum += factor × gradient, or with `add` false sum = factor × gradient, in one sweep on the CPU.
+// `sum` is float32 with dense channels, and may be the gradient. Whether every product is finite.
+bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Tensor& sum,
+               TaskPool& pool) {
+  const Blocks blocks(gradient.sizes());
+  const BlockReader reader(gradient, gradient.sizes());
+  auto* const out = sum.mutable_data_ptr<float>();
+  const auto not_finite = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+    std::array<float, kBlockSize> scratch;
+    float* const block =
+        out + range.sample * sum.stride(0) + range.channel * sum.stride(1) + range.begin;
+    const bool finite = AddScaledBlock(reader.Read(range, scratch.data()),
+                                       static_cast<float>(factor), add, range.size, block);
+    return std::array<double, 1>{finite ? 0.0 : 1.0};
+  });
+  for (const auto& group : not_finite) {
+    if (group[0] != 0) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 GradientSum::GradientSum(const at::Tensor& prediction, bool overlapping)
     : prediction_(prediction), dtype_(overlapping ? at::kFloat : prediction.scalar_type()) {}
 
-void GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double factor) {
+bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double factor,
+                      TaskPool& pool) {
   const bool whole = channels == ChannelRange{0, prediction_.size(1)};
+  const bool sweeps = dtype_ == at::kFloat && gradient.is_cpu();
   if (!sum_.defined() && whole && gradient.scalar_type() == dtype_ && gradient.is_contiguous() &&
       gradient.use_count() == 1) {
     sum_ = std::move(gradient);
-    if (factor != 1) sum_.mul_(factor);
-    return;
+    if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, pool);
+    return IsFinite(sum_.mul_(factor));
   }
   if (!sum_.defined()) {
     sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_));
   }
-  sum_.narrow(1, channels.start, channels.size()).add_(gradient, factor);
+  const at::Tensor part = sum_.narrow(1, channels.start, channels.size());
+  if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, pool);
+  part.add_(gradient, factor);
+  return IsFinite(gradient) && std::isfinite(factor);
 }
 
 at::Tensor GradientSum::Finish(const ClampedPrediction* clamped) {

@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include "lossd/base/task_pool.h"
 #include "lossd/orchestrator/channel_slice.h"
 #include "lossd/orchestrator/clamped_prediction.h"
 
@@ -16,8 +17,9 @@ class GradientSum {
   // float32 sum.
   GradientSum(const at::Tensor& prediction, bool overlapping);
 
-  // Adds factor × gradient; takes the gradient's memory over where it can.
-  void Add(const ChannelRange& channels, at::Tensor gradient, double factor);
+  // Adds factor × gradient; takes the gradient's memory over where it can. Returns whether every
+  // element of the product is finite.
+  bool Add(const ChannelRange& channels, at::Tensor gradient, double factor, TaskPool& pool);
 
   // The sum in the prediction's dtype, zero where the clamp cut; zeros when nothing was added.
   // `clamped` may be null when no term looked at the prediction.

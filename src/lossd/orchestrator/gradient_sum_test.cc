@@ -3,72 +3,93 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <limits>
 
 namespace lossd {
 namespace {
 
-TEST(GradientSumTest, IsZeroWithoutTerms) {
+class GradientSumTest : public testing::Test {
+ protected:
+  TaskPool pool{2};
+};
+
+TEST_F(GradientSumTest, IsZeroWithoutTerms) {
   const at::Tensor prediction = at::rand({2, 3, 4, 4}).to(at::kBFloat16);
   const at::Tensor gradient = GradientSum(prediction, false).Finish(nullptr);
   EXPECT_EQ(gradient.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(gradient.equal(at::zeros_like(prediction)));
 }
 
-TEST(GradientSumTest, AddsToTheChannelsOfEachTerm) {
+TEST_F(GradientSumTest, AddsToTheChannelsOfEachTerm) {
   const at::Tensor prediction = at::rand({2, 3, 4, 4});
   const at::Tensor all = at::rand({2, 3, 4, 4});
   const at::Tensor last = at::rand({2, 1, 4, 4});
   for (const bool whole_first : {true, false}) {
     GradientSum sum(prediction, true);
-    if (whole_first) sum.Add({0, 3}, all.clone(), 2);
-    sum.Add({2, 3}, last, -0.5);
-    if (!whole_first) sum.Add({0, 3}, all.clone(), 2);
+    if (whole_first) sum.Add({0, 3}, all.clone(), 2, pool);
+    sum.Add({2, 3}, last, -0.5, pool);
+    if (!whole_first) sum.Add({0, 3}, all.clone(), 2, pool);
     at::Tensor expected = all * 2;
     expected.narrow(1, 2, 1).sub_(last, 0.5);
     EXPECT_TRUE(at::allclose(sum.Finish(nullptr), expected));
   }
 }
 
-TEST(GradientSumTest, TakesOverOnlyWhatNobodyElseHolds) {
+TEST_F(GradientSumTest, TakesOverOnlyWhatNobodyElseHolds) {
   const at::Tensor prediction = at::rand({1, 1, 4, 4});
   const at::Tensor shared = at::ones({1, 1, 4, 4});
   GradientSum sum(prediction, false);
-  sum.Add({0, 1}, shared, 3);
+  sum.Add({0, 1}, shared, 3, pool);
   EXPECT_TRUE(shared.equal(at::ones_like(shared)));
   at::Tensor owned = at::ones({1, 1, 4, 4});
   const void* memory = owned.data_ptr();
   GradientSum other(prediction, false);
-  other.Add({0, 1}, std::move(owned), 3);
+  other.Add({0, 1}, std::move(owned), 3, pool);
   const at::Tensor gradient = other.Finish(nullptr);
   EXPECT_EQ(gradient.data_ptr(), memory);
   EXPECT_TRUE(gradient.equal(shared * 3));
 }
 
-TEST(GradientSumTest, AcceptsGradientsThatAreExpanded) {
+TEST_F(GradientSumTest, AcceptsGradientsThatAreExpanded) {
   GradientSum sum(at::rand({1, 2, 3, 3}), true);
-  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25);
-  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25);
+  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25, pool);
+  sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25, pool);
   EXPECT_TRUE(sum.Finish(nullptr).equal(at::full({1, 2, 3, 3}, 0.5)));
 }
 
-TEST(GradientSumTest, SumsHalfTypesInFloat32WhereTermsOverlap) {
+TEST_F(GradientSumTest, SumsHalfTypesInFloat32WhereTermsOverlap) {
   const at::Tensor prediction = at::zeros({1, 1, 2, 2}, at::kHalf);
   GradientSum sum(prediction, true);
   // 2048 + 1 is not a half, 2048 + 1 + 1 is.
-  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 2048.F), 1);
-  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1);
-  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1);
+  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 2048.F), 1, pool);
+  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1, pool);
+  sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1, pool);
   EXPECT_TRUE(sum.Finish(nullptr).equal(at::full_like(prediction, 2050)));
 }
 
-TEST(GradientSumTest, HalfTypesWithoutOverlapRoundOnce) {
+TEST_F(GradientSumTest, HalfTypesWithoutOverlapRoundOnce) {
   const at::Tensor prediction = at::zeros({1, 2, 2, 2}, at::kHalf);
   GradientSum sum(prediction, false);
-  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 0.1F), 3);
+  sum.Add({0, 1}, at::full({1, 1, 2, 2}, 0.1F), 3, pool);
   const at::Tensor gradient = sum.Finish(nullptr);
   EXPECT_TRUE(gradient[0][0].equal(at::full({2, 2}, 0.1F).mul(3).to(at::kHalf)));
   EXPECT_TRUE(gradient[0][1].equal(at::zeros({2, 2}, at::kHalf)));
+}
+
+TEST_F(GradientSumTest, SaysWhetherAllIsFinite) {
+  for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
+    for (const float wrong : {std::numeric_limits<float>::infinity(), std::nanf("")}) {
+      const at::Tensor prediction = at::zeros({2, 3, 70, 70}, type);
+      at::Tensor gradient = at::rand({2, 3, 70, 70});
+      gradient[1][2][69][69] = wrong;
+      EXPECT_FALSE(GradientSum(prediction, true).Add({0, 3}, gradient.clone(), 1, pool));
+      EXPECT_FALSE(GradientSum(prediction, false).Add({0, 3}, gradient.clone(), 1, pool));
+      GradientSum sum(prediction, false);
+      EXPECT_TRUE(sum.Add({0, 2}, gradient.narrow(1, 0, 2), 1, pool));
+      EXPECT_FALSE(sum.Add({2, 3}, gradient.narrow(1, 2, 1), 1, pool));
+    }
+  }
 }
 
 TEST(ClampedPredictionTest, IsThePredictionItselfWhenNothingLiesOutside) {

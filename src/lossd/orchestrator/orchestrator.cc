@@ -166,7 +166,7 @@ class Computation {
     const auto start = std::chrono::steady_clock::now();
     const PlanTerm& term = *evaluation.term;
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
-    TermInputs inputs =
+    const TermInputs inputs =
         MakeTermInputs(evaluation, batch_, Clamped(evaluation.pred),
                        two ? Clamped(evaluation.pred2) : at::Tensor(), plan_.plan.clamp_min());
     auto result = term.loss->Compute(inputs.loss, pool_);
@@ -192,15 +192,19 @@ class Computation {
     LogTerm(outcome);
     if (!batch_.losses_only) {
       if (inputs.blanked.defined()) {
-        result->gradient = result->gradient.masked_fill(inputs.blanked, 0);
+        result->gradient = result->gradient.contiguous().masked_fill_(inputs.blanked, 0);
       }
-      inputs = {};
       if (batch_.per_term_gradients) AddTermGradients(evaluation, *result, outcome);
       factor *= outcome.coefficient;
-      sums_[evaluation.pred].Add(evaluation.pred_channels, std::move(result->gradient), factor);
+      bool finite = sums_[evaluation.pred].Add(evaluation.pred_channels,
+                                               std::move(result->gradient), factor, pool_);
       if (two) {
-        sums_[evaluation.pred2].Add(evaluation.pred2_channels, std::move(result->gradient2),
-                                    factor);
+        finite = sums_[evaluation.pred2].Add(evaluation.pred2_channels,
+                                             std::move(result->gradient2), factor, pool_) &&
+                 finite;
+      }
+      if (must_be_finite && !finite) {
+        return NotFiniteError(term, evaluation.scale, raw, inputs.loss);
       }
     }
     outcome.time = absl::FromChrono(std::chrono::steady_clock::now() - start);
@@ -237,7 +241,7 @@ class Computation {
     std::map<size_t, GradientSum> sums;
     const auto add = [&](size_t index, const ChannelRange& channels, const at::Tensor& gradient) {
       const auto [sum, is_new] = sums.try_emplace(index, batch_.predictions[index].tensor, true);
-      sum->second.Add(channels, gradient, outcome.coefficient);
+      sum->second.Add(channels, gradient, outcome.coefficient, pool_);
     };
     add(evaluation.pred, evaluation.pred_channels, result.gradient);
     if (result.gradient2.defined()) {

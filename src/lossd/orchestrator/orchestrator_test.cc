@@ -445,6 +445,24 @@ TEST(NotFiniteTest, NamesTheTermAndDescribesItsTensors) {
                              HasSubstr("1 NaN, 0 Inf"), HasSubstr("per sample 0.0000, 0.0312")));
 }
 
+// Of a single class the probability is 1, where the power of 0 has no derivative.
+TEST(NotFiniteTest, AGradientThatIsNotFiniteIsRefusedToo) {
+  const std::string plan =
+      "[{function: MSELoss}, {function: FocalLoss, kwargs: {use_softmax: true, gamma: 0.5}}]";
+  Batch batch = RandomBatch({1, 1, 4, 4}, 1, 9);
+  const absl::Status status = TryCompute(plan, batch).status();
+  EXPECT_EQ(ErrorField(status), "losses[1]");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is 0, but its gradient is not finite"));
+  batch.losses_only = true;
+  EXPECT_TRUE(TryCompute(plan, batch).ok());
+  // As for values: with deep supervision, in training only.
+  batch.losses_only = false;
+  batch.mode = Mode::kDeepSupervision;
+  EXPECT_FALSE(TryCompute(plan, batch).ok());
+  batch.stage = "val";
+  EXPECT_TRUE(TryCompute(plan, batch).ok());
+}
+
 TEST(NotFiniteTest, InfinitePredictionsAreClamped) {
   Batch batch = RandomBatch({1, 1, 4, 4}, 1, 9);
   batch.predictions[0].tensor[0][0][0][0] = std::numeric_limits<float>::infinity();

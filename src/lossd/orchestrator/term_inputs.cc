@@ -16,6 +16,11 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
   return b.defined() ? a * b : a;
 }
 
+// 0 where the mask is not.
+at::Tensor ZeroOutside(const at::Tensor& mask, const at::Tensor& values) {
+  return at::where(mask, values, at::zeros({}, values.options()));
+}
+
 // Labels as a loss takes them: doubles are computed on as floats.
 at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
   at::Tensor target = Select(batch.labels, evaluation.target_channels);
@@ -24,9 +29,9 @@ at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArray
   return class_index ? ResizeNearest(target, size) : ResizeDense(target, size);
 }
 
-// The masks of one term at a prediction's size, float32 or undefined.
+// The masks of one term at a prediction's size, or undefined.
 struct Masks {
-  at::Tensor combined;  // The product of all.
+  at::Tensor combined;  // The product of all, float32 or bool.
   bool has_term_mask = false;
   at::Tensor known;  // The label_mask of the target's channels, bool.
 };
@@ -45,7 +50,8 @@ Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRe
   if (has_target && batch.label_mask.defined()) {
     masks.known =
         ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool), size);
-    masks.combined = Product(masks.combined, masks.known.to(at::kFloat));
+    masks.combined =
+        masks.combined.defined() ? ZeroOutside(masks.known, masks.combined) : masks.known;
   }
   return masks;
 }
@@ -69,7 +75,10 @@ at::Tensor SpatialWeight(const v1::Term& spec, const at::Tensor& target, const M
   if (!balances) return masks.combined;
   const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, masks.combined);
   if (weights.AreOne()) return masks.combined;
-  return Product(ClassWeightMap(target, weights), masks.combined);
+  const at::Tensor map = ClassWeightMap(target, weights);
+  const bool broadcasts = masks.combined.defined() && masks.combined.size(1) > map.size(1);
+  if (broadcasts || !masks.combined.defined()) return Product(map, masks.combined);
+  return map.mul_(masks.combined);
 }
 
 // For losses that take no weight: predictions outside the mask become a constant and targets there
@@ -99,8 +108,7 @@ TermInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, cons
   }
 
   const at::Tensor target = Target(evaluation, batch, size);
-  inputs.loss.target =
-      masks.known.defined() ? target.masked_fill(masks.known.logical_not(), 0) : target;
+  inputs.loss.target = masks.known.defined() ? ZeroOutside(masks.known, target) : target;
   if (takes_weight) {
     inputs.loss.weight = SpatialWeight(spec, target, masks);
   } else if (masks.combined.defined()) {

@@ -1,0 +1,384 @@
+// Measures every loss against LibTorch's eager autograd doing the same, in one run.
+//
+//   losses_bench [--size 128] [--repetitions 7] [--threads 2] [--only Dice] [--no-memory]
+//
+// Value and gradient together, of predictions [2, 3, size, size, size] in float32; medians of
+// interleaved repetitions. Then the peak memory of whole requests. Prints Markdown tables:
+// docs/losses.md.
+
+#include <ATen/Parallel.h>
+#include <malloc.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "bench/eager_losses.h"
+#include "bench/malis_data.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/losses/registry.h"
+#include "lossd/orchestrator/orchestrator.h"
+#include "lossd/orchestrator/plan_reader.h"
+
+namespace lossd {
+namespace {
+
+[[noreturn]] void Fail(const std::string& message) {
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::exit(1);
+}
+
+template <typename T>
+T OrFail(absl::StatusOr<T> result, absl::string_view what) {
+  if (!result.ok()) Fail(absl::StrCat(what, ": ", result.status().ToString()));
+  return *std::move(result);
+}
+
+// What a case's inputs are besides a prediction.
+enum class Data { kDense, kWeighted, kMasked, kClassIndex, kTwoPredictions, kReal, kMalis };
+
+struct Case {
+  const char* label;
+  const char* term;  // YAML.
+  at::Tensor (*eager)(const LossInputs& inputs);
+  Data data = Data::kDense;
+};
+
+constexpr const char* kTwoSlices = R"(pred_slice: "0:3", pred2_slice: "3:6")";
+
+const std::vector<Case>& Cases() {
+  static const auto& cases = *new std::vector<Case>{
+      {"BCEWithLogitsLoss", "function: BCEWithLogitsLoss", &eager::BCEWithLogits},
+      {"BinaryRegularization", R"(function: BinaryRegularization, pred_slice: "0:3")",
+       &eager::BinaryRegularization, Data::kMasked},
+      {"ContourDistanceConsistency", "function: ContourDistanceConsistency",
+       &eager::ContourDistanceConsistency, Data::kTwoPredictions},
+      {"CrossEntropyLoss", "function: CrossEntropyLoss", &eager::CrossEntropy, Data::kClassIndex},
+      {"DiceCELoss, softmax", "function: DiceCELoss, kwargs: {softmax: true, to_onehot_y: true}",
+       &eager::DiceCE, Data::kClassIndex},
+      {"DiceFocalLoss, sigmoid", "function: DiceFocalLoss, kwargs: {sigmoid: true}",
+       &eager::DiceFocal},
+      {"DiceLoss, sigmoid", "function: DiceLoss, kwargs: {sigmoid: true}", &eager::Dice},
+      {"DiceLoss, softmax", "function: DiceLoss, kwargs: {softmax: true, to_onehot_y: true}",
+       &eager::DiceSoftmax, Data::kClassIndex},
+      {"FocalLoss", "function: FocalLoss", &eager::Focal},
+      {"FocalLoss, softmax", "function: FocalLoss, kwargs: {use_softmax: true, to_onehot_y: true}",
+       &eager::FocalSoftmax, Data::kClassIndex},
+      {"ForegroundContourConsistency", "function: ForegroundContourConsistency",
+       &eager::ForegroundContourConsistency, Data::kTwoPredictions},
+      {"ForegroundDistanceConsistency", "function: ForegroundDistanceConsistency",
+       &eager::ForegroundDistanceConsistency, Data::kTwoPredictions},
+      {"GANLoss", "function: GANLoss", &eager::GAN, Data::kReal},
+      {"GeneralizedDiceLoss, sigmoid", "function: GeneralizedDiceLoss, kwargs: {sigmoid: true}",
+       &eager::GeneralizedDice},
+      {"L1Loss", "function: L1Loss", &eager::L1},
+      {"MSELoss", "function: MSELoss", &eager::MSE},
+      {"MalisLoss", "function: MalisLoss, kwargs: {sigmoid: false}", &eager::Malis, Data::kMalis},
+      {"NonOverlapRegularization", R"(function: NonOverlapRegularization, pred_slice: "0:3")",
+       &eager::NonOverlap},
+      {"PerChannelBCEWithLogitsLoss", "function: PerChannelBCEWithLogitsLoss",
+       &eager::PerChannelBCE},
+      {"PerChannelBCEWithLogitsLoss, weight", "function: PerChannelBCEWithLogitsLoss",
+       &eager::PerChannelBCE, Data::kWeighted},
+      {"ScnpLoss", "function: ScnpLoss", &eager::Scnp},
+      {"SmoothL1Loss", "function: SmoothL1Loss", &eager::SmoothL1},
+      {"SmoothL1Loss, weight", "function: SmoothL1Loss", &eager::SmoothL1, Data::kWeighted},
+      {"SoftClDiceLoss, sigmoid", "function: SoftClDiceLoss, kwargs: {sigmoid: true}",
+       &eager::SoftClDice},
+      {"TverskyLoss, sigmoid", "function: TverskyLoss, kwargs: {sigmoid: true}", &eager::Tversky},
+      {"WeightedBCEWithLogitsLoss", "function: WeightedBCEWithLogitsLoss", &eager::WeightedBCE},
+      {"WeightedBCEWithLogitsLoss, weight", "function: WeightedBCEWithLogitsLoss",
+       &eager::WeightedBCE, Data::kWeighted},
+      {"WeightedMAELoss", "function: WeightedMAELoss", &eager::WeightedMAE},
+      {"WeightedMAELoss, weight", "function: WeightedMAELoss", &eager::WeightedMAE,
+       Data::kWeighted},
+      {"WeightedMSELoss", "function: WeightedMSELoss", &eager::WeightedMSE},
+      {"WeightedMSELoss, weight", "function: WeightedMSELoss", &eager::WeightedMSE,
+       Data::kWeighted},
+      {"WeightedMSELoss, tanh", "function: WeightedMSELoss, kwargs: {tanh: true}",
+       &eager::WeightedMSETanh},
+  };
+  return cases;
+}
+
+v1::Plan PlanOf(const Case& c) {
+  const std::string slices =
+      c.data == Data::kTwoPredictions ? absl::StrCat(", ", kTwoSlices) : std::string();
+  return OrFail(ReadPlan(absl::StrCat("losses: [{", c.term, slices, "}]")), c.label);
+}
+
+// Samples of half-trained affinities.
+LossInputs MalisInputs(int64_t size) {
+  std::vector<at::Tensor> preds;
+  std::vector<at::Tensor> targets;
+  std::vector<at::Tensor> labels;
+  for (const uint32_t seed : {1U, 2U}) {
+    const GridShape cube = {.z = size, .y = size, .x = size};
+    MalisVolume volume = MakeVolume(Erode(SyntheticNeurites(cube, seed)), NearestNeighborhood(),
+                                    Prediction::kHalfTrained, seed);
+    preds.push_back(at::tensor(volume.affinity).view({1, 3, size, size, size}));
+    targets.push_back(at::tensor(volume.positive).view({1, 3, size, size, size}).to(at::kFloat));
+    labels.push_back(at::tensor(std::vector<int64_t>(volume.labels.begin(), volume.labels.end()))
+                         .view({1, size, size, size}));
+  }
+  return {.pred = at::cat(preds), .target = at::cat(targets), .gt_seg = at::cat(labels)};
+}
+
+LossInputs MakeInputs(Data data, int64_t size) {
+  if (data == Data::kMalis) return MalisInputs(size);
+  at::manual_seed(1);
+  const std::vector<int64_t> shape = {2, 3, size, size, size};
+  const std::vector<int64_t> one_channel = {2, 1, size, size, size};
+  LossInputs inputs = {.pred = at::randn(shape) * 2};
+  switch (data) {
+    case Data::kClassIndex:
+      inputs.target = at::randint(3, one_channel, at::kLong);
+      break;
+    case Data::kTwoPredictions:
+      inputs.pred2 = at::randn(shape);
+      inputs.weight = at::rand(one_channel).gt(0.1).to(at::kFloat);
+      break;
+    case Data::kReal:
+      inputs.target = at::ones({1});
+      break;
+    case Data::kMasked:
+      inputs.weight = at::rand(one_channel).gt(0.1).to(at::kFloat);
+      break;
+    default:
+      inputs.target = at::rand(shape).lt(0.3).to(at::kFloat);
+      if (data == Data::kWeighted) inputs.weight = at::rand(shape).mul_(2).sub_(0.2).clamp_min_(0);
+  }
+  return inputs;
+}
+
+// Value and gradients of the reference.
+ValueAndGradient Eager(const Case& c, const LossInputs& inputs) {
+  LossInputs leaves = inputs;
+  leaves.pred = inputs.pred.detach().requires_grad_(true);
+  std::vector<at::Tensor> variables = {leaves.pred};
+  if (inputs.pred2.defined()) {
+    leaves.pred2 = inputs.pred2.detach().requires_grad_(true);
+    variables.push_back(leaves.pred2);
+  }
+  const at::Tensor value = c.eager(leaves);
+  std::vector<at::Tensor> gradients = torch::autograd::grad({value}, variables);
+  return {.value = value.detach(),
+          .gradient = gradients[0],
+          .gradient2 = gradients.size() > 1 ? gradients[1] : at::Tensor()};
+}
+
+// The bench measures nothing that is not the same.
+void CheckSame(const Case& c, const ValueAndGradient& eager, const ValueAndGradient& lossd) {
+  const auto check = [&](const char* what, const at::Tensor& expected, const at::Tensor& actual) {
+    const double difference = (expected - actual).abs().max().item<double>();
+    const double largest = expected.abs().max().item<double>();
+    if (difference <= 1e-3 * largest) return;
+    Fail(absl::StrCat(c.label, ": ", what, " differs by ", difference, " of ", largest));
+  };
+  check("value", eager.value, lossd.value);
+  check("gradient", eager.gradient, lossd.gradient);
+  if (eager.gradient2.defined()) check("second gradient", eager.gradient2, lossd.gradient2);
+}
+
+double Milliseconds(const std::function<void()>& body) {
+  const auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+struct Settings {
+  int64_t size = 128;
+  int repetitions = 7;
+  int threads = 2;
+  std::string only;
+  bool no_memory = false;
+};
+
+bool Wanted(const Settings& settings, const Case& c) {
+  return absl::StrContains(c.label, settings.only);
+}
+
+void PrintTimes(const Settings& settings, TaskPool& pool) {
+  std::printf(
+      "| loss | eager ms | lossd ms | float16 ms | eager / lossd |\n"
+      "| --- | --- | --- | --- | --- |\n");
+  for (const Case& c : Cases()) {
+    if (!Wanted(settings, c)) continue;
+    const LossInputs inputs = MakeInputs(c.data, settings.size);
+    LossInputs half = inputs;
+    half.pred = inputs.pred.to(at::kHalf);
+    if (inputs.pred2.defined()) half.pred2 = inputs.pred2.to(at::kHalf);
+    const v1::LossOptions options = PlanOf(c).losses(0).loss();
+    const auto loss = OrFail(FindLoss(LossName(options))->create(options), c.label);
+    const auto lossd = [&](const LossInputs& x) { return OrFail(loss->Compute(x, pool), c.label); };
+    CheckSame(c, Eager(c, inputs), lossd(inputs));
+    // The published MALIS takes seconds.
+    const int repetitions = c.data == Data::kMalis ? 1 : settings.repetitions;
+    std::vector<double> eager_ms;
+    std::vector<double> lossd_ms;
+    std::vector<double> half_ms;
+    for (int r = 0; r < repetitions; ++r) {
+      eager_ms.push_back(Milliseconds([&] { Eager(c, inputs); }));
+      lossd_ms.push_back(Milliseconds([&] { lossd(inputs); }));
+      half_ms.push_back(Milliseconds([&] { lossd(half); }));
+    }
+    const double eager = Median(eager_ms);
+    const double fused = Median(lossd_ms);
+    std::printf("| %s | %.1f | %.1f | %.1f | %.1f |\n", c.label, eager, fused, Median(half_ms),
+                eager / fused);
+    std::fflush(stdout);
+  }
+}
+
+// Bytes of a line of /proc/self/status.
+double StatusBytes(absl::string_view key) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    int64_t kilobytes = 0;
+    if (!absl::StartsWith(line, key)) continue;
+    const size_t digits = line.find_first_of("0123456789");
+    if (absl::SimpleAtoi(line.substr(digits, line.find(' ', digits) - digits), &kilobytes)) {
+      return 1024.0 * static_cast<double>(kilobytes);
+    }
+  }
+  Fail(absl::StrCat("no ", key, " in /proc/self/status"));
+}
+
+// By how many bytes resident memory grows at most while `body` runs.
+double PeakBytes(const std::function<void()>& body) {
+  malloc_trim(0);
+  std::ofstream("/proc/self/clear_refs") << "5";  // Resets the high-water mark.
+  const double before = StatusBytes("VmRSS:");
+  body();
+  return StatusBytes("VmHWM:") - before;
+}
+
+double Bytes(const at::Tensor& tensor) { return static_cast<double>(tensor.nbytes()); }
+
+// Of a request beyond its inputs and gradients, in units of the predictions' bytes.
+double PeakOfRequest(const std::string& label, const v1::Plan& plan, const Batch& batch,
+                     TaskPool& pool) {
+  const auto orchestrator = OrFail(Orchestrator::Create(plan), label);
+  double predictions = 0;
+  for (const NamedTensor& prediction : batch.predictions) predictions += Bytes(prediction.tensor);
+  // Twice: what stays allocated between requests is not part of one.
+  double peak = 0;
+  for (int run = 0; run < 2; ++run) {
+    peak = PeakBytes([&] { OrFail(orchestrator->Compute(batch, pool), label); });
+  }
+  return (peak - predictions) / predictions;
+}
+
+Batch BatchOf(const LossInputs& inputs) {
+  const at::Tensor pred =
+      inputs.pred2.defined() ? at::cat({inputs.pred, inputs.pred2}, 1) : inputs.pred;
+  Batch batch;
+  batch.predictions = {{"output", pred}};
+  batch.labels = inputs.target;
+  batch.mask = inputs.weight;
+  batch.gt_seg = inputs.gt_seg;
+  return batch;
+}
+
+// Requests of several terms, on the inputs of MALIS.
+struct Request {
+  const char* label;
+  const char* plan;
+};
+
+constexpr Request kRequests[] = {
+    {"PerChannelBCE + Dice + MALIS", R"(
+losses:
+  - {function: PerChannelBCEWithLogitsLoss}
+  - {function: DiceLoss, kwargs: {sigmoid: true}}
+  - {function: MalisLoss}
+)"},
+    {"the same, clamped, class balance, a smooth L1 term", R"(
+clamp_min: -2
+clamp_max: 2
+losses:
+  - {function: PerChannelBCEWithLogitsLoss, pos_weight: auto}
+  - {function: DiceLoss, kwargs: {sigmoid: true}}
+  - {function: SmoothL1Loss, pos_weight: auto}
+  - {function: MalisLoss}
+)"},
+};
+
+// Makes a batch as large as others can be: masked, with unknown labels, at two scales.
+Batch MaskedBatch(Batch batch, bool deep_supervision) {
+  const at::Tensor& pred = batch.predictions[0].tensor;
+  const std::vector<int64_t> shape = pred.sizes().vec();
+  batch.mask = at::rand({shape[0], 1, shape[2], shape[3], shape[4]}).gt(0.1).to(at::kFloat);
+  batch.label_mask = at::rand(shape).gt(0.1);
+  if (deep_supervision) {
+    batch.mode = Mode::kDeepSupervision;
+    const at::Tensor coarse = at::avg_pool3d(pred, 2);
+    batch.predictions.push_back({"ds_1", coarse});
+  }
+  return batch;
+}
+
+void PrintMemory(const Settings& settings, TaskPool& pool) {
+  // Large blocks come from the system and go back to it, so that resident is what is in use.
+  mallopt(M_MMAP_THRESHOLD, 1 << 16);
+  std::printf("\n| request | peak memory, predictions |\n| --- | --- |\n");
+  for (const Case& c : Cases()) {
+    if (!Wanted(settings, c) || c.data == Data::kReal) continue;
+    const Batch batch = BatchOf(MakeInputs(c.data, settings.size));
+    std::printf("| %s | %.2f |\n", c.label, PeakOfRequest(c.label, PlanOf(c), batch, pool));
+    std::fflush(stdout);
+  }
+  if (!settings.only.empty()) return;
+  Batch batch = BatchOf(MalisInputs(settings.size));
+  batch.predictions[0].tensor.clamp_(1e-6, 1 - 1e-6).logit_();
+  for (const auto& [label, text] : kRequests) {
+    const v1::Plan plan = OrFail(ReadPlan(text), label);
+    const auto print = [&](const char* how, const Batch& b) {
+      std::printf("| %s%s | %.2f |\n", label, how, PeakOfRequest(label, plan, b, pool));
+      std::fflush(stdout);
+    };
+    print("", batch);
+    print("; masks", MaskedBatch(batch, false));
+    print("; masks, deep supervision", MaskedBatch(batch, true));
+  }
+}
+
+int Main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Losses against LibTorch's eager autograd");
+  app.add_option("--size", settings.size, "Voxels along an edge")->check(CLI::PositiveNumber);
+  app.add_option("--repetitions", settings.repetitions, "Of each measurement")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--threads", settings.threads, "Of both sides")->check(CLI::PositiveNumber);
+  app.add_option("--only", settings.only, "Only losses whose name contains this");
+  app.add_flag("--no-memory", settings.no_memory, "Only times");
+  CLI11_PARSE(app, argc, argv);
+  at::set_num_threads(settings.threads);
+  TaskPool pool(settings.threads);
+  PrintTimes(settings, pool);
+  if (!settings.no_memory) PrintMemory(settings, pool);
+  return 0;
+}
+
+}  // namespace
+}  // namespace lossd
+
+int main(int argc, char** argv) { return lossd::Main(argc, argv); }

@@ -1,0 +1,66 @@
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "lossd/losses/registry.h"
+#include "lossd/losses/testing.h"
+
+// What holds of every loss in the registry, nearly always with its defaults.
+namespace lossd::testing {
+namespace {
+
+class EveryLossTest : public ::testing::TestWithParam<LossTraits> {
+ protected:
+  std::unique_ptr<const Loss> Make() const {
+    v1::LossOptions options;
+    const auto& oneof = *v1::LossOptions::descriptor()->FindOneofByName("loss");
+    for (int i = 0; i < oneof.field_count(); ++i) {
+      options.GetReflection()->MutableMessage(&options, oneof.field(i));
+      if (LossName(options) == GetParam().name) break;
+    }
+    // What is held constant has no gradient.
+    if (options.has_non_overlap_regularization()) {
+      options.mutable_non_overlap_regularization()->set_cleft_masked(false);
+    }
+    if (options.has_soft_cl_dice()) options.mutable_soft_cl_dice()->set_sigmoid(true);
+    return *GetParam().create(options);
+  }
+
+  LossInputs Inputs(at::IntArrayRef shape, bool weighted) const {
+    const std::vector<int64_t> one_channel = {shape[0], 1, shape[2], shape[3], shape[4]};
+    LossInputs inputs = {.pred = Normal(shape, 1)};
+    if (GetParam().call_kind == v1::CALL_KIND_PRED_PRED) inputs.pred2 = Normal(shape, 2);
+    if (GetParam().name == "GANLoss") {
+      inputs.target = at::ones({1});
+    } else if (GetParam().target_kind == v1::TARGET_KIND_CLASS_INDEX) {
+      inputs.target = Coins(one_channel, 3).to(at::kLong);
+    } else if (GetParam().target_kind == v1::TARGET_KIND_DENSE) {
+      inputs.target = Coins(shape, 3);
+    }
+    if (weighted) inputs.weight = Coins(one_channel, 4, 0.8) * 1.5;
+    return inputs;
+  }
+
+  bool TakesWeight() const { return GetParam().spatial_weight_arg != v1::SPATIAL_WEIGHT_ARG_NONE; }
+};
+
+TEST_P(EveryLossTest, GradientIsThatOfTheValueInFloat64) {
+  // Its weights are computed in float32; MalisLossTest has its gradient.
+  if (GetParam().name == "MalisLoss") return;
+  ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, false));
+  if (TakesWeight()) ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, true));
+}
+
+// Several blocks, slabs and rows that fill no vector.
+TEST_P(EveryLossTest, WhatIsComputedInPartsEqualsTheWholeExpression) {
+  if (GetParam().name == "MalisLoss") return;
+  ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, false));
+  if (TakesWeight()) ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, true));
+}
+
+INSTANTIATE_TEST_SUITE_P(Registry, EveryLossTest, ::testing::ValuesIn(AllLosses()),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+}  // namespace
+}  // namespace lossd::testing
