@@ -46,5 +46,6 @@ function(lossd_test name)
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
   add_dependencies(unit_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
+  # Tests compute on few elements: threads of LibTorch would spend their time waiting for each other, busily.
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT OMP_NUM_THREADS=1)
 endfunction()
