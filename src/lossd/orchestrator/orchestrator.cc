@@ -203,7 +203,8 @@ class Computation {
                                              std::move(result->gradient2), factor, pool_) &&
                  finite;
       }
-      if (must_be_finite && !finite) {
+      // A factor too large for float32 is not the term's fault: CheckTotal names it.
+      if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
         return NotFiniteError(term, evaluation.scale, raw, inputs.loss);
       }
     }

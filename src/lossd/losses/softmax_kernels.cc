@@ -1,0 +1,71 @@
+#include "lossd/losses/softmax_kernels.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "lossd/losses/instruction_sets.h"
+#include "lossd/losses/vector_math.h"
+
+namespace lossd {
+namespace {
+
+// log(s) for s >= 1; NaN in gives NaN out.
+LOSSD_VECTORIZED float LogFromOne(float s) {
+  const auto bits = std::bit_cast<uint32_t>(s);
+  const auto exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
+  const float mantissa = std::bit_cast<float>((bits & 0x7fffffU) | 0x3f800000U);
+  return exponent * 0.693147181F + LogOnePlus(mantissa - 1.0F) + (s - s);
+}
+
+}  // namespace
+
+LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
+  const int64_t size = block.size;
+  float* __restrict greatest = block.scratch;
+  float* __restrict sum = block.scratch + size;
+  float* __restrict own = block.scratch + 2 * size;
+  float* __restrict weight = block.scratch + 3 * size;
+  const float* target = block.target;
+  std::copy_n(block.logits[0], size, greatest);
+  for (float* values : {sum, own, weight}) std::fill_n(values, size, 0.0F);
+  for (int64_t c = 1; c < block.classes; ++c) {
+    const float* logits = block.logits[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      greatest[i] = logits[i] > greatest[i] ? logits[i] : greatest[i];
+    }
+  }
+  for (int64_t c = 0; c < block.classes; ++c) {
+    const float* logits = block.logits[c];
+    const auto index = static_cast<float>(c);
+    const float class_weight = index == block.ignored ? 0.0F : block.class_weight[c];
+    float* gradient = block.gradient == nullptr ? nullptr : block.gradient[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const float e = ExpMinus(greatest[i] - logits[i]);
+      sum[i] += e;
+      own[i] = target[i] == index ? logits[i] : own[i];
+      weight[i] = target[i] == index ? class_weight : weight[i];
+      if (gradient != nullptr) gradient[i] = e;
+    }
+  }
+  double loss = 0;
+#pragma omp simd reduction(+ : loss)
+  for (int64_t i = 0; i < size; ++i) {
+    const float entropy = greatest[i] + LogFromOne(sum[i]) - own[i];
+    loss += static_cast<double>(weight[i] == 0 ? 0.0F : weight[i] * entropy);
+    sum[i] = 1.0F / sum[i];
+  }
+  for (int64_t c = 0; c < block.classes && block.gradient != nullptr; ++c) {
+    float* gradient = block.gradient[c];
+    const auto index = static_cast<float>(c);
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      const float difference = gradient[i] * sum[i] - (target[i] == index ? 1.0F : 0.0F);
+      gradient[i] = weight[i] == 0 ? 0.0F : block.gradient_scale * weight[i] * difference;
+    }
+  }
+  return loss;
+}
+
+}  // namespace lossd
