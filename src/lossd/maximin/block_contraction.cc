@@ -12,27 +12,68 @@
 namespace lossd {
 namespace {
 
+// Where the nodes of a block begin in the forest of all blocks.
+struct FirstNodes {
+  uint32_t leaf = 0;
+  uint32_t join = 0;
+
+  FirstNodes After(const BlockRest& rest) const {
+    return {.leaf = leaf + static_cast<uint32_t>(rest.forest_leaves.size()),
+            .join = join + static_cast<uint32_t>(rest.forest_joins.size())};
+  }
+  JoinForest::Node NodeOf(JoinForest::Node node) const {
+    return node + ((node & JoinForest::kJoin) != 0 ? join : leaf);
+  }
+};
+
+void CopySets(const MalisWorkspace::Buffer<ContractedSet>& from, const FirstNodes& first,
+              ContractedSet* to) {
+  for (ContractedSet set : from) {
+    if (set.several_labels != 0) set.label = first.NodeOf(set.label);
+    *to++ = set;
+  }
+}
+
+void CopyForest(const BlockRest& rest, const FirstNodes& first, JoinForest& forest) {
+  std::copy(rest.forest_leaves.begin(), rest.forest_leaves.end(),
+            forest.leaves.begin() + first.leaf);
+  JoinForest::Join* to = forest.joins.begin() + first.join;
+  for (JoinForest::Join join : rest.forest_joins) {
+    join.larger = first.NodeOf(join.larger);
+    join.smaller = first.NodeOf(join.smaller);
+    *to++ = join;
+  }
+}
+
 // Numbers the sets of all blocks one after the other, and looks up the far ends of edges.
 ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
                          const LocalVoxel* set_of, TaskPool& pool, MalisWorkspace& workspace) {
   std::vector<uint32_t> first_set(grid.blocks() + 1, 0);
   std::vector<uint32_t> first_leaf(grid.blocks() + 1, 0);
   std::vector<size_t> first_edge(grid.blocks() + 1, 0);
+  std::vector<FirstNodes> first_node(grid.blocks() + 1);
   for (int64_t block = 0; block < grid.blocks(); ++block) {
     first_set[block + 1] = first_set[block] + static_cast<uint32_t>(rests[block].sets.size());
     first_leaf[block + 1] = first_leaf[block] + static_cast<uint32_t>(rests[block].leaves.size());
     first_edge[block + 1] = first_edge[block] + rests[block].edges.size();
+    first_node[block + 1] = first_node[block].After(rests[block]);
   }
   ContractedGraph graph = {
       .sets = MalisWorkspace::Buffer<ContractedSet>(workspace, first_set.back()),
       .leaves = MalisWorkspace::Buffer<ContractedSet>(workspace, first_leaf.back()),
       .edges = MalisWorkspace::Buffer<ContractedEdge>(workspace, first_edge.back()),
+      .forest = JoinForest(workspace),
       .contracted = 0};
+  graph.forest.leaves.Reserve(first_node.back().leaf);
+  graph.forest.leaves.Resize(first_node.back().leaf);
+  graph.forest.joins.Reserve(first_node.back().join);
+  graph.forest.joins.Resize(first_node.back().join);
   pool.ParallelFor(grid.blocks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const BlockRest& rest = rests[block];
-      std::copy(rest.sets.begin(), rest.sets.end(), graph.sets.begin() + first_set[block]);
-      std::copy(rest.leaves.begin(), rest.leaves.end(), graph.leaves.begin() + first_leaf[block]);
+      CopySets(rest.sets, first_node[block], graph.sets.data() + first_set[block]);
+      CopySets(rest.leaves, first_node[block], graph.leaves.data() + first_leaf[block]);
+      CopyForest(rest, first_node[block], graph.forest);
       const Box box = grid.BoxOf(block);
       ContractedEdge* out = graph.edges.data() + first_edge[block];
       for (size_t i = 0; i < rest.edges.size(); ++i) {
@@ -91,10 +132,7 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
         sets.Open(edges.upper());
         sets.JoinInOrder(edges.upper(), MalisPass::kPositive, *counts[kPositive]);
         rests[kPositive][block] = sets.Rest({&edges.upper()}, set_of[kPositive].data());
-        if (!sets.StartFromComponents()) {
-          sets.StartFromVoxels(box);
-          sets.JoinAll(edges.upper());
-        }
+        sets.StartFromComponents();
         sets.Open(edges.upper());
         sets.Open(edges.lower());
         sets.JoinInOrder(edges.lower(), MalisPass::kNegative, *counts[kNegative]);

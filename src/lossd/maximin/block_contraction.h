@@ -21,7 +21,8 @@ namespace lossd {
 // A set of voxels is *open* at some key once an edge at least as strong leaves its block, else
 // closed. An edge that joins
 // - two closed sets: nothing else has joined either before, so the global algorithm does the same.
-//   If they have one label, they become one set and their count is final.
+//   They become one set. With one label its count is final; with several, the join goes to the
+//   graph's forest, which is counted at the end.
 // - a closed set and another one: it is the closed set's strongest edge, so the global algorithm
 //   joins them too, but the other set's size is not known yet. All further edges of the closed set
 //   will be the other's: it becomes a leaf. Without a label it counts nothing and just vanishes.

@@ -23,12 +23,13 @@ void BlockSets::StartFromVoxels(const Box& block) {
       sets_[v] = {.strongest_out = kNoEdge,
                   .label = labels[i],
                   .voxels = static_cast<LocalVoxel>(labels[i] != 0 ? 1 : 0),
-                  .link = static_cast<LocalVoxel>(v)};
+                  .link = static_cast<LocalVoxel>(v & (kBlockVoxels - 1)),
+                  .several_labels = 0};
     }
   });
 }
 
-bool BlockSets::StartFromComponents() {
+void BlockSets::StartFromComponents() {
   grid_.ForEachBlockRow(block_, [&](int64_t /*index*/, uint32_t first, uint32_t count) {
     for (uint32_t v = first; v < first + count; ++v) {
       parent_[v] = static_cast<LocalVoxel>(FindLinked(FindSet(v)));
@@ -36,11 +37,13 @@ bool BlockSets::StartFromComponents() {
   });
   grid_.ForEachBlockRow(block_, [&](int64_t /*index*/, uint32_t first, uint32_t count) {
     for (uint32_t v = first; v < first + count; ++v) {
-      sets_[v] = {
-          .strongest_out = kNoEdge, .label = 0, .voxels = 0, .link = static_cast<LocalVoxel>(v)};
+      sets_[v] = {.strongest_out = kNoEdge,
+                  .label = 0,
+                  .voxels = 0,
+                  .link = static_cast<LocalVoxel>(v & (kBlockVoxels - 1)),
+                  .several_labels = 0};
     }
   });
-  bool single = true;
   grid_.ForEachBlockRow(block_, [&](int64_t index, uint32_t first, uint32_t count) {
     const uint32_t* const labels = labels_.data() + index;
     for (uint32_t i = 0; i < count;) {
@@ -51,12 +54,20 @@ bool BlockSets::StartFromComponents() {
       }
       if (label == 0) continue;
       Set& set = sets_[root];
-      if (set.voxels == 0) set.label = label;
-      set.voxels = static_cast<LocalVoxel>(set.voxels + i - run);
-      single = single && set.label == label;
+      const uint32_t voxels = i - run;
+      if (set.voxels == 0) {
+        set.label = label;
+      } else if (set.several_labels != 0 || set.label != label) {
+        const JoinForest::Node node = NodeOf(set);
+        const JoinForest::Node leaf = forest_.AddLeaf(label, voxels);
+        const bool in_order = set.voxels >= voxels;
+        set.label = forest_.AddJoin(in_order ? node : leaf, in_order ? leaf : node,
+                                    forest_.LeavesOf(node) + 1, JoinForest::kNotCounted);
+        set.several_labels = 1;
+      }
+      set.voxels = static_cast<LocalVoxel>(set.voxels + voxels);
     }
   });
-  return single;
 }
 
 void BlockSets::Open(const BlockEdgeList& edges) {
@@ -71,15 +82,10 @@ void BlockSets::JoinAll(const BlockEdgeList& edges) {
     const uint32_t a = FindSet(VoxelOf(edge.code));
     const uint32_t b = FindSet(OtherEnd(edge.code));
     if (a == b) continue;
-    const Set& set_a = sets_[a];
-    const Set& set_b = sets_[b];
-    const bool one_label = set_a.label == set_b.label || set_a.voxels == 0 || set_b.voxels == 0;
-    const bool a_closed = set_a.ClosedAt(kLinked);
-    const bool b_closed = set_b.ClosedAt(kLinked);
-    if (a_closed && b_closed && one_label) {
+    if (sets_[a].JoinsAsOne(sets_[b])) {
       Join(a, b);
     } else {
-      Defer(a, a_closed, b, b_closed, edge);
+      JoinSeveral(a, b, JoinForest::kNotCounted);
     }
   }
 }
@@ -104,15 +110,16 @@ void BlockSets::JoinInOrder(const BlockEdgeList& edges, MalisPass pass, CountSin
     const Set set_a = sets_[a];
     const Set set_b = sets_[b];
     const EdgeKey key = KeyOf(edge.descending);
-    const uint32_t pairs = uint32_t{set_a.voxels} * set_b.voxels;
     const bool a_closed = set_a.ClosedAt(key);
     const bool b_closed = set_b.ClosedAt(key);
-    const bool one_label = (set_a.label == set_b.label) | (pairs == 0);
-    if (a_closed & b_closed & one_label) {
+    if (!(a_closed & b_closed)) {
+      Defer(a, a_closed, b, b_closed, edge);
+    } else if (set_a.JoinsAsOne(set_b)) {
+      const uint32_t pairs = uint32_t{set_a.voxels} * set_b.voxels;
       if (counting && pairs != 0) sum += counts.Store(EdgeIndex(edge.code, base), pairs);
       Join(a, b);
     } else {
-      Defer(a, a_closed, b, b_closed, edge);
+      JoinSeveral(a, b, EdgeIndex(edge.code, base));
     }
   }
   counts.AddSum(sum);
@@ -151,6 +158,12 @@ BlockRest BlockSets::Rest(absl::Span<const BlockEdgeList* const> lists, LocalVox
   rest.leaves = MalisWorkspace::Buffer<ContractedSet>(workspace_, leaves_.size());
   std::copy(leaves_.begin(), leaves_.end(), rest.leaves.begin());
   leaves_.Resize(0);
+  rest.forest_leaves = MalisWorkspace::Buffer<JoinForest::Leaf>(workspace_, forest_.leaves.size());
+  std::copy(forest_.leaves.begin(), forest_.leaves.end(), rest.forest_leaves.begin());
+  forest_.leaves.Resize(0);
+  rest.forest_joins = MalisWorkspace::Buffer<JoinForest::Join>(workspace_, forest_.joins.size());
+  std::copy(forest_.joins.begin(), forest_.joins.end(), rest.forest_joins.begin());
+  forest_.joins.Resize(0);
   return rest;
 }
 
@@ -181,6 +194,20 @@ inline void BlockSets::Join(uint32_t a, uint32_t b) {
   sets_[a].strongest_out = std::max(sets_[a].strongest_out, sets_[b].strongest_out);
 }
 
+void BlockSets::JoinSeveral(uint32_t a, uint32_t b, uint32_t edge) {
+  if (sets_[a].voxels < sets_[b].voxels) std::swap(a, b);
+  const JoinForest::Node larger = NodeOf(sets_[a]);
+  const JoinForest::Node smaller = NodeOf(sets_[b]);
+  const uint32_t leaves = forest_.LeavesOf(larger) + forest_.LeavesOf(smaller);
+  sets_[a].label = forest_.AddJoin(larger, smaller, leaves, edge);
+  sets_[a].several_labels = 1;
+  Join(a, b);
+}
+
+JoinForest::Node BlockSets::NodeOf(const Set& set) {
+  return set.several_labels != 0 ? set.label : forest_.AddLeaf(set.label, set.voxels);
+}
+
 inline void BlockSets::Defer(uint32_t a, bool a_closed, uint32_t b, bool b_closed,
                              const KeyedCode& edge) {
   if (a_closed) {
@@ -198,7 +225,7 @@ inline void BlockSets::Hang(uint32_t leaf, uint32_t set, const KeyedCode& edge) 
   deferred_.PushBack({.edge = edge,
                       .a = static_cast<LocalVoxel>(set),
                       .b = static_cast<uint32_t>(leaves_.size()) | kLeaf});
-  leaves_.PushBack({.label = sets_[leaf].label, .voxels = sets_[leaf].voxels});
+  leaves_.PushBack(Contracted(leaf));
   // From now on the set is not all of what it stands for, and can be no leaf itself.
   sets_[set].strongest_out = kLinked;
 }
@@ -207,17 +234,23 @@ void BlockSets::Link(uint32_t a, uint32_t b, const KeyedCode& edge) {
   const uint32_t first_a = FindLinked(a);
   const uint32_t first_b = FindLinked(b);
   if (first_a == first_b) return;  // The edge closes a cycle.
-  sets_[first_b].link = static_cast<LocalVoxel>(first_a);
+  sets_[first_b].link = static_cast<LocalVoxel>(first_a & (kBlockVoxels - 1));
   sets_[a].strongest_out = kLinked;
   sets_[b].strongest_out = kLinked;
   deferred_.PushBack({.edge = edge, .a = static_cast<LocalVoxel>(a), .b = b});
 }
 
+ContractedSet BlockSets::Contracted(uint32_t set) const {
+  const Set& from = sets_[set];
+  return {.label = from.voxels != 0 ? from.label : 0,
+          .voxels = from.voxels,
+          .several_labels = from.several_labels};
+}
+
 LocalVoxel BlockSets::Number(uint32_t set) {
   if (number_[set] == kUnnumbered) {
     number_[set] = static_cast<LocalVoxel>(numbered_.size());
-    numbered_.PushBack(
-        {.label = sets_[set].voxels != 0 ? sets_[set].label : 0, .voxels = sets_[set].voxels});
+    numbered_.PushBack(Contracted(set));
   }
   return number_[set];
 }

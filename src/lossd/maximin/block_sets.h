@@ -11,6 +11,7 @@
 #include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/growing_buffer.h"
+#include "lossd/maximin/join_forest.h"
 #include "lossd/maximin/malis.h"
 #include "lossd/maximin/workspace.h"
 
@@ -24,6 +25,9 @@ struct BlockRest {
   // a is a set of it, b the edge's code, its far end to be looked up in the other block.
   MalisWorkspace::Buffer<ContractedEdge> edges;
   size_t deferred = 0;
+  // How the sets and leaves of several labels came about.
+  MalisWorkspace::Buffer<JoinForest::Leaf> forest_leaves;
+  MalisWorkspace::Buffer<JoinForest::Join> forest_joins;
 };
 
 // The sets of a block's voxels, and what a pass does with them (block_contraction.h says why).
@@ -37,6 +41,7 @@ class BlockSets {
         deferred_(workspace),
         numbered_(workspace),
         leaves_(workspace),
+        forest_(workspace),
         parent_(workspace, kBlockVoxels),
         sets_(workspace, kBlockVoxels),
         number_(workspace, kBlockVoxels) {}
@@ -44,14 +49,13 @@ class BlockSets {
   // Every voxel becomes a set.
   void StartFromVoxels(const Box& block);
 
-  // Every component of what has been joined or deferred becomes a set. Returns false when one of
-  // them has several labels: then they must be built otherwise.
-  bool StartFromComponents();
+  // Every component of what has been joined or deferred becomes a set.
+  void StartFromComponents();
 
   // Opens the sets that edges lead out of.
   void Open(const BlockEdgeList& edges);
 
-  // Joins the ends of all edges at once.
+  // Joins the ends of all edges at once, without a count, before any set is opened.
   void JoinAll(const BlockEdgeList& edges);
 
   // Joins the ends of edges from the strongest on, as far as that is final, and defers the rest.
@@ -67,9 +71,15 @@ class BlockSets {
     EdgeKey strongest_out;  // Of the edges that leave the block; kLinked after a deferred join.
     uint32_t label;         // That of its labelled voxels; anything where there is none.
     LocalVoxel voxels;      // How many are labelled.
-    LocalVoxel link;        // Towards the first of the sets that deferred joins connect with it.
+    LocalVoxel link : 15;   // Towards the first of the sets that deferred joins connect with it.
+    LocalVoxel several_labels : 1;  // `label` is the node of a join.
 
     bool ClosedAt(EdgeKey key) const { return strongest_out < key; }
+    // Whether the two together have one label, or none.
+    bool JoinsAsOne(const Set& other) const {
+      const bool one_each = (several_labels | other.several_labels) == 0;
+      return (one_each & (label == other.label)) | (voxels == 0) | (other.voxels == 0);
+    }
   };
 
   struct Deferred {
@@ -85,8 +95,11 @@ class BlockSets {
     return static_cast<uint32_t>(VoxelOf(code) + grid_.channels()[ChannelOf(code)].local_stride);
   }
 
-  // Two closed sets become one.
+  // Two closed sets become one, its label that of the one with more voxels.
   void Join(uint32_t a, uint32_t b);
+  // Likewise, but with several labels: a join of the forest.
+  void JoinSeveral(uint32_t a, uint32_t b, uint32_t edge);
+  JoinForest::Node NodeOf(const Set& set);
   void Defer(uint32_t a, bool a_closed, uint32_t b, bool b_closed, const KeyedCode& edge);
   // A closed set joins another along its strongest edge. Its other edges become edges of the other
   // set, so that it hangs on it by this edge alone: as a leaf, or as nothing when it has no label.
@@ -101,6 +114,7 @@ class BlockSets {
                                  grid_.IndexOf(VoxelOf(code)));
   }
 
+  ContractedSet Contracted(uint32_t set) const;
   // The number of a set, given by its root; sets get one when first asked for.
   LocalVoxel Number(uint32_t set);
 
@@ -117,6 +131,7 @@ class BlockSets {
   GrowingBuffer<Deferred> deferred_;
   GrowingBuffer<ContractedSet> numbered_;
   GrowingBuffer<ContractedSet> leaves_;
+  JoinForest forest_;
   MalisWorkspace::Buffer<LocalVoxel> parent_;  // By voxel, as the three below.
   MalisWorkspace::Buffer<Set> sets_;
   MalisWorkspace::Buffer<LocalVoxel> number_;

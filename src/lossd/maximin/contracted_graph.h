@@ -4,15 +4,16 @@
 #include <cstdint>
 
 #include "lossd/maximin/edge_keys.h"
+#include "lossd/maximin/join_forest.h"
 #include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
-// A set of voxels that are certain to be together before any edge of theirs that is left: all that
-// is labelled in it has one label.
+// A set of voxels that are certain to be together before any edge of theirs that is left.
 struct ContractedSet {
-  uint32_t label;   // 0 when nothing in it is labelled.
-  uint32_t voxels;  // How many are labelled.
+  uint32_t label;               // Of all that is labelled in it, 0 for nothing; or a forest's join.
+  uint32_t voxels : 31;         // How many are labelled.
+  uint32_t several_labels : 1;  // `label` is the node of the join that made the set.
 };
 
 // An edge between two of them.
@@ -36,6 +37,7 @@ struct ContractedGraph {
   MalisWorkspace::Buffer<ContractedSet> sets;
   MalisWorkspace::Buffer<ContractedSet> leaves;  // Sets with a single edge.
   MalisWorkspace::Buffer<ContractedEdge> edges;  // In no order.
+  JoinForest forest;                             // Of the sets and leaves of several labels.
   EdgeKey contracted;  // Edges with this key or a larger one join without a count.
 };
 

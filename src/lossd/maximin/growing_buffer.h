@@ -13,6 +13,7 @@ namespace lossd {
 template <typename T>
 class GrowingBuffer {
  public:
+  GrowingBuffer() = default;  // To be assigned to.
   explicit GrowingBuffer(MalisWorkspace& workspace) : workspace_(&workspace) {}
 
   void PushBack(const T& value) {
@@ -38,7 +39,7 @@ class GrowingBuffer {
   T* end() const { return data() + size_; }
 
  private:
-  MalisWorkspace* workspace_;
+  MalisWorkspace* workspace_ = nullptr;
   MalisWorkspace::Buffer<T> buffer_;
   size_t size_ = 0;
 };

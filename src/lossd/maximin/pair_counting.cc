@@ -1,7 +1,7 @@
 #include "lossd/maximin/pair_counting.h"
 
 #include <algorithm>
-#include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -9,79 +9,79 @@
 namespace lossd {
 namespace {
 
-// The top bit of a node tells joins from leaves.
-constexpr uint32_t kJoin = uint32_t{1} << 31;
+using Node = JoinForest::Node;
 constexpr uint32_t kNone = ~uint32_t{0};
 // How many steps ahead memory is asked for what they will need.
 constexpr uint32_t kAhead = 16;
 
-}  // namespace
+// A leaf in order, and the smaller side that begins with it: its end and the edge that joins it.
+struct Placed {
+  uint32_t label;
+  uint32_t voxels;
+  uint32_t end;
+  uint32_t edge;
+};
 
-PairCounting::Node PairCounting::AddLeaf(uint32_t label, uint32_t voxels) {
-  leaves_.PushBack({.label = label, .voxels = voxels});
-  return static_cast<Node>(leaves_.size() - 1);
-}
-
-PairCounting::Node PairCounting::AddJoin(Node larger, Node smaller, uint32_t leaves,
-                                         uint32_t edge) {
-  joins_.PushBack({.larger = larger, .smaller = smaller, .leaves = leaves, .edge = edge});
-  return static_cast<Node>(joins_.size() - 1) | kJoin;
-}
-
-uint32_t PairCounting::CompactLabels() {
+// Renumbers the leaves' labels from 0 where they are too far apart to index an array by them;
+// returns a bound of the labels.
+uint32_t CompactLabels(JoinForest& forest) {
   uint32_t bound = 0;
-  for (const Leaf& leaf : leaves_) bound = std::max(bound, leaf.label);
-  if (bound < 4 * leaves_.size() + 65536) return bound + 1;
+  for (const JoinForest::Leaf& leaf : forest.leaves) bound = std::max(bound, leaf.label);
+  if (bound < 4 * forest.leaves.size() + 65536) return bound + 1;
   absl::flat_hash_map<uint32_t, uint32_t> numbers;
-  for (Leaf& leaf : leaves_) {
+  for (JoinForest::Leaf& leaf : forest.leaves) {
     leaf.label =
         numbers.try_emplace(leaf.label, static_cast<uint32_t>(numbers.size())).first->second;
   }
   return static_cast<uint32_t>(numbers.size());
 }
 
-uint32_t PairCounting::Place(Placed* order) const {
+// Fills `order` [leaves] with the leaves of the forest; returns how many.
+uint32_t Place(const JoinForest& forest, MalisWorkspace& workspace, Placed* order) {
+  constexpr Node kJoin = JoinForest::kJoin;
+  const JoinForest::Join* const joins = forest.joins.data();
   // Where the leaves of each join begin, from the top down.
-  MalisWorkspace::Buffer<uint32_t> first_leaf(workspace_, joins_.size());
+  MalisWorkspace::Buffer<uint32_t> first_leaf(workspace, forest.joins.size());
   std::fill(first_leaf.begin(), first_leaf.end(), kNone);
   uint32_t placed = 0;
-  for (auto j = static_cast<uint32_t>(joins_.size()); j-- > 0;) {
+  for (auto j = static_cast<uint32_t>(forest.joins.size()); j-- > 0;) {
     if (j >= kAhead) {
-      const Join& ahead = joins_[j - kAhead];
+      const JoinForest::Join& ahead = joins[j - kAhead];
       if ((ahead.larger & kJoin) != 0) __builtin_prefetch(&first_leaf[ahead.larger & ~kJoin], 1);
-      if ((ahead.smaller & kJoin) != 0) __builtin_prefetch(&joins_[ahead.smaller & ~kJoin]);
+      if ((ahead.smaller & kJoin) != 0) __builtin_prefetch(&joins[ahead.smaller & ~kJoin]);
     }
-    const Join& join = joins_[j];
+    const JoinForest::Join& join = joins[j];
     if (first_leaf[j] == kNone) {
       first_leaf[j] = std::exchange(placed, placed + join.leaves);
       order[first_leaf[j]].end = placed;
-      order[first_leaf[j]].edge = kNotCounted;
+      order[first_leaf[j]].edge = JoinForest::kNotCounted;
     }
     const auto place = [&](Node node, uint32_t at) {
       if ((node & kJoin) != 0) {
         first_leaf[node & ~kJoin] = at;
       } else {
-        order[at].label = leaves_[node].label;
-        order[at].voxels = leaves_[node].voxels;
+        order[at].label = forest.leaves[node].label;
+        order[at].voxels = forest.leaves[node].voxels;
       }
     };
-    const uint32_t smaller_leaves =
-        (join.smaller & kJoin) != 0 ? joins_[join.smaller & ~kJoin].leaves : 1;
     const uint32_t end = first_leaf[j] + join.leaves;
+    const uint32_t smaller = end - forest.LeavesOf(join.smaller);
     place(join.larger, first_leaf[j]);
-    place(join.smaller, end - smaller_leaves);
-    order[end - smaller_leaves].end = end;
-    order[end - smaller_leaves].edge = join.edge;
+    place(join.smaller, smaller);
+    order[smaller].end = end;
+    order[smaller].edge = join.edge;
   }
   return placed;
 }
 
-void PairCounting::Count(MalisPass pass, CountSink& counts) {
-  if (joins_.size() == 0) return;
-  const uint32_t labels = CompactLabels();
-  MalisWorkspace::Buffer<Placed> order(workspace_, leaves_.size());
-  const uint32_t size = Place(order.data());
-  MalisWorkspace::Buffer<uint32_t> voxels(workspace_, labels);
+}  // namespace
+
+void CountPairs(JoinForest& forest, MalisPass pass, MalisWorkspace& workspace, CountSink& counts) {
+  if (forest.joins.size() == 0) return;
+  const uint32_t labels = CompactLabels(forest);
+  MalisWorkspace::Buffer<Placed> order(workspace, forest.leaves.size());
+  const uint32_t size = Place(forest, workspace, order.data());
+  MalisWorkspace::Buffer<uint32_t> voxels(workspace, labels);
   std::fill(voxels.begin(), voxels.end(), 0U);
   uint64_t sum = 0;
   for (uint32_t bottom = 0; bottom < size; ++bottom) {
@@ -100,7 +100,7 @@ void PairCounting::Count(MalisPass pass, CountSink& counts) {
       }
       for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
       const uint64_t count = pass == MalisPass::kPositive ? equal : total * added - equal;
-      if (count != 0 && order[begin].edge != kNotCounted) {
+      if (count != 0 && order[begin].edge != JoinForest::kNotCounted) {
         sum += counts.Store(order[begin].edge, count);
       }
       total += added;

@@ -16,9 +16,20 @@ constexpr uint32_t kOneLabel = ~uint32_t{0};
 struct Set {
   uint32_t parent;
   uint32_t voxels;
-  PairCounting::Node node;   // kOneLabel as long as the set has no more than one.
+  JoinForest::Node node;     // kOneLabel as long as the set has no more than one.
   uint32_t label_or_leaves;  // That label, else how many leaves the node has.
 };
+
+Set SetOf(const ContractedSet& set, uint32_t parent, const JoinForest& forest) {
+  if (set.several_labels == 0) {
+    return {
+        .parent = parent, .voxels = set.voxels, .node = kOneLabel, .label_or_leaves = set.label};
+  }
+  return {.parent = parent,
+          .voxels = set.voxels,
+          .node = set.label,
+          .label_or_leaves = forest.LeavesOf(set.label)};
+}
 
 uint32_t Find(Set* sets, uint32_t v) {
   while (sets[v].parent != v) {
@@ -42,22 +53,19 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace
   ContractedEdge* const edges = graph.edges.data();
   MalisWorkspace::Buffer<Set> sets(workspace, graph.sets.size());
   for (uint32_t s = 0; s < sets.size(); ++s) {
-    sets[s] = {.parent = s,
-               .voxels = graph.sets[s].voxels,
-               .node = kOneLabel,
-               .label_or_leaves = graph.sets[s].label};
+    sets[s] = SetOf(graph.sets[s], s, graph.forest);
   }
-  PairCounting pairs(workspace);
+  JoinForest& forest = graph.forest;
   const auto join = [&](Set& larger, Set& smaller, uint32_t edge) {
     for (Set* set : {&larger, &smaller}) {
       if (set->node != kOneLabel) continue;
-      set->node = pairs.AddLeaf(set->label_or_leaves, set->voxels);
+      set->node = forest.AddLeaf(set->label_or_leaves, set->voxels);
       set->label_or_leaves = 1;
     }
     const uint32_t leaves = larger.label_or_leaves + smaller.label_or_leaves;
     const bool in_order = larger.voxels >= smaller.voxels;
-    larger.node = pairs.AddJoin(in_order ? larger.node : smaller.node,
-                                in_order ? smaller.node : larger.node, leaves, edge);
+    larger.node = forest.AddJoin(in_order ? larger.node : smaller.node,
+                                 in_order ? smaller.node : larger.node, leaves, edge);
     larger.label_or_leaves = leaves;
   };
   for (size_t i = 0; i < size; ++i) {
@@ -76,8 +84,7 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace
     Set leaf;
     Set* from = &leaf;
     if ((edge.b & kLeaf) != 0) {
-      const ContractedSet& set = graph.leaves[edge.b & ~kLeaf];
-      leaf = {.parent = a, .voxels = set.voxels, .node = kOneLabel, .label_or_leaves = set.label};
+      leaf = SetOf(graph.leaves[edge.b & ~kLeaf], a, forest);
     } else {
       uint32_t b = Find(sets.data(), edge.b);
       if (a == b) continue;
@@ -90,6 +97,7 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace
     const bool count = edge.key < graph.contracted;
     if (into.voxels == 0) {
       // Only what hangs a leaf on itself may be smaller.
+      into.node = from->node;
       into.label_or_leaves = from->label_or_leaves;
     } else if (into.node == kOneLabel && from->node == kOneLabel &&
                into.label_or_leaves == from->label_or_leaves) {
@@ -97,11 +105,11 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace
         edges[i].SetCount(static_cast<uint64_t>(into.voxels) * from->voxels);
       }
     } else {
-      join(into, *from, count ? edge.edge : PairCounting::kNotCounted);
+      join(into, *from, count ? edge.edge : JoinForest::kNotCounted);
     }
     into.voxels += from->voxels;
   }
-  pairs.Count(pass, counts);
+  CountPairs(forest, pass, workspace, counts);
 }
 
 void StoreCounts(const ContractedGraph& graph, TaskPool& pool, CountSink& counts) {
