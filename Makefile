@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build demo test test-cpp test-python bench lint tidy format clean asan asan-engine tsan cuda
+.PHONY: help setup build demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,17 +45,12 @@ asan tsan: setup  ## Build with sanitizers and run the unit tests.
 	@cmake --build --preset $@ --target unit_tests
 	@ctest --test-dir build/$@ -L unit --output-on-failure --no-tests=error -j $(JOBS)
 
-asan-engine: setup  ## Build base, grid and MALIS with AddressSanitizer and run their tests.
-	@cmake --preset asan -Wno-dev >/dev/null
-	@cmake --build --preset asan --target engine_tests
-	@ctest --test-dir build/asan -L engine --output-on-failure --no-tests=error -j $(JOBS)
-
 cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --preset cuda -Wno-dev >/dev/null
 	@cmake --build --preset cuda --target lossd cuda_link_test
 	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
 
-lint: setup  ## Check formats, buf, ruff and mypy.
+lint: setup  ## Check formats, clang-tidy, buf, ruff and mypy.
 	@scripts/lint.sh
 
 tidy: setup  ## Run clang-tidy over every C++ source.

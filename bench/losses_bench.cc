@@ -182,8 +182,8 @@ ValueAndGradient Eager(const Case& c, const LossInputs& inputs) {
 // The bench measures nothing that is not the same.
 void CheckSame(const Case& c, const ValueAndGradient& eager, const ValueAndGradient& lossd) {
   const auto check = [&](const char* what, const at::Tensor& expected, const at::Tensor& actual) {
-    const double difference = (expected - actual).abs().max().item<double>();
-    const double largest = expected.abs().max().item<double>();
+    const auto difference = (expected - actual).abs().max().item<double>();
+    const auto largest = expected.abs().max().item<double>();
     if (difference <= 1e-3 * largest) return;
     Fail(absl::StrCat(c.label, ": ", what, " differs by ", difference, " of ", largest));
   };

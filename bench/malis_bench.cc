@@ -297,7 +297,7 @@ void PrintScaling(const Segmentation& whole, Engine& engine, Promises& promises)
     }
     std::vector<const MalisVolume*> volumes;
     for (const MalisVolume& piece : pieces) volumes.push_back(&piece);
-    const double voxels = static_cast<double>(pieces.size() * side * side * side);
+    const auto voxels = static_cast<double>(pieces.size() * side * side * side);
     const Cost cost = {1e6 * engine.Time(volumes, 1) / voxels, engine.BytesPerVoxel(pieces[0], 2)};
     std::printf("| %ld³, %zu | %.1f | %.1f |\n", side, offsets.size(), cost.time, cost.bytes);
     std::fflush(stdout);

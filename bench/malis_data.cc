@@ -11,7 +11,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "lossd/affinity/affinities.h"
 
 namespace lossd {
@@ -107,6 +109,15 @@ float RoundToHalf(float value) {
 
 float Sigmoid(float logit) { return 1.0F / (1.0F + std::exp(-logit)); }
 
+// Reads (Z, Y, X) in the header of a .npy file; false when there is no such thing.
+bool ReadShape(absl::string_view header, GridShape& shape) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(header, absl::ByAnyChar("()"));
+  if (parts.size() < 2) return false;
+  const std::vector<absl::string_view> extents = absl::StrSplit(parts[1], ", ");
+  return extents.size() == 3 && absl::SimpleAtoi(extents[0], &shape.z) &&
+         absl::SimpleAtoi(extents[1], &shape.y) && absl::SimpleAtoi(extents[2], &shape.x);
+}
+
 }  // namespace
 
 absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
@@ -120,12 +131,9 @@ absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
       static_cast<unsigned char>(start[8]) + 256U * static_cast<unsigned char>(start[9]);
   std::string header(length, ' ');
   file.read(header.data(), static_cast<std::streamsize>(length));
-  const size_t shape_at = header.find("'shape': (");
   Segmentation segmentation;
-  if (shape_at == std::string::npos || !absl::StrContains(header, "'<u2'") ||
-      !absl::StrContains(header, "'fortran_order': False") ||
-      std::sscanf(header.c_str() + shape_at, "'shape': (%ld, %ld, %ld)", &segmentation.shape.z,
-                  &segmentation.shape.y, &segmentation.shape.x) != 3) {
+  if (!absl::StrContains(header, "'<u2'") || !absl::StrContains(header, "'fortran_order': False") ||
+      !ReadShape(header, segmentation.shape)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": expected uint16 [Z, Y, X], got ", header));
   }

@@ -37,12 +37,10 @@ function(lossd_executable name)
   endif()
 endfunction()
 
-# What `make asan` and `make tsan` build: all, or those of the base, the grid and MALIS, which need no LibTorch.
+# What `make asan` and `make tsan` build.
 add_custom_target(unit_tests)
-add_custom_target(engine_tests)
 
-# lossd_test(name SOURCES ... DEPS ... [TORCH]): a GoogleTest program, run by ctest as one test labelled "unit", and
-# "engine" when it needs no LibTorch.
+# lossd_test(name SOURCES ... DEPS ... [TORCH]): a GoogleTest program, run by ctest as one test labelled "unit".
 function(lossd_test name)
   lossd_executable(${name} ${ARGN})
   target_link_libraries(${name} PRIVATE GTest::gmock GTest::gtest_main)
@@ -50,8 +48,4 @@ function(lossd_test name)
   add_test(NAME ${name} COMMAND ${name})
   # Tests compute on few elements: threads of LibTorch would spend their time waiting for each other, busily.
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600 ENVIRONMENT OMP_NUM_THREADS=1)
-  if(NOT "TORCH" IN_LIST ARGN)
-    add_dependencies(engine_tests ${name})
-    set_property(TEST ${name} APPEND PROPERTY LABELS engine)
-  endif()
 endfunction()

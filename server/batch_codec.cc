@@ -125,8 +125,8 @@ absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResp
     entry->set_value(value);
   }
   for (const TermOutcome& term : outcome.terms) {
-    if (const absl::Status written = WriteTerm(term, response->add_terms()); !written.ok())
-      return written;
+    const absl::Status written = WriteTerm(term, response->add_terms());
+    if (!written.ok()) return written;
   }
   const absl::Status written = WriteTensors(outcome.gradients, response->mutable_gradients());
   if (!written.ok()) return written;

@@ -22,8 +22,9 @@ class YamlConfig : public CLI::Config {
     try {
       const YAML::Node root = YAML::Load(input);
       if (root.IsNull()) return fields;
-      if (!root.IsMap())
+      if (!root.IsMap()) {
         throw CLI::ConfigError("config file: expected a mapping of fields to values");
+      }
       for (const auto& entry : root) {
         const auto name = entry.first.as<std::string>();
         if (name == "config" || app_.get_option_no_throw("--" + name) == nullptr) {

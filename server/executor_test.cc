@@ -81,7 +81,8 @@ TEST(ExecutorTest, TakesJobsFromManyThreads) {
     for (int caller = 0; caller < 8; ++caller) {
       callers.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
-          accepted += executor.Submit([&run] { ++run; }) == Admission::kAccepted ? 1 : 0;
+          const Admission admission = executor.Submit([&run] { ++run; });
+          if (admission == Admission::kAccepted) ++accepted;
         }
       });
     }

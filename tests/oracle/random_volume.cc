@@ -56,7 +56,7 @@ void RandomVolume::DrawGrid() {
         const int reach = 1 + Draw(4);
         const auto step = [&] { return Draw(2 * reach + 1) - reach; };
         neighborhood_.push_back({.z = step(), .y = step(), .x = step()});
-        if (Draw(10) == 0) neighborhood_.push_back(Offset(neighborhood_.front()));
+        if (Draw(10) == 0) neighborhood_.push_back(neighborhood_.front());
         if (Draw(20) == 0) {
           neighborhood_.push_back({.z = std::numeric_limits<int64_t>::min(),
                                    .y = std::numeric_limits<int64_t>::max(),
@@ -103,7 +103,7 @@ void RandomVolume::DrawTruth() {
   // A segmentation of boxes, then what is made of it.
   std::vector<uint32_t> segmentation(voxels);
   const int objects = Draw(6);
-  const auto piece = static_cast<size_t>(1 + Draw(9));
+  const size_t piece = size_t{1} + Draw(9);
   const bool sparse = Draw(3) == 0;
   for (size_t v = 0; v < voxels; ++v) {
     if (v % piece != 0 && v > 0) {

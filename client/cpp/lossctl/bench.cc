@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -68,7 +69,7 @@ Batch MakeBatch(const BenchFlags& flags) {
 // The value below which a share of the sorted values lies.
 double Percentile(const std::vector<double>& sorted, double share) {
   const auto last = static_cast<double>(sorted.size() - 1);
-  return sorted[static_cast<size_t>(share * last + 0.5)];
+  return sorted[static_cast<size_t>(std::lround(share * last))];
 }
 
 // Sends requests until `left` of them are gone.

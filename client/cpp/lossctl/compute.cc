@@ -44,8 +44,9 @@ absl::StatusOr<NamedTensor> ReadOutput(const std::string& text) {
 absl::Status ReadOptional(const std::string& path, at::Tensor& tensor) {
   if (path.empty()) return absl::OkStatus();
   absl::StatusOr<at::Tensor> read = ReadNpy(path);
-  if (read.ok()) tensor = *std::move(read);
-  return read.status();
+  if (!read.ok()) return read.status();
+  tensor = *std::move(read);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Batch> ReadBatch(const ComputeFlags& flags) {

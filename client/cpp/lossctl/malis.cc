@@ -91,7 +91,7 @@ absl::StatusOr<at::Tensor> ReadEdges(absl::string_view flag, const std::string& 
 absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
   absl::StatusOr<at::Tensor> read = ReadNpy(flags.affinities);
   if (!read.ok()) return read.status();
-  const int64_t channels = static_cast<int64_t>(volume.neighborhood.size());
+  const auto channels = static_cast<int64_t>(volume.neighborhood.size());
   if (read->dim() != 4 || read->size(0) != channels || !read->is_floating_point()) {
     return FieldError(
         "--affinities",

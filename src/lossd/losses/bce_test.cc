@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <numbers>
 #include <string>
 
 #include "lossd/losses/testing.h"
@@ -13,7 +14,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-const double kLog2 = std::log(2.0);
+constexpr double kLog2 = std::numbers::ln2;
 
 // Logits 0 and targets 1, 0, 0, 0 in the first channel, all 0 in the second.
 LossInputs UndecidedChannels() {

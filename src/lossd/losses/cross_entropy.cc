@@ -55,7 +55,8 @@ absl::StatusOr<at::Tensor> EntropyMap(const CrossEntropyOptions& options,
 // classes.
 double FactorOf(const CrossEntropyOptions& options, const LossInputs& inputs) {
   if (options.reduction != v1::REDUCTION_MEAN) return 1;
-  const auto voxels = static_cast<double>(inputs.pred.numel() / inputs.pred.size(1));
+  const int64_t all_voxels = inputs.pred.numel() / inputs.pred.size(1);
+  const auto voxels = static_cast<double>(all_voxels);
   if (options.probabilities) return 1 / voxels;
   const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
   const auto count = [&](int64_t index) {

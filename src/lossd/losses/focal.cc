@@ -65,7 +65,8 @@ class FocalLoss : public MapLoss {
     const int64_t samples = inputs.pred.size(0);
     const int64_t channels = inputs.pred.size(1);
     const int64_t means = samples * CountedChannels(channels, options_.include_background);
-    const auto voxels = static_cast<double>(inputs.pred.numel() / (samples * channels));
+    const int64_t volume = inputs.pred.numel() / (samples * channels);
+    const auto voxels = static_cast<double>(volume);
     // A sum is one of the means of samples and channels.
     return reduction() == v1::REDUCTION_SUM ? 1 / voxels
                                             : 1 / (voxels * static_cast<double>(means));

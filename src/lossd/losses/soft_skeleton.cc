@@ -65,7 +65,7 @@ at::Tensor SoftSkeleton::Skeleton(size_t i) const {
   return result;
 }
 
-at::Tensor SoftSkeleton::Backward(at::Tensor gradient) const {
+at::Tensor SoftSkeleton::Backward(const at::Tensor& gradient) const {
   const int64_t plane = grid_.y * grid_.x;
   auto* of_skeleton = gradient.mutable_data_ptr<float>();
   at::Tensor of_next = at::zeros_like(gradient);  // With respect to E(i + 1).

@@ -24,7 +24,7 @@ class SoftSkeleton {
   at::Tensor Value() const { return Skeleton(levels_.size() - 2); }
 
   // d Σ gradient × skeleton / d volume. Uses up the gradient's memory.
-  at::Tensor Backward(at::Tensor gradient) const;
+  at::Tensor Backward(const at::Tensor& gradient) const;
 
  private:
   // S(i).

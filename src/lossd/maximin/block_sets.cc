@@ -49,9 +49,8 @@ void BlockSets::StartFromComponents() {
     for (uint32_t i = 0; i < count;) {
       const uint32_t root = parent_[first + i];
       const uint32_t label = labels[i];
-      const uint32_t run = i;
-      while (++i < count && parent_[first + i] == root && labels[i] == label) {
-      }
+      const uint32_t run = i++;
+      while (i < count && parent_[first + i] == root && labels[i] == label) ++i;
       if (label == 0) continue;
       Set& set = sets_[root];
       const uint32_t voxels = i - run;

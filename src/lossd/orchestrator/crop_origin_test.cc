@@ -37,7 +37,7 @@ TEST(CropOriginDrawTest, IsUniformOverTheValidPlaces) {
     EXPECT_LE(origin[1], 3);
     EXPECT_LE(origin[2], 2);
     // Binomial with mean 1000 and deviation 31.
-    EXPECT_NEAR(count, kDraws / 24, 160);
+    EXPECT_NEAR(count, kDraws / 24.0, 160);
   }
 }
 

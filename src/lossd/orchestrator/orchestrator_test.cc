@@ -70,7 +70,7 @@ std::map<std::string, double> Logs(const Outcome& outcome) {
 
 void ExpectClose(const at::Tensor& a, const at::Tensor& b) {
   ASSERT_EQ(a.sizes(), b.sizes());
-  const double largest = b.abs().max().item<double>();
+  const auto largest = b.abs().max().item<double>();
   EXPECT_TRUE(at::allclose(a, b, 1e-4, 1e-6 * largest)) << (a - b).abs().max() << " of " << largest;
 }
 

@@ -293,7 +293,7 @@ TEST(PlanReaderTest, SurvivesPlansOfRandomPieces) {
     const int size = static_cast<int>(random() % 4);
     for (int i = 0; i < size; ++i) {
       // Distinct keys, as the mistake of a repeated one is found before all others.
-      const std::string key = keys[(random() % 4 * 4 + i) % keys.size()];
+      const std::string& key = keys[(random() % 4 * 4 + i) % keys.size()];
       absl::StrAppend(&inside, i > 0 ? ", " : "", kind == 1 ? absl::StrCat(key, ": ") : "",
                       value(depth + 1));
     }

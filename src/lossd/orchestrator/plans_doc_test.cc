@@ -29,7 +29,7 @@ std::vector<std::string> CodeBlocks(const std::string& text, const std::string& 
   bool within = false;
   bool wanted = false;
   while (std::getline(lines, line)) {
-    if (line.substr(0, 3) == "```") {
+    if (line.starts_with("```")) {
       wanted = !within && line.substr(3) == language;
       if (wanted) blocks.emplace_back();
       within = !within;

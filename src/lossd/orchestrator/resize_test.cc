@@ -85,8 +85,8 @@ TEST(ResizeTest, DenseComputesHalfTypesInFloat32) {
 TEST(ResizeTest, KnownOnlyWhereEveryVoxelIs) {
   at::manual_seed(1);
   for (int round = 0; round < 50; ++round) {
-    const int64_t fine = at::randint(1, 12, {1}).item<int64_t>();
-    const int64_t coarse = at::randint(1, 12, {1}).item<int64_t>();
+    const auto fine = at::randint(1, 12, {1}).item<int64_t>();
+    const auto coarse = at::randint(1, 12, {1}).item<int64_t>();
     const at::Tensor known = at::rand({1, 1, 1, 1, fine}) > 0.3;
     const at::Tensor resized = ResizeKnown(known, {1, 1, coarse}).flatten();
     const at::Tensor plane = ResizeKnown(known[0], {1, coarse}).flatten();

@@ -172,7 +172,7 @@ absl::Status ReadBytes(std::istream& file, void* to, uint64_t size) {
 absl::StatusOr<Header> ReadHeader(std::istream& file) {
   char magic[8];  // And the version.
   if (const absl::Status read = ReadBytes(file, magic, sizeof(magic)); !read.ok()) return read;
-  const int version = magic[6];
+  const int version = static_cast<unsigned char>(magic[6]);
   if (absl::string_view(magic, kMagic.size()) != kMagic || version < 1 || version > 3) {
     return absl::InvalidArgumentError("not a .npy file of format version 1 to 3");
   }

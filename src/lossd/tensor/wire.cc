@@ -81,7 +81,7 @@ absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message) {
     return FieldError("dtype", absl::StrCat(static_cast<int>(message.dtype())),
                       "a dtype of lossd.v1.DType");
   }
-  const int64_t element_size = static_cast<int64_t>(c10::elementSize(dtype->scalar));
+  const auto element_size = static_cast<int64_t>(c10::elementSize(dtype->scalar));
   const absl::StatusOr<int64_t> size = CheckedSize(message, element_size);
   if (!size.ok()) return size.status();
   const std::string& data = message.data();
