@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/sweep.h"
 #include "lossd/losses/torch_status.h"
 
@@ -46,9 +47,11 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
                                                        TaskPool& pool) const {
   return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
-    if (CanSweep(inputs)) {
+    const bool has_known = inputs.known.defined();
+    if (CanSweep(inputs) && (!has_known || FusesKnown())) {
       if (auto fused = ComputeFused(inputs, pool); fused.has_value()) return *std::move(fused);
     }
+    if (has_known) return ComputeApplied(inputs, pool);
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
     const LossInputs leaves = Leaves(inputs);
@@ -61,6 +64,15 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
     result.value = value->detach();
     return result;
   });
+}
+
+absl::StatusOr<ValueAndGradient> AutogradLoss::ComputeApplied(const LossInputs& inputs,
+                                                              TaskPool& pool) const {
+  absl::StatusOr<ValueAndGradient> result = Compute(ApplyKnown(inputs), pool);
+  if (result.ok() && inputs.want_gradient && inputs.blank.has_value()) {
+    result->gradient = result->gradient.contiguous().masked_fill_(inputs.known.logical_not(), 0);
+  }
+  return result;
 }
 
 }  // namespace lossd

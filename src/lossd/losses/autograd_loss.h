@@ -31,6 +31,12 @@ class AutogradLoss : public Loss {
                                                                        TaskPool& /*pool*/) const {
     return std::nullopt;
   }
+
+  // Whether the fused form takes `known` into account by itself.
+  virtual bool FusesKnown() const { return false; }
+
+ private:
+  absl::StatusOr<ValueAndGradient> ComputeApplied(const LossInputs& inputs, TaskPool& pool) const;
 };
 
 // The same inputs with predictions that are leaves of a new graph, at least float32.

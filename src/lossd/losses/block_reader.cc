@@ -8,8 +8,18 @@
 namespace lossd {
 namespace {
 
-// The stride with which the voxels of a tensor [B, C, …] lie in memory: 1, or 0 where they are one
-// element; −1 for neither.
+template <typename T>
+void Convert(const char* data, int64_t offset, int64_t stride, int64_t size, float* out) {
+  const T* elements = reinterpret_cast<const T*>(data) + offset;
+  if (stride == 0) {
+    std::fill_n(out, size, static_cast<float>(*elements));
+    return;
+  }
+  for (int64_t i = 0; i < size; ++i) out[i] = static_cast<float>(elements[i]);
+}
+
+}  // namespace
+
 int64_t VoxelStride(const at::Tensor& tensor) {
   bool dense = true;
   bool constant = true;
@@ -24,8 +34,7 @@ int64_t VoxelStride(const at::Tensor& tensor) {
   return constant ? 0 : -1;
 }
 
-// `tensor` with spatial dimensions of the given sizes that are dense or one element.
-at::Tensor Readable(at::Tensor tensor, at::IntArrayRef sizes) {
+at::Tensor SpatiallyDense(at::Tensor tensor, at::IntArrayRef sizes) {
   while (tensor.dim() < static_cast<int64_t>(sizes.size())) tensor = tensor.unsqueeze(0);
   const at::Tensor broadcast = tensor.expand(sizes);
   if (VoxelStride(broadcast) >= 0) return broadcast;
@@ -36,21 +45,9 @@ at::Tensor Readable(at::Tensor tensor, at::IntArrayRef sizes) {
   return tensor.expand(spatial).contiguous().expand(sizes);
 }
 
-template <typename T>
-void Convert(const char* data, int64_t offset, int64_t stride, int64_t size, float* out) {
-  const T* elements = reinterpret_cast<const T*>(data) + offset;
-  if (stride == 0) {
-    std::fill_n(out, size, static_cast<float>(*elements));
-    return;
-  }
-  for (int64_t i = 0; i < size; ++i) out[i] = static_cast<float>(elements[i]);
-}
-
-}  // namespace
-
 BlockReader::BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes) {
   if (!tensor.defined()) return;
-  tensor_ = Readable(tensor.detach(), sizes);
+  tensor_ = SpatiallyDense(tensor.detach(), sizes);
   // Booleans are bytes of 0 and 1; what has no loop below is widened as a whole.
   switch (tensor_.scalar_type()) {
     case at::kFloat:
@@ -63,7 +60,7 @@ BlockReader::BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes) {
     case at::kLong:
       break;
     default:
-      tensor_ = Readable(tensor.detach().to(at::kFloat), sizes);
+      tensor_ = SpatiallyDense(tensor.detach().to(at::kFloat), sizes);
   }
   type_ = tensor_.scalar_type();
   data_ = static_cast<const char*>(tensor_.const_data_ptr());

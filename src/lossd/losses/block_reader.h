@@ -20,6 +20,14 @@ struct BlockRange {
   int64_t size = 0;  // In a sweep at most kBlockSize.
 };
 
+// The stride with which the voxels of a tensor [B, C, …] lie in memory: 1, or 0 where they are one
+// element; −1 for neither.
+int64_t VoxelStride(const at::Tensor& tensor);
+
+// A tensor broadcast to `sizes`, [B, C, …], whose voxels have stride 0 or 1: a copy only where they
+// have neither.
+at::Tensor SpatiallyDense(at::Tensor tensor, at::IntArrayRef sizes);
+
 // Reads a CPU tensor block by block as float32, whatever its dtype, strides and broadcast
 // dimensions. A tensor is copied only where its spatial dimensions are neither dense nor all
 // broadcast. Reads may run in parallel.

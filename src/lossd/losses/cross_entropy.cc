@@ -11,6 +11,7 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/checks.h"
+#include "lossd/losses/large_tensor.h"
 #include "lossd/losses/map_loss.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/losses/softmax_kernels.h"
@@ -126,7 +127,7 @@ class CrossEntropyLoss : public AutogradLoss {
     ValueAndGradient result;
     float* gradient = nullptr;
     if (inputs.want_gradient) {
-      result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+      result.gradient = EmptyFloats(inputs.pred.sizes());
       gradient = result.gradient.mutable_data_ptr<float>();
     }
     const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "lossd/losses/block_reader.h"
+#include "lossd/losses/input_reader.h"
+#include "lossd/losses/large_tensor.h"
 #include "lossd/losses/sweep.h"
 
 namespace lossd {
@@ -20,16 +22,14 @@ struct ChannelCounts {
 };
 
 // What there is in each channel; positives and negatives only when wanted.
-std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const LossInputs& inputs,
+std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const InputReader& reader,
                                          bool want_classes, TaskPool& pool) {
-  const BlockReader targets(inputs.target, inputs.pred.sizes());
-  const BlockReader weights(inputs.weight, inputs.pred.sizes());
   const auto sums = Sweep<3>(blocks, pool, [&](const BlockRange& range) {
     Scratch target_scratch;
     Scratch weight_scratch;
-    const float* weight = weights.Read(range, weight_scratch.data());
+    const float* weight = reader.Weight(range, weight_scratch.data());
     const BlockCounts counts =
-        want_classes ? CountBlock(targets.Read(range, target_scratch.data()), weight, range.size)
+        want_classes ? CountBlock(reader.Target(range, target_scratch.data()), weight, range.size)
                      : BlockCounts{.valid = CountWeightsBlock(weight, range.size)};
     return std::array<double, 3>{static_cast<double>(counts.valid),
                                  static_cast<double>(counts.positives),
@@ -49,17 +49,14 @@ std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const LossInputs&
 // Allocates nothing of the prediction's size but the gradient.
 ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
                                 TaskPool& pool) {
-  const at::IntArrayRef sizes = inputs.pred.sizes();
-  const Blocks blocks(sizes);
-  const BlockReader preds(inputs.pred, sizes);
-  const BlockReader targets(inputs.target, sizes);
-  const BlockReader weights(inputs.weight, sizes);
+  const Blocks blocks(inputs.pred.sizes());
+  const InputReader reader(inputs);
   const std::vector<PointwiseOptions> options = ChannelOptions(loss, inputs, pool);
 
   ValueAndGradient result;
   float* gradient = nullptr;
   if (inputs.want_gradient) {
-    result.gradient = at::empty(sizes, at::kFloat);
+    result.gradient = EmptyFloats(inputs.pred.sizes());
     gradient = result.gradient.mutable_data_ptr<float>();
   }
   const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
@@ -67,12 +64,14 @@ ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& in
     Scratch target;
     Scratch weight;
     const PointwiseBlock block = {
-        .pred = preds.Read(range, pred.data()),
-        .target = targets.Read(range, target.data()),
-        .weight = weights.Read(range, weight.data()),
+        .pred = reader.Pred(range, pred.data()),
+        .target = reader.Target(range, target.data()),
+        .weight = reader.Weight(range, weight.data()),
         .gradient = gradient == nullptr ? nullptr : gradient + blocks.Offset(range),
         .size = range.size};
-    return std::array<double, 1>{loss.kernel(block, options[range.channel])};
+    const double sum = loss.kernel(block, options[range.channel]);
+    reader.FinishGradient(range, block.gradient);
+    return std::array<double, 1>{sum};
   });
   double value = 0;
   for (int64_t group = 0; group < blocks.groups(); ++group) {
@@ -92,8 +91,9 @@ std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const L
   const int64_t samples = blocks.groups() / blocks.channels();
   std::vector<ChannelCounts> counts(blocks.channels(),
                                     {.valid = static_cast<double>(samples * blocks.voxels())});
-  if ((mean && inputs.weight.defined()) || loss.max_pos_weight.has_value()) {
-    counts = CountChannels(blocks, inputs, loss.max_pos_weight.has_value(), pool);
+  const InputReader reader(inputs);
+  if ((mean && reader.has_weight()) || loss.max_pos_weight.has_value()) {
+    counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), pool);
   }
   double all_valid = 0;
   for (const ChannelCounts& channel : counts) all_valid += channel.valid;

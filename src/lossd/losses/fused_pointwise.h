@@ -41,6 +41,7 @@ class PointwiseLoss : public AutogradLoss {
  private:
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
                                                                TaskPool& pool) const final;
+  bool FusesKnown() const final { return true; }
 };
 
 }  // namespace lossd

@@ -281,6 +281,12 @@ LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const fl
   return numbers;
 }
 
+LOSSD_CLONES void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size,
+                            float* out) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) out[i] = known[i] ? elements[i] : otherwise;
+}
+
 LOSSD_CLONES void WidenHalf(const uint16_t* half, int64_t size, float* __restrict wide) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {

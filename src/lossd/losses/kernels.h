@@ -80,6 +80,9 @@ void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* worst, 
 bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
                    int64_t size, float* affinity, uint8_t* positive, uint8_t* known);
 
+// out = elements where `known`, else `otherwise`; `out` may be `elements`.
+void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size, float* out);
+
 // Half-precision numbers, by their bits, as float32.
 void WidenHalf(const uint16_t* half, int64_t size, float* wide);
 void WidenBfloat16(const uint16_t* half, int64_t size, float* wide);

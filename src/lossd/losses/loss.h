@@ -18,6 +18,11 @@ struct LossInputs {
   at::Tensor pred2 = {};   // The second prediction of pred_pred losses.
   at::Tensor target = {};  // Like pred, or class indices [B, 1, …]; any dtype.
   at::Tensor weight = {};  // Spatial weight or mask, broadcastable to pred.
+  // Where the target is known: bool, broadcastable to pred; undefined: everywhere. Elsewhere the
+  // target counts as 0, and so does the weight; losses without a weight see `blank`, where given,
+  // in place of the prediction, and their gradient is 0 there.
+  at::Tensor known = {};
+  std::optional<float> blank = {};
   at::Tensor gt_seg = {};  // Instance labels, for losses that take them.
   // Weight of positives, given by the plan for this batch; overrides the loss's own.
   std::optional<double> pos_weight = {};

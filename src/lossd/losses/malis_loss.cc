@@ -12,7 +12,9 @@
 #include "lossd/base/error.h"
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/checks.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
+#include "lossd/losses/large_tensor.h"
 #include "lossd/losses/sweep.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/maximin/malis.h"
@@ -174,14 +176,10 @@ class MalisLoss : public Loss {
 
   absl::StatusOr<ValueAndGradient> ComputeIn(const Region& region, const LossInputs& inputs,
                                              TaskPool& pool) const {
-    const at::Tensor pred = region.Of(inputs.pred).to(at::kCPU);
-    const at::Tensor target = region.Of(inputs.target).to(at::kCPU);
-    at::Tensor mask = MaskOf(inputs);
-    if (mask.defined()) mask = region.Of(mask).to(at::kCPU);
-    const BlockReader target_reader(target, pred.sizes());
-
-    const Edges edges = EdgesOf(pred, target_reader, mask, pool);
-    const at::Tensor weights = at::empty_like(edges.affinity);
+    const LossInputs seen = InRegion(region, inputs);
+    const InputReader reader(seen);
+    const Edges edges = EdgesOf(seen.pred.sizes(), reader, pool);
+    const at::Tensor weights = EmptyFloats(edges.affinity.sizes());
     if (edges.ordered) {
       if (absl::Status status = ComputeWeights(
               region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(), pool,
@@ -193,7 +191,19 @@ class MalisLoss : public Loss {
       // No order, hence no weights: the loss is as little a number as the prediction.
       weights.fill_(std::numeric_limits<float>::quiet_NaN());
     }
-    return OfWeights(region, edges.affinity, target_reader, weights, inputs, pool);
+    return OfWeights(region, edges.affinity, reader, weights, inputs, pool);
+  }
+
+  // What is read of the inputs, on the CPU.
+  static LossInputs InRegion(const Region& region, const LossInputs& inputs) {
+    const auto part = [&](const at::Tensor& tensor) {
+      return tensor.defined() ? region.Of(tensor).to(at::kCPU) : tensor;
+    };
+    return {.pred = part(inputs.pred),
+            .target = part(inputs.target),
+            .weight = part(MaskOf(inputs)),
+            .known = part(inputs.known),
+            .blank = inputs.blank};
   }
 
   // What the weights are computed from, contiguous [B, C, z, y, x] on the CPU.
@@ -204,25 +214,21 @@ class MalisLoss : public Loss {
     bool ordered;         // No affinity is NaN.
   };
 
-  Edges EdgesOf(const at::Tensor& pred, const BlockReader& target, const at::Tensor& mask,
-                TaskPool& pool) const {
-    const at::IntArrayRef sizes = pred.sizes();
+  Edges EdgesOf(at::IntArrayRef sizes, const InputReader& reader, TaskPool& pool) const {
     const Blocks blocks(sizes);
-    const BlockReader pred_reader(pred, sizes);
-    const BlockReader mask_reader(mask, sizes);
-    Edges edges = {.affinity = at::empty(sizes, at::kFloat),
+    Edges edges = {.affinity = EmptyFloats(sizes),
                    .positive = at::empty(sizes, at::kByte),
-                   .known = mask.defined() ? at::empty(sizes, at::kByte) : at::Tensor(),
+                   .known = reader.has_weight() ? at::empty(sizes, at::kByte) : at::Tensor(),
                    .ordered = true};
     auto* const affinity = edges.affinity.mutable_data_ptr<float>();
     auto* const positive = edges.positive.mutable_data_ptr<uint8_t>();
-    auto* const known = mask.defined() ? edges.known.mutable_data_ptr<uint8_t>() : nullptr;
+    auto* const known = reader.has_weight() ? edges.known.mutable_data_ptr<uint8_t>() : nullptr;
     const auto disorder = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
       Scratch scratch[3];
       const int64_t offset = blocks.Offset(range);
       const bool numbers = AffinityBlock(
-          pred_reader.Read(range, scratch[0].data()), target.Read(range, scratch[1].data()),
-          mask_reader.Read(range, scratch[2].data()), sigmoid_, range.size, affinity + offset,
+          reader.Pred(range, scratch[0].data()), reader.Target(range, scratch[1].data()),
+          reader.Weight(range, scratch[2].data()), sigmoid_, range.size, affinity + offset,
           positive + offset, known == nullptr ? nullptr : known + offset);
       return std::array<double, 1>{numbers ? 0.0 : 1.0};
     });
@@ -256,7 +262,7 @@ class MalisLoss : public Loss {
 
   // The gradient takes the place of the weights.
   ValueAndGradient OfWeights(const Region& region, const at::Tensor& affinity,
-                             const BlockReader& target, const at::Tensor& weights,
+                             const InputReader& reader, const at::Tensor& weights,
                              const LossInputs& inputs, TaskPool& pool) const {
     const at::Device device = inputs.pred.device();
     const bool mean = reduction_ == v1::REDUCTION_MEAN;
@@ -268,20 +274,22 @@ class MalisLoss : public Loss {
     at::Tensor map;
     float* losses = nullptr;
     if (reduction_ == v1::REDUCTION_NONE) {
-      map = at::empty_like(affinity);
+      map = EmptyFloats(affinity.sizes());
       losses = map.mutable_data_ptr<float>();
     }
     const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
       Scratch scratch;
       const int64_t offset = blocks.Offset(range);
-      return std::array<double, 1>{
-          AffinityErrorBlock({.affinity = affinities + offset,
-                              .target = target.Read(range, scratch.data()),
-                              .weight = weight + offset,
-                              .gradient = gradients == nullptr ? nullptr : gradients + offset,
-                              .loss = losses == nullptr ? nullptr : losses + offset,
-                              .size = range.size},
-                             sigmoid_, static_cast<float>(scale))};
+      float* const gradient = gradients == nullptr ? nullptr : gradients + offset;
+      const double sum = AffinityErrorBlock({.affinity = affinities + offset,
+                                             .target = reader.Target(range, scratch.data()),
+                                             .weight = weight + offset,
+                                             .gradient = gradient,
+                                             .loss = losses == nullptr ? nullptr : losses + offset,
+                                             .size = range.size},
+                                            sigmoid_, static_cast<float>(scale));
+      reader.FinishGradient(range, gradient);
+      return std::array<double, 1>{sum};
     });
     double sum = 0;
     for (const auto& group : sums) sum += group[0];

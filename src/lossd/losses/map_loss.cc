@@ -3,6 +3,8 @@
 #include <numeric>
 #include <vector>
 
+#include "lossd/losses/large_tensor.h"
+
 namespace lossd {
 
 double MapLoss::Factor(const LossInputs& inputs) const {
@@ -23,8 +25,8 @@ std::optional<absl::StatusOr<ValueAndGradient>> MapLoss::ComputeFused(const Loss
   const at::Tensor factors = at::scalar_tensor(factor, at::kFloat);
   ValueAndGradient result;
   if (inputs.want_gradient) {
-    result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
-    if (inputs.pred2.defined()) result.gradient2 = at::empty_like(result.gradient);
+    result.gradient = EmptyFloats(inputs.pred.sizes());
+    if (inputs.pred2.defined()) result.gradient2 = EmptyFloats(inputs.pred.sizes());
   }
   std::vector<double> sums(blocks.count());
   absl::Status status =

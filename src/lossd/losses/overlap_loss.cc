@@ -7,7 +7,9 @@
 
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/input_blocks.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
+#include "lossd/losses/large_tensor.h"
 #include "lossd/losses/sweep.h"
 
 namespace lossd {
@@ -16,14 +18,14 @@ namespace {
 using Scratch = std::array<float, kBlockSize>;
 
 // Σ p·target, Σ p and Σ target of each sample and channel: float64 [B, C, 3].
-at::Tensor SumChannels(const Blocks& blocks, const BlockReader& pred, const BlockReader& target,
-                       bool sigmoid, TaskPool& pool) {
+at::Tensor SumChannels(const Blocks& blocks, const InputReader& reader, bool sigmoid,
+                       TaskPool& pool) {
   const auto sums = Sweep<3>(blocks, pool, [&](const BlockRange& range) {
     Scratch pred_scratch;
     Scratch target_scratch;
     const OverlapSums block =
-        OverlapBlock(pred.Read(range, pred_scratch.data()),
-                     target.Read(range, target_scratch.data()), sigmoid, range.size);
+        OverlapBlock(reader.Pred(range, pred_scratch.data()),
+                     reader.Target(range, target_scratch.data()), sigmoid, range.size);
     return std::array<double, 3>{block.common, block.pred, block.target};
   });
   at::Tensor result =
@@ -34,9 +36,8 @@ at::Tensor SumChannels(const Blocks& blocks, const BlockReader& pred, const Bloc
 
 // gradient = (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 2]; the gradient's
 // channels are dense.
-void WriteGradient(const Blocks& blocks, const BlockReader& pred, const BlockReader& target,
-                   bool sigmoid, const at::Tensor& factors, TaskPool& pool,
-                   const at::Tensor& gradient) {
+void WriteGradient(const Blocks& blocks, const InputReader& reader, bool sigmoid,
+                   const at::Tensor& factors, TaskPool& pool, const at::Tensor& gradient) {
   const auto factor = factors.accessor<double, 3>();
   auto* const out = gradient.mutable_data_ptr<float>();
   const int64_t sample_stride = gradient.stride(0);
@@ -45,10 +46,13 @@ void WriteGradient(const Blocks& blocks, const BlockReader& pred, const BlockRea
     Scratch pred_scratch;
     Scratch target_scratch;
     const auto of_channel = factor[range.sample][range.channel];
-    OverlapGradientBlock(
-        pred.Read(range, pred_scratch.data()), target.Read(range, target_scratch.data()), sigmoid,
-        static_cast<float>(of_channel[0]), static_cast<float>(of_channel[1]), range.size,
-        out + range.sample * sample_stride + range.channel * channel_stride + range.begin);
+    float* const block =
+        out + range.sample * sample_stride + range.channel * channel_stride + range.begin;
+    OverlapGradientBlock(reader.Pred(range, pred_scratch.data()),
+                         reader.Target(range, target_scratch.data()), sigmoid,
+                         static_cast<float>(of_channel[0]), static_cast<float>(of_channel[1]),
+                         range.size, block);
+    reader.FinishGradient(range, block);
     return std::array<double, 0>{};
   });
 }
@@ -130,7 +134,7 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
   if (!inputs.want_gradient) return result;
   const at::Tensor factors = of_counts.factors.to(at::kFloat);
   const InputBlocks blocks(inputs, BlockShape::kVoxels);
-  result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+  result.gradient = EmptyFloats(inputs.pred.sizes());
   status = blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
     const absl::StatusOr<at::Tensor> counts = count(part);
     if (!counts.ok()) return counts.status();
@@ -150,11 +154,18 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& 
   const absl::StatusOr<ClassChannels> channels = PrepareClassChannels(inputs, without_activation);
   if (!channels.ok()) return channels.status();
   const Blocks blocks(channels->pred.sizes());
-  const BlockReader pred(channels->pred, channels->pred.sizes());
-  const BlockReader target(channels->target, channels->pred.sizes());
+  LossInputs counted = inputs;
+  counted.pred = channels->pred;
+  counted.target = channels->target;
+  counted.weight.reset();
+  if (inputs.known.defined() && inputs.known.size(1) > blocks.channels()) {
+    counted.known =
+        inputs.known.narrow(1, inputs.known.size(1) - blocks.channels(), blocks.channels());
+  }
+  const InputReader reader(counted);
   const bool sigmoid = class_options_.sigmoid;
 
-  const at::Tensor sums = SumChannels(blocks, pred, target, sigmoid, pool);
+  const at::Tensor sums = SumChannels(blocks, reader, sigmoid, pool);
   const at::Tensor common = sums.select(-1, 0);
   const at::Tensor target_sum = sums.select(-1, 2);
   const at::Tensor counts =
@@ -166,11 +177,11 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& 
     const at::Tensor of_false_positives = of_counts.factors.select(-1, 1);
     const at::Tensor of_common =
         of_counts.factors.select(-1, 0) - of_false_positives - of_counts.factors.select(-1, 2);
-    result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+    result.gradient = EmptyFloats(inputs.pred.sizes());
     const int64_t background = inputs.pred.size(1) - blocks.channels();
     result.gradient.narrow(1, 0, background).zero_();
-    WriteGradient(blocks, pred, target, sigmoid, at::stack({of_common, of_false_positives}, -1),
-                  pool, result.gradient.narrow(1, background, blocks.channels()));
+    WriteGradient(blocks, reader, sigmoid, at::stack({of_common, of_false_positives}, -1), pool,
+                  result.gradient.narrow(1, background, blocks.channels()));
   }
   return result;
 }

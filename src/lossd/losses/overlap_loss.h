@@ -36,6 +36,8 @@ class OverlapLoss : public AutogradLoss {
   };
 
   bool IsMadeOfPlainSums() const;
+  // Class indices are made one-hot first.
+  bool FusesKnown() const final { return IsMadeOfPlainSums() && !class_options_.to_onehot_y; }
   // Of true positives, false positives, false negatives and volumes [B, C, 4].
   ValueAndFactors OfCounts(const at::Tensor& counts, bool want_factors, int64_t spatial_dims) const;
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,

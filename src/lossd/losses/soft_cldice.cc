@@ -10,6 +10,7 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/class_channels.h"
+#include "lossd/losses/large_tensor.h"
 #include "lossd/losses/overlap.h"
 #include "lossd/losses/pooling.h"
 #include "lossd/losses/reduction.h"
@@ -113,7 +114,7 @@ class SoftClDiceLoss : public AutogradLoss {
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
     ValueAndGradient result;
-    if (inputs.want_gradient) result.gradient = at::empty(inputs.pred.sizes(), at::kFloat);
+    if (inputs.want_gradient) result.gradient = EmptyFloats(inputs.pred.sizes());
     std::vector<at::Tensor> losses;
     for (int64_t b = 0; b < inputs.pred.size(0); ++b) {
       const auto of_sample = [&](const at::Tensor& tensor) {
@@ -145,7 +146,7 @@ class SoftClDiceLoss : public AutogradLoss {
   ValueAndGradient OfSample(const Volumes& volumes, bool want_gradient, TaskPool& pool) const {
     const at::Tensor pred = volumes.pred.detach();
     ValueAndGradient result;
-    if (want_gradient) result.gradient = at::empty(pred.sizes(), at::kFloat);
+    if (want_gradient) result.gradient = EmptyFloats(pred.sizes());
     std::vector<at::Tensor> losses;
     for (int64_t c = 0; c < pred.size(1); ++c) {
       const auto of_channel = [&](const at::Tensor& tensor) {

@@ -3,7 +3,7 @@
 namespace lossd {
 
 bool CanSweep(const LossInputs& inputs) {
-  for (const at::Tensor* tensor : {&inputs.pred, &inputs.target, &inputs.weight}) {
+  for (const at::Tensor* tensor : {&inputs.pred, &inputs.target, &inputs.weight, &inputs.known}) {
     if (tensor->defined() && !tensor->is_cpu()) return false;
   }
   const at::ScalarType type = inputs.pred.scalar_type();

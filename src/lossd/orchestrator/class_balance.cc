@@ -11,7 +11,7 @@ constexpr double kMaxWeight = 10;
 
 ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask) {
   const auto count = [&](const at::Tensor& is_class) {
-    return (mask.defined() ? is_class.logical_and(mask > 0) : is_class).sum().item<int64_t>();
+    return (mask.defined() ? is_class.logical_and(mask) : is_class).sum().item<int64_t>();
   };
   return {count(target > 0), count(target <= 0)};
 }

@@ -15,7 +15,8 @@ struct ClassCounts {
   int64_t background = 0;
 };
 
-// Counts where `mask` > 0; everywhere when it is undefined. The mask broadcasts against the target.
+// Counts where `mask`, bool, is true; everywhere when it is undefined. The mask broadcasts against
+// the target.
 ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask);
 
 // Background over foreground, at most 10; 1 if a class is absent.

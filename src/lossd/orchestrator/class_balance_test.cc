@@ -8,21 +8,21 @@
 namespace lossd {
 namespace {
 
-TEST(ClassBalanceTest, CountsByClassWhereTheMaskIsPositive) {
+TEST(ClassBalanceTest, CountsByClassWhereTheMaskIs) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const at::Tensor target = torch::tensor({1.F, 0.F, -2.F, 0.5F, nan, 0.F});
   const ClassCounts all = CountClasses(target, {});
   EXPECT_EQ(all.foreground, 2);
   EXPECT_EQ(all.background, 3);
-  const ClassCounts masked = CountClasses(target, torch::tensor({0.F, 1.F, 0.5F, 1.F, 1.F, -1.F}));
+  const ClassCounts masked = CountClasses(target, torch::tensor({0, 1, 1, 1, 1, 0}).to(at::kBool));
   EXPECT_EQ(masked.foreground, 1);
   EXPECT_EQ(masked.background, 2);
 }
 
 TEST(ClassBalanceTest, CountsEveryChannelUnderABroadcastMask) {
   const at::Tensor target = at::ones({2, 3, 4, 4}, at::kByte);
-  const at::Tensor mask = at::zeros({2, 1, 4, 4});
-  mask[1].fill_(1);
+  const at::Tensor mask = at::zeros({2, 1, 4, 4}, at::kBool);
+  mask[1].fill_(true);
   EXPECT_EQ(CountClasses(target, mask).foreground, 3 * 16);
   EXPECT_EQ(CountClasses(target > 0, mask).background, 0);
 }

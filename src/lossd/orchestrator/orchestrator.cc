@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/base/error.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/orchestrator/balancing.h"
 #include "lossd/orchestrator/clamped_prediction.h"
@@ -166,10 +167,10 @@ class Computation {
     const auto start = std::chrono::steady_clock::now();
     const PlanTerm& term = *evaluation.term;
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
-    const TermInputs inputs =
+    const LossInputs inputs =
         MakeTermInputs(evaluation, batch_, Clamped(evaluation.pred),
                        two ? Clamped(evaluation.pred2) : at::Tensor(), plan_.plan.clamp_min());
-    auto result = term.loss->Compute(inputs.loss, pool_);
+    auto result = term.loss->Compute(inputs, pool_);
     if (!result.ok()) return LossError(evaluation, batch_, result.status());
     if (result->value.numel() != 1) {
       return FieldError(term.path, absl::StrCat("a loss of ", result->value.numel(), " elements"),
@@ -177,7 +178,7 @@ class Computation {
     }
     const auto raw = result->value.item<double>();
     if (MustBeFinite() && !std::isfinite(raw)) {
-      return NotFiniteError(term, evaluation.scale, raw, inputs.loss);
+      return NotFiniteError(term, evaluation.scale, raw, ApplyKnown(inputs));
     }
 
     TermOutcome& outcome = outcome_.terms.emplace_back();
@@ -191,9 +192,6 @@ class Computation {
     outcome.malis_crop_origin = evaluation.crop_origin;
     LogTerm(outcome);
     if (!batch_.losses_only) {
-      if (inputs.blanked.defined()) {
-        result->gradient = result->gradient.contiguous().masked_fill_(inputs.blanked, 0);
-      }
       if (batch_.per_term_gradients) AddTermGradients(evaluation, *result, outcome);
       factor *= outcome.coefficient;
       bool finite = sums_[evaluation.pred].Add(evaluation.pred_channels,
@@ -205,7 +203,7 @@ class Computation {
       }
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
       if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
-        return NotFiniteError(term, evaluation.scale, raw, inputs.loss);
+        return NotFiniteError(term, evaluation.scale, raw, ApplyKnown(inputs));
       }
     }
     outcome.time = absl::FromChrono(std::chrono::steady_clock::now() - start);

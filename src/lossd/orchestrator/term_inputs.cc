@@ -16,11 +16,6 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
   return b.defined() ? a * b : a;
 }
 
-// 0 where the mask is not.
-at::Tensor ZeroOutside(const at::Tensor& mask, const at::Tensor& values) {
-  return at::where(mask, values, at::zeros({}, values.options()));
-}
-
 // Labels as a loss takes them: doubles are computed on as floats.
 at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
   at::Tensor target = Select(batch.labels, evaluation.target_channels);
@@ -31,7 +26,7 @@ at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArray
 
 // The masks of one term at a prediction's size, or undefined.
 struct Masks {
-  at::Tensor combined;  // The product of all, float32 or bool.
+  at::Tensor weight;  // The product of the term's mask and the batch's, float32.
   bool has_term_mask = false;
   at::Tensor known;  // The label_mask of the target's channels, bool.
 };
@@ -40,28 +35,33 @@ Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRe
   Masks masks;
   if (evaluation.mask_channels.has_value()) {
     masks.has_term_mask = true;
-    masks.combined =
+    masks.weight =
         ResizeDense(Select(batch.labels, *evaluation.mask_channels), size).to(at::kFloat);
   }
   if (batch.mask.defined()) {
-    masks.combined = Product(masks.combined, ResizeNearest(batch.mask, size).to(at::kFloat));
+    masks.weight = Product(masks.weight, ResizeNearest(batch.mask, size).to(at::kFloat));
   }
   const bool has_target = evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
   if (has_target && batch.label_mask.defined()) {
     masks.known =
         ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool), size);
-    masks.combined =
-        masks.combined.defined() ? ZeroOutside(masks.known, masks.combined) : masks.known;
   }
   return masks;
+}
+
+// Where all masks are; undefined: everywhere.
+at::Tensor Seen(const Masks& masks) {
+  if (!masks.weight.defined()) return masks.known;
+  const at::Tensor weighted = masks.weight > 0;
+  return masks.known.defined() ? weighted.logical_and(masks.known) : weighted;
 }
 
 // The weight of positives of WeightedBCEWithLogitsLoss, when the plan rather than the loss says
 // what it is.
 std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
-                                const at::Tensor& mask) {
+                                const Masks& masks) {
   if (!spec.loss().has_weighted_bce_with_logits() || !spec.has_pos_weight()) return std::nullopt;
-  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, mask));
+  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, Seen(masks)));
   const bool own = spec.loss().weighted_bce_with_logits().has_pos_weight();
   if (own || spec.pos_weight().value() == 1) return std::nullopt;
   return spec.pos_weight().value();
@@ -72,52 +72,45 @@ std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
 at::Tensor SpatialWeight(const v1::Term& spec, const at::Tensor& target, const Masks& masks) {
   const bool balances = spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_WEIGHT &&
                         !spec.loss().has_weighted_bce_with_logits() && !masks.has_term_mask;
-  if (!balances) return masks.combined;
-  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, masks.combined);
-  if (weights.AreOne()) return masks.combined;
+  if (!balances) return masks.weight;
+  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks));
+  if (weights.AreOne()) return masks.weight;
   const at::Tensor map = ClassWeightMap(target, weights);
-  const bool broadcasts = masks.combined.defined() && masks.combined.size(1) > map.size(1);
-  if (broadcasts || !masks.combined.defined()) return Product(map, masks.combined);
-  return map.mul_(masks.combined);
-}
-
-// For losses that take no weight: predictions outside the mask become a constant and targets there
-// 0.
-void BlankOutside(const at::Tensor& mask, double clamp_min, TermInputs& inputs) {
-  inputs.blanked = (mask > 0).logical_not_();
-  inputs.loss.pred = inputs.loss.pred.to(at::kFloat).masked_fill(inputs.blanked, clamp_min);
-  inputs.loss.target = inputs.loss.target.masked_fill(inputs.blanked, 0);
+  const bool broadcasts = masks.weight.defined() && masks.weight.size(1) > map.size(1);
+  if (broadcasts || !masks.weight.defined()) return Product(map, masks.weight);
+  return map.mul_(masks.weight);
 }
 
 }  // namespace
 
-TermInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
+LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
                           const at::Tensor& pred2, double clamp_min) {
   const v1::Term& spec = evaluation.term->spec;
   const at::IntArrayRef size = pred.sizes().slice(2);
   const bool takes_weight = spec.spatial_weight_arg() != v1::SPATIAL_WEIGHT_ARG_NONE;
-  TermInputs inputs;
-  inputs.loss.want_gradient = !batch.losses_only;
-  inputs.loss.crop_origin = evaluation.crop_origin;
-  inputs.loss.pred = Select(pred, evaluation.pred_channels);
+  LossInputs inputs;
+  inputs.want_gradient = !batch.losses_only;
+  inputs.crop_origin = evaluation.crop_origin;
+  inputs.pred = Select(pred, evaluation.pred_channels);
   const Masks masks = MakeMasks(evaluation, batch, size);
   if (spec.call_kind() != v1::CALL_KIND_PRED_TARGET) {
-    if (pred2.defined()) inputs.loss.pred2 = Select(pred2, evaluation.pred2_channels);
-    if (takes_weight) inputs.loss.weight = masks.combined;
+    if (pred2.defined()) inputs.pred2 = Select(pred2, evaluation.pred2_channels);
+    if (takes_weight) inputs.weight = masks.weight;
     return inputs;
   }
 
-  const at::Tensor target = Target(evaluation, batch, size);
-  inputs.loss.target = masks.known.defined() ? ZeroOutside(masks.known, target) : target;
+  inputs.target = Target(evaluation, batch, size);
+  inputs.pos_weight = PosWeight(spec, inputs.target, masks);
   if (takes_weight) {
-    inputs.loss.weight = SpatialWeight(spec, target, masks);
-  } else if (masks.combined.defined()) {
-    BlankOutside(masks.combined, clamp_min, inputs);
+    inputs.weight = SpatialWeight(spec, inputs.target, masks);
+    inputs.known = masks.known;
+  } else {
+    inputs.known = Seen(masks);
+    if (inputs.known.defined()) inputs.blank = static_cast<float>(clamp_min);
   }
-  inputs.loss.pos_weight = PosWeight(spec, inputs.loss.target, masks.combined);
   // Labels shrink with the scales of deep supervision, the segmentation cannot.
   if (evaluation.term->traits->takes_gt_seg && batch.mode == Mode::kStandard) {
-    inputs.loss.gt_seg = batch.gt_seg;
+    inputs.gt_seg = batch.gt_seg;
   }
   return inputs;
 }

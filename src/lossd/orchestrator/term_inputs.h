@@ -9,19 +9,12 @@
 
 namespace lossd {
 
-// What a term is computed from.
-struct TermInputs {
-  LossInputs loss;
-  // Where the prediction was replaced by a constant, broadcastable to it; undefined when nowhere.
-  // There the gradient is zero.
-  at::Tensor blanked;
-};
-
 // Selects channels, resizes labels and masks to the prediction, and makes the spatial weight of one
 // term. `pred` and `pred2` are the term's predictions, clamped and with all their channels (pred2
-// undefined but for pred_pred terms); clamp_min is what blanked predictions become. A schedule has
-// been made of the batch, so nothing is checked. May throw what LibTorch throws.
-TermInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
+// undefined but for pred_pred terms); clamp_min is what predictions become for a loss without
+// weight where a mask is not. A schedule has been made of the batch, so nothing is checked. May
+// throw what LibTorch throws.
+LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
                           const at::Tensor& pred2, double clamp_min);
 
 }  // namespace lossd

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include "lossd/losses/input_reader.h"
 #include "lossd/orchestrator/plan_reader.h"
 
 namespace lossd {
@@ -23,8 +24,8 @@ void ExpectTensor(const at::Tensor& tensor, const std::vector<std::vector<float>
   EXPECT_TRUE(tensor.to(at::kFloat).equal(Channels(channels))) << tensor;
 }
 
-// The inputs of the first term of a plan at its coarsest scale.
-TermInputs Inputs(absl::string_view text, const Batch& batch) {
+// The inputs of the first term of a plan at its coarsest scale, masks not yet applied.
+LossInputs MaskedInputs(absl::string_view text, const Batch& batch) {
   CheckedPlan plan;
   const auto read = ReadPlan(text);
   EXPECT_TRUE(read.ok()) << read.status();
@@ -37,6 +38,10 @@ TermInputs Inputs(absl::string_view text, const Batch& batch) {
                         two ? batch.predictions[evaluation.pred2].tensor : at::Tensor(), kClampMin);
 }
 
+LossInputs Inputs(absl::string_view text, const Batch& batch) {
+  return ApplyKnown(MaskedInputs(text, batch));
+}
+
 Batch TwoChannels() {
   Batch batch;
   batch.predictions = {{"output", Channels({{1, 2, 3, 4}, {5, 6, 7, 8}})}};
@@ -46,71 +51,70 @@ Batch TwoChannels() {
 
 TEST(TermInputsTest, SelectsChannels) {
   const Batch batch = TwoChannels();
-  const TermInputs inputs =
+  const LossInputs inputs =
       Inputs("[{function: WeightedBCEWithLogitsLoss, pred: -1, target: 0}]", batch);
-  ExpectTensor(inputs.loss.pred, {{5, 6, 7, 8}});
-  ExpectTensor(inputs.loss.target, {{0, 1, 0, 0}});
-  EXPECT_FALSE(inputs.loss.weight.defined());
-  EXPECT_FALSE(inputs.blanked.defined());
-  EXPECT_EQ(inputs.loss.pos_weight, std::nullopt);
-  EXPECT_TRUE(inputs.loss.want_gradient);
+  ExpectTensor(inputs.pred, {{5, 6, 7, 8}});
+  ExpectTensor(inputs.target, {{0, 1, 0, 0}});
+  EXPECT_FALSE(inputs.weight.defined());
+  EXPECT_FALSE(MaskedInputs("[{function: DiceLoss}]", batch).known.defined());
+  EXPECT_EQ(inputs.pos_weight, std::nullopt);
+  EXPECT_TRUE(inputs.want_gradient);
 }
 
 TEST(TermInputsTest, BalancesClassesByDefault) {
   Batch batch = TwoChannels();
   const std::string term = "[{function: WeightedMSELoss, pred: 0, target: 0}]";
   // One foreground voxel of four.
-  ExpectTensor(Inputs(term, batch).loss.weight, {{4.F / 6, 2, 4.F / 6, 4.F / 6}});
+  ExpectTensor(Inputs(term, batch).weight, {{4.F / 6, 2, 4.F / 6, 4.F / 6}});
   // The batch's mask takes part in the count and in the weight.
   batch.mask = Channels({{1, 1, 0, 0}});
-  ExpectTensor(Inputs(term, batch).loss.weight, {{1, 1, 0, 0}});
+  ExpectTensor(Inputs(term, batch).weight, {{1, 1, 0, 0}});
   batch.mask = Channels({{1, 0.5, 1, 0}});
-  ExpectTensor(Inputs(term, batch).loss.weight, {{0.75, 0.75, 0.75, 0}});
+  ExpectTensor(Inputs(term, batch).weight, {{0.75, 0.75, 0.75, 0}});
   // Without background there is nothing to balance.
   batch.mask = Channels({{0, 1, 0, 0}});
-  ExpectTensor(Inputs(term, batch).loss.weight, {{0, 1, 0, 0}});
+  ExpectTensor(Inputs(term, batch).weight, {{0, 1, 0, 0}});
 }
 
 TEST(TermInputsTest, AFixedPosWeightIsForForeground) {
   const Batch batch = TwoChannels();
-  ExpectTensor(Inputs("[{function: SmoothL1Loss, pos_weight: 2.5}]", batch).loss.weight,
+  ExpectTensor(Inputs("[{function: SmoothL1Loss, pos_weight: 2.5}]", batch).weight,
                {{1, 2.5, 1, 1}, {2.5, 1, 2.5, 2.5}});
-  EXPECT_FALSE(Inputs("[{function: SmoothL1Loss, pos_weight: 1}]", batch).loss.weight.defined());
-  EXPECT_FALSE(Inputs("[{function: PerChannelBCEWithLogitsLoss}]", batch).loss.weight.defined());
+  EXPECT_FALSE(Inputs("[{function: SmoothL1Loss, pos_weight: 1}]", batch).weight.defined());
+  EXPECT_FALSE(Inputs("[{function: PerChannelBCEWithLogitsLoss}]", batch).weight.defined());
 }
 
 TEST(TermInputsTest, ATermMaskReplacesTheBalance) {
   Batch batch = TwoChannels();
   const std::string term = "[{function: WeightedMSELoss, pred: 0, target: 0, mask: 1}]";
-  ExpectTensor(Inputs(term, batch).loss.weight, {{1, 0, 1, 1}});
+  ExpectTensor(Inputs(term, batch).weight, {{1, 0, 1, 1}});
   batch.mask = Channels({{0.5, 1, 1, 0}});
-  ExpectTensor(Inputs(term, batch).loss.weight, {{0.5, 0, 1, 0}});
+  ExpectTensor(Inputs(term, batch).weight, {{0.5, 0, 1, 0}});
 }
 
 TEST(TermInputsTest, LabelMaskWeighsAndBlanksTargets) {
   Batch batch = TwoChannels();
   batch.label_mask = Channels({{1, 0, 1, 1}, {1, 1, 0, 1}}).to(at::kByte);
-  const TermInputs inputs = Inputs("[{function: WeightedBCEWithLogitsLoss}]", batch);
-  ExpectTensor(inputs.loss.target, {{0, 0, 0, 0}, {1, 0, 0, 1}});
-  ExpectTensor(inputs.loss.weight, {{1, 0, 1, 1}, {1, 1, 0, 1}});
+  const LossInputs inputs = Inputs("[{function: WeightedBCEWithLogitsLoss}]", batch);
+  ExpectTensor(inputs.target, {{0, 0, 0, 0}, {1, 0, 0, 1}});
+  ExpectTensor(inputs.weight, {{1, 0, 1, 1}, {1, 1, 0, 1}});
   // The mask of the target's channels.
-  ExpectTensor(
-      Inputs("[{function: WeightedBCEWithLogitsLoss, pred: 0, target: 1}]", batch).loss.weight,
-      {{1, 1, 0, 1}});
+  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, pred: 0, target: 1}]", batch).weight,
+               {{1, 1, 0, 1}});
 }
 
 TEST(TermInputsTest, LossesWithoutAWeightAreBlankedOutside) {
   Batch batch = TwoChannels();
   batch.mask = Channels({{1, 0, 2, 0}});
-  const TermInputs inputs = Inputs("[{function: DiceLoss, kwargs: {sigmoid: true}}]", batch);
-  ExpectTensor(inputs.loss.pred, {{1, -20, 3, -20}, {5, -20, 7, -20}});
-  ExpectTensor(inputs.loss.target, {{0, 0, 0, 0}, {1, 0, 1, 0}});
-  ExpectTensor(inputs.blanked, {{0, 1, 0, 1}});
-  EXPECT_FALSE(inputs.loss.weight.defined());
+  const LossInputs inputs = Inputs("[{function: DiceLoss, kwargs: {sigmoid: true}}]", batch);
+  ExpectTensor(inputs.pred, {{1, -20, 3, -20}, {5, -20, 7, -20}});
+  ExpectTensor(inputs.target, {{0, 0, 0, 0}, {1, 0, 1, 0}});
+  ExpectTensor(MaskedInputs("[{function: DiceLoss}]", batch).known, {{1, 0, 1, 0}});
+  EXPECT_FALSE(inputs.weight.defined());
   // So is a loss whose plan takes its weight away.
-  const TermInputs none = Inputs("[{function: WeightedMSELoss, spatial_weight_arg: none}]", batch);
-  ExpectTensor(none.loss.pred, {{1, -20, 3, -20}, {5, -20, 7, -20}});
-  EXPECT_FALSE(none.loss.weight.defined());
+  const LossInputs none = Inputs("[{function: WeightedMSELoss, spatial_weight_arg: none}]", batch);
+  ExpectTensor(none.pred, {{1, -20, 3, -20}, {5, -20, 7, -20}});
+  EXPECT_FALSE(none.weight.defined());
 }
 
 TEST(TermInputsTest, WeightedBceTakesItsPosWeightFromPlanOrLoss) {
@@ -119,7 +123,7 @@ TEST(TermInputsTest, WeightedBceTakesItsPosWeightFromPlanOrLoss) {
     return Inputs(absl::StrCat("[{function: WeightedBCEWithLogitsLoss, pred: 0, target: 0, ",
                                entries, "}]"),
                   batch)
-        .loss.pos_weight;
+        .pos_weight;
   };
   EXPECT_EQ(pos_weight("pos_weight: auto"), 3);
   EXPECT_EQ(pos_weight("pos_weight: auto, kwargs: {pos_weight: 7}"), 3);
@@ -137,15 +141,15 @@ TEST(TermInputsTest, RegularisersTakeTheMasks) {
   Batch batch = TwoChannels();
   batch.mask = Channels({{1, 0.5, 0, 1}});
   batch.label_mask = at::zeros_like(batch.labels).to(at::kBool);
-  const TermInputs only = Inputs("[{function: BinaryRegularization, pred: 0, mask: 1}]", batch);
-  ExpectTensor(only.loss.weight, {{1, 0, 0, 1}});
-  EXPECT_FALSE(only.loss.target.defined());
-  const TermInputs both =
+  const LossInputs only = Inputs("[{function: BinaryRegularization, pred: 0, mask: 1}]", batch);
+  ExpectTensor(only.weight, {{1, 0, 0, 1}});
+  EXPECT_FALSE(only.target.defined());
+  const LossInputs both =
       Inputs("[{function: ContourDistanceConsistency, pred: 0, pred2: 1}]", batch);
-  ExpectTensor(both.loss.pred2, {{5, 6, 7, 8}});
-  ExpectTensor(both.loss.weight, {{1, 0.5, 0, 1}});
+  ExpectTensor(both.pred2, {{5, 6, 7, 8}});
+  ExpectTensor(both.weight, {{1, 0.5, 0, 1}});
   EXPECT_FALSE(
-      Inputs("[{function: NonOverlapRegularization, pred: '0:2'}]", batch).loss.weight.defined());
+      Inputs("[{function: NonOverlapRegularization, pred: '0:2'}]", batch).weight.defined());
 }
 
 TEST(TermInputsTest, ResizesEachTensorInItsOwnWay) {
@@ -157,22 +161,21 @@ TEST(TermInputsTest, ResizesEachTensorInItsOwnWay) {
   batch.label_mask = Channels({{1, 1, 1, 0}, {1, 1, 1, 1}, {0, 0, 0, 0}}).to(at::kBool);
   // Dense targets are interpolated, the batch's mask is not, and a voxel is known only if all under
   // it are.
-  const TermInputs dense =
+  const LossInputs dense =
       Inputs("[{function: WeightedBCEWithLogitsLoss, target: 0, mask: 2}]", batch);
-  EXPECT_TRUE(at::allclose(dense.loss.target, Channels({{0.3F, 0}})));
-  ExpectTensor(dense.loss.weight, {{0, 0}});
+  EXPECT_TRUE(at::allclose(dense.target, Channels({{0.3F, 0}})));
+  ExpectTensor(dense.weight, {{0, 0}});
   batch.mask = at::Tensor();
-  ExpectTensor(
-      Inputs("[{function: WeightedBCEWithLogitsLoss, target: 0, mask: 2}]", batch).loss.weight,
-      {{0.5, 0}});
-  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, target: 0}]", batch).loss.weight,
+  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, target: 0, mask: 2}]", batch).weight,
+               {{0.5, 0}});
+  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, target: 0}]", batch).weight,
                {{1, 0}});
-  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, target: 1}]", batch).loss.target,
+  ExpectTensor(Inputs("[{function: WeightedBCEWithLogitsLoss, target: 1}]", batch).target,
                {{2, 6}});
   // Class indices are not.
   ExpectTensor(
       Inputs("[{function: WeightedBCEWithLogitsLoss, target: 1, target_kind: class_index}]", batch)
-          .loss.target,
+          .target,
       {{2, 4}});
 }
 
@@ -180,9 +183,9 @@ TEST(TermInputsTest, ComputesOnDoublesAsFloats) {
   Batch batch = TwoChannels();
   batch.labels = batch.labels.to(at::kDouble);
   batch.mask = at::ones({1, 1, 1, 4}, at::kDouble);
-  const TermInputs inputs = Inputs("[{function: WeightedMSELoss, mask: 0}]", batch);
-  EXPECT_EQ(inputs.loss.target.scalar_type(), at::kFloat);
-  EXPECT_EQ(inputs.loss.weight.scalar_type(), at::kFloat);
+  const LossInputs inputs = Inputs("[{function: WeightedMSELoss, mask: 0}]", batch);
+  EXPECT_EQ(inputs.target.scalar_type(), at::kFloat);
+  EXPECT_EQ(inputs.weight.scalar_type(), at::kFloat);
 }
 
 TEST(TermInputsTest, TheSegmentationGoesToStandardModeOnly) {
@@ -190,10 +193,10 @@ TEST(TermInputsTest, TheSegmentationGoesToStandardModeOnly) {
   batch.predictions = {{"output", at::zeros({1, 3, 4, 4, 4})}};
   batch.labels = at::zeros({1, 3, 4, 4, 4});
   batch.gt_seg = at::zeros({1, 4, 4, 4}, at::kLong);
-  EXPECT_TRUE(Inputs("[{function: MalisLoss}]", batch).loss.gt_seg.defined());
-  EXPECT_FALSE(Inputs("[{function: MSELoss}]", batch).loss.gt_seg.defined());
+  EXPECT_TRUE(Inputs("[{function: MalisLoss}]", batch).gt_seg.defined());
+  EXPECT_FALSE(Inputs("[{function: MSELoss}]", batch).gt_seg.defined());
   batch.mode = Mode::kDeepSupervision;
-  EXPECT_FALSE(Inputs("[{function: MalisLoss}]", batch).loss.gt_seg.defined());
+  EXPECT_FALSE(Inputs("[{function: MalisLoss}]", batch).gt_seg.defined());
 }
 
 }  // namespace
