@@ -8,8 +8,11 @@
 
 #include <ATen/Parallel.h>
 #include <malloc.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <torch/autograd.h>
 #include <torch/types.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -209,6 +212,7 @@ struct Settings {
   int repetitions = 7;
   int threads = 2;
   std::string only;
+  std::string memory_of;
   bool no_memory = false;
 };
 
@@ -336,28 +340,65 @@ Batch MaskedBatch(Batch batch, bool deep_supervision) {
   return batch;
 }
 
-void PrintMemory(const Settings& settings, TaskPool& pool) {
+// A row of the memory table.
+struct MemoryRow {
+  std::string label;
+  std::function<v1::Plan()> plan;
+  std::function<Batch(int64_t size)> batch;
+};
+
+std::vector<MemoryRow> MemoryRows() {
+  std::vector<MemoryRow> rows;
+  for (const Case& c : Cases()) {
+    if (c.data == Data::kReal) continue;
+    rows.push_back({c.label, [c] { return PlanOf(c); },
+                    [c](int64_t size) { return BatchOf(MakeInputs(c.data, size)); }});
+  }
+  for (const auto& [label, text] : kRequests) {
+    const auto plan = [text] { return OrFail(ReadPlan(text), "plan"); };
+    const auto logits = [](int64_t size) {
+      Batch batch = BatchOf(MalisInputs(size));
+      batch.predictions[0].tensor.clamp_(1e-6, 1 - 1e-6).logit_();
+      return batch;
+    };
+    rows.push_back({label, plan, logits});
+    rows.push_back({absl::StrCat(label, "; masks"), plan,
+                    [logits](int64_t size) { return MaskedBatch(logits(size), false); }});
+    rows.push_back({absl::StrCat(label, "; masks, deep supervision"), plan,
+                    [logits](int64_t size) { return MaskedBatch(logits(size), true); }});
+  }
+  return rows;
+}
+
+void PrintMemoryOf(const MemoryRow& row, const Settings& settings, TaskPool& pool) {
   // Large blocks come from the system and go back to it, so that resident is what is in use.
   mallopt(M_MMAP_THRESHOLD, 1 << 16);
+  std::printf("| %s | %.2f |\n", row.label.c_str(),
+              PeakOfRequest(row.label, row.plan(), row.batch(settings.size), pool));
+}
+
+// Each row in a process of its own: memory that one frees would serve the next.
+void PrintMemory(const Settings& settings) {
   std::printf("\n| request | peak memory, predictions |\n| --- | --- |\n");
-  for (const Case& c : Cases()) {
-    if (!Wanted(settings, c) || c.data == Data::kReal) continue;
-    const Batch batch = BatchOf(MakeInputs(c.data, settings.size));
-    std::printf("| %s | %.2f |\n", c.label, PeakOfRequest(c.label, PlanOf(c), batch, pool));
+  for (const MemoryRow& row : MemoryRows()) {
+    if (!absl::StrContains(row.label, settings.only)) continue;
     std::fflush(stdout);
-  }
-  if (!settings.only.empty()) return;
-  Batch batch = BatchOf(MalisInputs(settings.size));
-  batch.predictions[0].tensor.clamp_(1e-6, 1 - 1e-6).logit_();
-  for (const auto& [label, text] : kRequests) {
-    const v1::Plan plan = OrFail(ReadPlan(text), label);
-    const auto print = [&](const char* how, const Batch& b) {
-      std::printf("| %s%s | %.2f |\n", label, how, PeakOfRequest(label, plan, b, pool));
-      std::fflush(stdout);
-    };
-    print("", batch);
-    print("; masks", MaskedBatch(batch, false));
-    print("; masks, deep supervision", MaskedBatch(batch, true));
+    std::vector<std::string> arguments = {"losses_bench",
+                                          "--memory-of",
+                                          row.label,
+                                          "--size",
+                                          absl::StrCat(settings.size),
+                                          "--threads",
+                                          absl::StrCat(settings.threads)};
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_t child = 0;
+    int status = 0;
+    if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), environ) != 0 ||
+        waitpid(child, &status, 0) != child || status != 0) {
+      Fail(absl::StrCat(row.label, ": its process failed"));
+    }
   }
 }
 
@@ -369,12 +410,19 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", settings.threads, "Of both sides")->check(CLI::PositiveNumber);
   app.add_option("--only", settings.only, "Only losses whose name contains this");
+  app.add_option("--memory-of", settings.memory_of, "Only the peak memory of the request so named");
   app.add_flag("--no-memory", settings.no_memory, "Only times");
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(settings.threads);
   TaskPool pool(settings.threads);
+  if (!settings.memory_of.empty()) {
+    for (const MemoryRow& row : MemoryRows()) {
+      if (row.label == settings.memory_of) PrintMemoryOf(row, settings, pool);
+    }
+    return 0;
+  }
   PrintTimes(settings, pool);
-  if (!settings.no_memory) PrintMemory(settings, pool);
+  if (!settings.no_memory) PrintMemory(settings);
   return 0;
 }
 

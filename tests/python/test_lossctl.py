@@ -132,6 +132,29 @@ def test_malis(
     assert squares.sum() == pytest.approx(expected.total, rel=1e-5)
 
 
+def test_malis_reads_targets_and_masks_as_the_loss_does(
+    lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    """Positive is what is above 0.5, known what is exactly 1."""
+    target = batch["labels"][0]
+    mask = np.random.default_rng(1).random(target.shape) > 0.2
+    np.save(tmp_path / "affinities.npy", batch["output"][0])
+
+    def weights(target: npt.NDArray[Any], mask: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        np.save(tmp_path / "target.npy", target)
+        np.save(tmp_path / "mask.npy", mask)
+        files = ["--affinities=affinities.npy", "--target=target.npy", "--mask=mask.npy"]
+        lossctl("malis", "--logits", *files, "--out=weights.npy")
+        found: npt.NDArray[Any] = np.load(tmp_path / "weights.npy")
+        return found
+
+    soft_target = np.where(target > 0, np.float32(0.6), np.float32(0.4))
+    soft_mask = np.where(mask, np.float32(1), np.float32(0.9))
+    expected = weights(target, mask)
+    assert np.count_nonzero(expected)
+    np.testing.assert_array_equal(weights(soft_target, soft_mask), expected)
+
+
 def test_bench(lossctl: Run) -> None:
     shown = lossctl("bench", "--size=8", "--requests=5", "--concurrency=2").stdout
     assert shown.startswith("5 requests, 2 at a time")
@@ -145,7 +168,13 @@ def test_no_server(lossctl: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["compte"], ["check-plan"], ["bench", "--size=0"]], ids=" ".join
+    ("arguments", "message"),
+    [
+        ([], "command is required"),
+        (["compte"], "compte"),
+        (["check-plan"], "FILE"),
+        (["bench", "--size=0"], "--size"),
+    ],
 )
-def test_wrong_usage(lossctl: Run, arguments: list[str]) -> None:
-    lossctl(*arguments, fails=True)
+def test_wrong_usage(lossctl: Run, arguments: list[str], message: str) -> None:
+    assert message in lossctl(*arguments, fails=True).stderr

@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "lossctl");
   lossd::Session session;
   app.add_option("--server", session.server, "The server's address")->capture_default_str();
-  app.require_subcommand(1);
+  // At most: an unknown command is to be named, which CLI11 does not do where one is required.
+  app.require_subcommand(0, 1);
   app.fallthrough();
   lossd::DeclareInfo(app, session);
   lossd::DeclareLosses(app, session);
@@ -35,7 +36,10 @@ int main(int argc, char** argv) {
   lossd::DeclareBench(app, session);
   lossd::DeclareMalis(app, session);
   CLI11_PARSE(app, argc, argv);
-
+  if (app.get_subcommands().empty()) {
+    std::cerr << "lossctl: a command is required; --help lists them\n";
+    return EXIT_FAILURE;
+  }
   if (session.status.ok()) return EXIT_SUCCESS;
   std::cerr << "lossctl: " << session.status.message() << "\n";
   if (const char* hint = Hint(session.status); *hint != '\0') std::cerr << hint << "\n";

@@ -5,9 +5,9 @@
 
 namespace lossd {
 
-// An uninitialised contiguous float32 tensor on the CPU, for gradients and other results as large
-// as a prediction. Its memory is in huge pages where the system has them: faulting in thousands of
-// small ones takes longer than most losses.
+// An uninitialised contiguous float32 tensor on the CPU. As at::empty, but that a large one lies in
+// huge pages where the system has them: a gradient is written once, and with small pages most of
+// that time went into the system's handing them out one by one.
 at::Tensor EmptyFloats(at::IntArrayRef sizes);
 
 }  // namespace lossd
