@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "lossd/losses/block_reader.h"
+#include "lossd/losses/checks.h"
 #include "lossd/losses/input_blocks.h"
 #include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
 #include "lossd/losses/large_tensor.h"
+#include "lossd/losses/softmax_overlap.h"
 #include "lossd/losses/sweep.h"
 
 namespace lossd {
@@ -71,12 +73,13 @@ absl::StatusOr<at::Tensor> OverlapLoss::Forward(const LossInputs& inputs) const 
 }
 
 bool OverlapLoss::IsMadeOfPlainSums() const {
-  return !class_options_.softmax && !overlap_options_.squared_pred && !overlap_options_.soft_label;
+  return !overlap_options_.squared_pred && !overlap_options_.soft_label;
 }
 
 std::optional<absl::StatusOr<ValueAndGradient>> OverlapLoss::ComputeFused(const LossInputs& inputs,
                                                                           TaskPool& pool) const {
-  return IsMadeOfPlainSums() ? ComputeInSweeps(inputs, pool) : ComputeInBlocks(inputs, pool);
+  if (!IsMadeOfPlainSums()) return ComputeInBlocks(inputs, pool);
+  return HasSoftmax(inputs) ? ComputeInSoftmaxSweeps(inputs, pool) : ComputeInSweeps(inputs, pool);
 }
 
 OverlapLoss::ValueAndFactors OverlapLoss::OfCounts(const at::Tensor& counts, bool want_factors,
@@ -146,6 +149,44 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
   return result;
 }
 
+OverlapLoss::ValueAndFactors OverlapLoss::OfSums(const at::Tensor& sums, bool want_factors,
+                                                 int64_t spatial_dims) const {
+  const at::Tensor common = sums.select(-1, 0);
+  const at::Tensor target = sums.select(-1, 2);
+  ValueAndFactors result =
+      OfCounts(at::stack({common, sums.select(-1, 1) - common, target - common, target}, -1),
+               want_factors, spatial_dims);
+  if (!want_factors) return result;
+  // With p·t in all three counts and p in the false positives.
+  const at::Tensor of_false_positives = result.factors.select(-1, 1);
+  const at::Tensor of_common =
+      result.factors.select(-1, 0) - of_false_positives - result.factors.select(-1, 2);
+  result.factors = at::stack({of_common, of_false_positives}, -1);
+  return result;
+}
+
+absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs& inputs,
+                                                                     TaskPool& pool) const {
+  const int64_t channels = inputs.pred.size(1);
+  const int64_t counted = CountedChannels(channels, class_options_.include_background);
+  at::Tensor target = inputs.target;
+  if (class_options_.to_onehot_y) {
+    target = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
+    if (absl::Status status = CheckClassIndices(target, channels); !status.ok()) return status;
+  }
+  const SoftmaxOverlap overlap(inputs.pred, target, class_options_.to_onehot_y);
+  const ValueAndFactors of_sums = OfSums(overlap.Sum(pool).narrow(1, channels - counted, counted),
+                                         inputs.want_gradient, inputs.pred.dim() - 2);
+  ValueAndGradient result = {.value = of_sums.value};
+  if (!inputs.want_gradient) return result;
+  // Through the softmax the loss depends on the background's logits, too.
+  const at::Tensor factors = at::zeros({inputs.pred.size(0), channels, 2}, at::kDouble);
+  factors.narrow(1, channels - counted, counted).copy_(of_sums.factors);
+  result.gradient = EmptyFloats(inputs.pred.sizes());
+  overlap.WriteGradient(factors, pool, result.gradient);
+  return result;
+}
+
 absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
                                                               TaskPool& pool) const {
   // The sigmoid is left to the sweeps.
@@ -166,21 +207,13 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& 
   const bool sigmoid = class_options_.sigmoid;
 
   const at::Tensor sums = SumChannels(blocks, reader, sigmoid, pool);
-  const at::Tensor common = sums.select(-1, 0);
-  const at::Tensor target_sum = sums.select(-1, 2);
-  const at::Tensor counts =
-      at::stack({common, sums.select(-1, 1) - common, target_sum - common, target_sum}, -1);
-  const ValueAndFactors of_counts = OfCounts(counts, inputs.want_gradient, inputs.pred.dim() - 2);
-  ValueAndGradient result = {.value = of_counts.value};
+  const ValueAndFactors of_sums = OfSums(sums, inputs.want_gradient, inputs.pred.dim() - 2);
+  ValueAndGradient result = {.value = of_sums.value};
   if (inputs.want_gradient) {
-    // With p·t in all three counts and p in the false positives.
-    const at::Tensor of_false_positives = of_counts.factors.select(-1, 1);
-    const at::Tensor of_common =
-        of_counts.factors.select(-1, 0) - of_false_positives - of_counts.factors.select(-1, 2);
     result.gradient = EmptyFloats(inputs.pred.sizes());
     const int64_t background = inputs.pred.size(1) - blocks.channels();
     result.gradient.narrow(1, 0, background).zero_();
-    WriteGradient(blocks, reader, sigmoid, at::stack({of_common, of_false_positives}, -1), pool,
+    WriteGradient(blocks, reader, sigmoid, of_sums.factors, pool,
                   result.gradient.narrow(1, background, blocks.channels()));
   }
   return result;

@@ -36,13 +36,24 @@ class OverlapLoss : public AutogradLoss {
   };
 
   bool IsMadeOfPlainSums() const;
+  // A single channel has no softmax.
+  bool HasSoftmax(const LossInputs& inputs) const {
+    return class_options_.softmax && inputs.pred.size(1) > 1;
+  }
   // Class indices are made one-hot first.
-  bool FusesKnown() const final { return IsMadeOfPlainSums() && !class_options_.to_onehot_y; }
+  bool FusesKnown() const final {
+    return IsMadeOfPlainSums() && !class_options_.softmax && !class_options_.to_onehot_y;
+  }
   // Of true positives, false positives, false negatives and volumes [B, C, 4].
   ValueAndFactors OfCounts(const at::Tensor& counts, bool want_factors, int64_t spatial_dims) const;
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
                                                                TaskPool& pool) const final;
   absl::StatusOr<ValueAndGradient> ComputeInSweeps(const LossInputs& inputs, TaskPool& pool) const;
+  // Of Σ p·target, Σ p and Σ target [B, C, 3]; factors of target and of 1 in d sum(value) / d p,
+  // [B, C, 2].
+  ValueAndFactors OfSums(const at::Tensor& sums, bool want_factors, int64_t spatial_dims) const;
+  absl::StatusOr<ValueAndGradient> ComputeInSoftmaxSweeps(const LossInputs& inputs,
+                                                          TaskPool& pool) const;
   absl::StatusOr<ValueAndGradient> ComputeInBlocks(const LossInputs& inputs, TaskPool& pool) const;
 
   const ClassOptions class_options_;

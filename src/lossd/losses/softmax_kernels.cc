@@ -68,4 +68,63 @@ LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
   return loss;
 }
 
+LOSSD_CLONES void SoftmaxBlock(const SoftmaxVoxels& block) {
+  const int64_t size = block.size;
+  float* __restrict greatest = block.scratch;
+  float* __restrict sum = block.scratch + size;
+  std::copy_n(block.logits[0], size, greatest);
+  std::fill_n(sum, size, 0.0F);
+  for (int64_t c = 1; c < block.classes; ++c) {
+    const float* logits = block.logits[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      greatest[i] = logits[i] > greatest[i] ? logits[i] : greatest[i];
+    }
+  }
+  for (int64_t c = 0; c < block.classes; ++c) {
+    const float* logits = block.logits[c];
+    float* __restrict e = block.probabilities[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      e[i] = ExpMinus(greatest[i] - logits[i]);
+      sum[i] += e[i];
+    }
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) sum[i] = 1.0F / sum[i];
+  for (int64_t c = 0; c < block.classes; ++c) {
+    float* __restrict e = block.probabilities[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) e[i] *= sum[i];
+  }
+}
+
+LOSSD_CLONES void OneHotBlock(const float* target, float of_class, int64_t size,
+                              float* __restrict out) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) out[i] = target[i] == of_class ? 1.0F : 0.0F;
+}
+
+LOSSD_CLONES void SoftmaxGradientBlock(const SoftmaxGradient& block) {
+  const int64_t size = block.size;
+  float* __restrict mean = block.scratch;  // Σ p_k × d_k
+  std::fill_n(mean, size, 0.0F);
+  for (int64_t c = 0; c < block.classes; ++c) {
+    const float* p = block.probabilities[c];
+    const float* target = block.target[c];
+    const float common = block.common[c];
+    const float constant = block.constant[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) mean[i] += p[i] * (common * target[i] + constant);
+  }
+  for (int64_t c = 0; c < block.classes; ++c) {
+    float* __restrict p = block.probabilities[c];
+    const float* target = block.target[c];
+    const float common = block.common[c];
+    const float constant = block.constant[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) p[i] *= common * target[i] + constant - mean[i];
+  }
+}
+
 }  // namespace lossd

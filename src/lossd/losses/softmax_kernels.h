@@ -22,6 +22,33 @@ struct ClassBlock {
 // gradient_scale × its derivative.
 double CrossEntropyBlock(const ClassBlock& block);
 
+// Softmax over the classes of some voxels.
+struct SoftmaxVoxels {
+  const float* const* logits;  // Of each class.
+  int64_t classes;
+  int64_t size;
+  float* const* probabilities;  // Of each class; not the logits.
+  float* scratch;               // 2 × size.
+};
+void SoftmaxBlock(const SoftmaxVoxels& block);
+
+// out = 1 where the target is the class, else 0.
+void OneHotBlock(const float* target, float of_class, int64_t size, float* out);
+
+// With a function of the probabilities whose derivative with respect to that of class c is
+// d_c = common[c] × target[c] + constant[c]: replaces the probabilities by its derivatives with
+// respect to the logits, p_c × (d_c − Σ p_k × d_k).
+struct SoftmaxGradient {
+  float* const* probabilities;  // Of each class.
+  const float* const* target;   // Likewise.
+  const float* common;          // Likewise.
+  const float* constant;
+  int64_t classes;
+  int64_t size;
+  float* scratch;  // As many floats as voxels.
+};
+void SoftmaxGradientBlock(const SoftmaxGradient& block);
+
 }  // namespace lossd
 
 #endif  // LOSSD_LOSSES_SOFTMAX_KERNELS_H_
