@@ -1,6 +1,7 @@
 // Measures every loss against LibTorch's eager autograd doing the same, in one run.
 //
 //   losses_bench [--size 128] [--repetitions 7] [--threads 2] [--only Dice] [--no-memory]
+//   losses_bench --memory-of REQUEST
 //
 // Value and gradient together, of predictions [2, 3, size, size, size] in float32; medians of
 // interleaved repetitions. Then the peak memory of whole requests. Prints Markdown tables:

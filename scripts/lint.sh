@@ -25,6 +25,7 @@ breaking() {
 scripts/generate_python.sh  # mypy and ruff look at the package as it is installed.
 
 check clang-format $bin/clang-format --dry-run -Werror $(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
+check clang-tidy scripts/tidy.sh
 check buf-lint $bin/buf lint
 check buf-format $bin/buf format --diff --exit-code proto
 check buf-breaking breaking

@@ -13,7 +13,7 @@ namespace {
 LOSSD_VECTORIZED float LogFromOne(float s) {
   const auto bits = std::bit_cast<uint32_t>(s);
   const auto exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
-  const float mantissa = std::bit_cast<float>((bits & 0x7fffffU) | 0x3f800000U);
+  const auto mantissa = std::bit_cast<float>((bits & 0x7fffffU) | 0x3f800000U);
   return exponent * 0.693147181F + LogOnePlus(mantissa - 1.0F) + (s - s);
 }
 
