@@ -1,117 +1,124 @@
 #include "lossd/affinity/components.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
-#include <cstdlib>
 #include <numeric>
+#include <utility>
 #include <vector>
+
+#include "lossd/affinity/concurrent_forest.h"
+#include "lossd/affinity/row_bits.h"
+#include "lossd/affinity/voxel_runs.h"
+#include "lossd/base/instruction_sets.h"
 
 namespace lossd {
 namespace {
 
-// Until the end, labels hold a forest: each voxel points to an earlier one of its component, the
-// first one to itself.
-uint32_t Find(uint32_t* parent, uint32_t v) {
-  while (parent[v] != v) {
-    parent[v] = parent[parent[v]];
-    v = parent[v];
-  }
-  return v;
-}
+// Voxels that a task takes at a time, in whole rows.
+constexpr int64_t kGrain = 1 << 15;
 
-// The edges of a channel, seen from their later voxels: v is joined to v − distance.
-struct Backward {
-  EdgeBox box;  // Of the later voxels.
-  int64_t distance;
-  const uint8_t* positive;  // By later voxel.
+// The positive edges of a channel, by their later voxels: each leads so many rows and voxels of a
+// row back.
+struct Channel {
+  int64_t rows_back;
+  int64_t x_back;
+  RowBits positive;
+
+  // Whether they join voxels to those next to them in a row.
+  bool MakesRuns() const { return rows_back == 0 && x_back == 1; }
 };
 
-std::vector<Backward> BackwardEdges(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                                    absl::Span<const uint8_t> positive) {
-  std::vector<Backward> edges;
+// Adds the edges of the rows of the slice z.
+void PackSlice(const GridShape& shape, const EdgeBox& box, const uint8_t* flags, int64_t z,
+               Channel& channel) {
+  // Flags lie at the voxel that the offset starts from.
+  const int64_t rows = box.stride > 0 ? channel.rows_back : 0;
+  const int64_t x = box.stride > 0 ? channel.x_back : 0;
+  ForEachRow(shape, box, z, z + 1, [&](int64_t first, int64_t count) {
+    channel.positive.Pack(first / shape.x + rows, first % shape.x + x, flags + first, count);
+  });
+}
+
+std::vector<Channel> PackChannels(const GridShape& shape, absl::Span<const Offset> neighborhood,
+                                  absl::Span<const uint8_t> positive, TaskPool& pool) {
+  std::vector<Channel> channels;
   for (size_t c = 0; c < neighborhood.size(); ++c) {
     const Offset& offset = neighborhood[c];
-    EdgeBox box = EdgesOf(shape, offset);
+    const EdgeBox box = EdgesOf(shape, offset);
     if (box.empty()) continue;
-    const uint8_t* flags = positive.data() + static_cast<int64_t>(c) * shape.voxels();
-    if (box.stride > 0) {
-      // Move the box to the edges' far ends.
-      box.begin = {box.begin.z + offset.z, box.begin.y + offset.y, box.begin.x + offset.x};
-      box.end = {box.end.z + offset.z, box.end.y + offset.y, box.end.x + offset.x};
-      flags -= box.stride;
+    const int64_t sign = box.stride > 0 ? 1 : -1;
+    Channel& channel =
+        channels.emplace_back(Channel{.rows_back = sign * (offset.z * shape.y + offset.y),
+                                      .x_back = sign * offset.x,
+                                      .positive = RowBits(shape)});
+    const uint8_t* const flags = positive.data() + static_cast<int64_t>(c) * shape.voxels();
+    pool.ParallelFor(shape.z, 1,
+                     [&](int64_t z, int64_t /*end*/) { PackSlice(shape, box, flags, z, channel); });
+  }
+  return channels;
+}
+
+// Which voxels of a row have an edge and are not joined to the voxel before.
+void FindStarts(const std::vector<Channel>& channels, const RowBits& joined, int64_t row,
+                int64_t rows, RowBits& starts) {
+  for (int64_t k = 0; k < starts.words(); ++k) {
+    uint64_t has_edge = 0;
+    for (const Channel& channel : channels) {
+      has_edge |= channel.positive.Word(row, k);
+      const int64_t later = row + channel.rows_back;
+      if (later < rows) has_edge |= channel.positive.From(later, 64 * k + channel.x_back);
     }
-    edges.push_back({.box = box, .distance = std::abs(box.stride), .positive = flags});
-  }
-  // The shortest first: they make runs along x, which the others then join.
-  std::stable_sort(edges.begin(), edges.end(),
-                   [](const Backward& a, const Backward& b) { return a.distance < b.distance; });
-  return edges;
-}
-
-// Joins the voxels [first, first + count) of a row, which nothing has joined yet, with those that
-// `edges` lead to, as far as these lie at or after `start`.
-void StartRow(const Backward& edges, int64_t first, int64_t count, int64_t start,
-              uint32_t* labels) {
-  for (int64_t v = std::max(first, start + edges.distance); v < first + count; ++v) {
-    labels[v] = edges.positive[v] != 0 ? labels[v - edges.distance] : labels[v];
+    starts.Word(row, k) = has_edge & ~joined.Word(row, k);
   }
 }
 
-// The same for voxels that may be joined already.
-void JoinRow(const Backward& edges, int64_t first, int64_t count, int64_t start, uint32_t* labels) {
-  // Neighbouring edges mostly join the same two sets: do it once.
-  uint32_t last_a = ~uint32_t{0};
-  uint32_t last_b = ~uint32_t{0};
-  for (int64_t v = std::max(first, start + edges.distance); v < first + count; ++v) {
-    if (edges.positive[v] == 0) continue;
-    const uint32_t a = labels[v];
-    const uint32_t b = labels[v - edges.distance];
-    if (a == b || (a == last_a && b == last_b)) continue;
-    last_a = a;
-    last_b = b;
-    const uint32_t root_a = Find(labels, a);
-    const uint32_t root_b = Find(labels, b);
-    labels[std::max(root_a, root_b)] = std::min(root_a, root_b);
-  }
-}
-
-// Calls join(edges, first voxel, count) for the rows of the slices [z_begin, z_end).
-template <typename JoinRows>
-void ForEachBackwardRow(const GridShape& shape, const std::vector<Backward>& edges, int64_t z_begin,
-                        int64_t z_end, const JoinRows& join) {
-  for (int64_t z = z_begin; z < z_end; ++z) {
-    for (int64_t y = 0; y < shape.y; ++y) {
-      const int64_t row = (z * shape.y + y) * shape.x;
-      for (const Backward& channel : edges) {
-        const EdgeBox& box = channel.box;
-        if (z < box.begin.z || z >= box.end.z || y < box.begin.y || y >= box.end.y) continue;
-        join(channel, row + box.begin.x, box.end.x - box.begin.x);
-      }
+// Joins the runs of a row to those that the edges of a channel lead back to.
+LOSSD_CLONES void JoinRow(const VoxelRuns& runs, const Channel& channel, int64_t row,
+                          ConcurrentForest& forest) {
+  const int64_t other = row - channel.rows_back;
+  uint64_t last = 0;
+  for (int64_t k = 0; k < channel.positive.words(); ++k) {
+    const uint64_t edges = channel.positive.Word(row, k);
+    // Of neighbouring edges between the same two runs, the first is enough.
+    const uint64_t starts =
+        runs.StartsFrom(row, 64 * k) | runs.StartsFrom(other, 64 * k - channel.x_back);
+    uint64_t left = edges & (starts | ~(edges << 1 | last));
+    last = edges >> 63;
+    for (; left != 0; left &= left - 1) {
+      const int64_t x = 64 * k + std::countr_zero(left);
+      forest.Join(runs.At(row, x), runs.At(other, x - channel.x_back));
     }
   }
 }
 
-// Numbers components of more than one voxel; returns how many there are.
-uint32_t Number(uint32_t* labels, uint32_t n) {
-  // First voxels of such components get this bit, while all others come to point to them directly.
-  constexpr uint32_t kSeveral = uint32_t{1} << 31;
-  for (uint32_t v = 0; v < n; ++v) {
-    const uint32_t parent = labels[v];
-    if (parent == v) continue;
-    const uint32_t above = labels[parent] & ~kSeveral;
-    labels[v] = above;
-    if ((labels[above] & kSeveral) == 0) labels[above] |= kSeveral;
-  }
-  uint32_t count = 0;
-  for (uint32_t v = 0; v < n; ++v) {
-    const uint32_t first = labels[v];
-    if ((first & kSeveral) != 0) {
-      labels[v] = ++count;
-    } else {
-      labels[v] = first == v ? 0 : labels[first];
+// The sets of a forest numbered 1, 2, … by their roots.
+struct NumberedRoots {
+  std::vector<uint32_t> numbers;  // By root; 0 elsewhere.
+  uint32_t count;
+};
+
+NumberedRoots NumberRoots(const ConcurrentForest& forest, uint32_t size, TaskPool& pool) {
+  std::vector<uint32_t> numbers(size);
+  std::vector<uint32_t> before((size + kGrain - 1) / kGrain + 1);
+  const auto for_each_part = [&](const auto& body) {
+    pool.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+      body(static_cast<uint32_t>(begin), static_cast<uint32_t>(end));
+    });
+  };
+  for_each_part([&](uint32_t begin, uint32_t end) {
+    uint32_t count = 0;
+    for (uint32_t a = begin; a < end; ++a) count += forest.IsRoot(a) ? 1 : 0;
+    before[begin / kGrain + 1] = count;
+  });
+  std::partial_sum(before.begin(), before.end(), before.begin());
+  for_each_part([&](uint32_t begin, uint32_t end) {
+    uint32_t number = before[begin / kGrain];
+    for (uint32_t a = begin; a < end; ++a) {
+      if (forest.IsRoot(a)) numbers[a] = ++number;
     }
-  }
-  return count;
+  });
+  return {.numbers = std::move(numbers), .count = before.back()};
 }
 
 }  // namespace
@@ -119,29 +126,37 @@ uint32_t Number(uint32_t* labels, uint32_t n) {
 uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> neighborhood,
                              absl::Span<const uint8_t> positive, TaskPool& pool,
                              absl::Span<uint32_t> labels) {
-  const std::vector<Backward> edges = BackwardEdges(shape, neighborhood, positive);
-  const int64_t slice = shape.y * shape.x;
-  // Slabs of slices by themselves, each with its own part of the forest; then what joins them.
-  const int64_t slab = std::max<int64_t>(1, (shape.z + pool.threads() - 1) / pool.threads());
-  pool.ParallelFor(shape.z, slab, [&](int64_t begin, int64_t end) {
-    std::iota(labels.data() + begin * slice, labels.data() + end * slice,
-              static_cast<uint32_t>(begin * slice));
-    ForEachBackwardRow(shape, edges, begin, end,
-                       [&](const Backward& channel, int64_t first, int64_t count) {
-                         const auto join = &channel == edges.data() ? StartRow : JoinRow;
-                         join(channel, first, count, begin * slice, labels.data());
-                       });
-  });
-  for (int64_t begin = slab; begin < shape.z; begin += slab) {
-    const int64_t start = begin * slice;
-    ForEachBackwardRow(shape, edges, begin, std::min(shape.z, begin + slab),
-                       [&](const Backward& channel, int64_t first, int64_t count) {
-                         const int64_t crossing = start + channel.distance - first;
-                         if (crossing <= 0) return;
-                         JoinRow(channel, first, std::min(count, crossing), 0, labels.data());
-                       });
+  if (shape.voxels() == 0) return 0;
+  const int64_t rows = shape.z * shape.y;
+  const auto for_each_row = [&](const auto& body) {
+    pool.ParallelFor(rows, std::max<int64_t>(kGrain / shape.x, 1), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) body(row);
+    });
+  };
+  const std::vector<Channel> channels = PackChannels(shape, neighborhood, positive, pool);
+  RowBits joined(shape);
+  for (const Channel& channel : channels) {
+    if (channel.MakesRuns()) joined.Add(channel.positive);
   }
-  return Number(labels.data(), static_cast<uint32_t>(labels.size()));
+  RowBits starts(shape);
+  for_each_row([&](int64_t row) { FindStarts(channels, joined, row, rows, starts); });
+  const VoxelRuns runs(std::move(starts), std::move(joined), rows);
+
+  ConcurrentForest forest(runs.count());
+  for_each_row([&](int64_t row) {
+    for (const Channel& channel : channels) {
+      if (!channel.MakesRuns() && row >= channel.rows_back) JoinRow(runs, channel, row, forest);
+    }
+  });
+  const NumberedRoots roots = NumberRoots(forest, runs.count(), pool);
+  for_each_row([&](int64_t row) {
+    uint32_t* const out = labels.data() + row * shape.x;
+    std::fill_n(out, shape.x, 0);
+    runs.ForEach(row, [&](uint32_t run, int64_t begin, int64_t end) {
+      std::fill(out + begin, out + end, roots.numbers[forest.Root(run)]);
+    });
+  });
+  return roots.count;
 }
 
 }  // namespace lossd

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "lossd/losses/instruction_sets.h"
+#include "lossd/base/instruction_sets.h"
 
 namespace lossd {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "lossd/losses/instruction_sets.h"
+#include "lossd/base/instruction_sets.h"
 #include "lossd/losses/vector_math.h"
 
 namespace lossd {
@@ -17,6 +17,18 @@ LOSSD_VECTORIZED float LogFromOne(float s) {
   return exponent * 0.693147181F + LogOnePlus(mantissa - 1.0F) + (s - s);
 }
 
+LOSSD_VECTORIZED void GreatestLogits(const float* const* logits, int64_t classes, int64_t size,
+                                     float* __restrict greatest) {
+  std::copy_n(logits[0], size, greatest);
+  for (int64_t c = 1; c < classes; ++c) {
+    const float* of_class = logits[c];
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) {
+      greatest[i] = of_class[i] > greatest[i] ? of_class[i] : greatest[i];
+    }
+  }
+}
+
 }  // namespace
 
 LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
@@ -26,15 +38,8 @@ LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
   float* __restrict own = block.scratch + 2 * size;
   float* __restrict weight = block.scratch + 3 * size;
   const float* target = block.target;
-  std::copy_n(block.logits[0], size, greatest);
+  GreatestLogits(block.logits, block.classes, size, greatest);
   for (float* values : {sum, own, weight}) std::fill_n(values, size, 0.0F);
-  for (int64_t c = 1; c < block.classes; ++c) {
-    const float* logits = block.logits[c];
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      greatest[i] = logits[i] > greatest[i] ? logits[i] : greatest[i];
-    }
-  }
   for (int64_t c = 0; c < block.classes; ++c) {
     const float* logits = block.logits[c];
     const auto index = static_cast<float>(c);
@@ -72,15 +77,8 @@ LOSSD_CLONES void SoftmaxBlock(const SoftmaxVoxels& block) {
   const int64_t size = block.size;
   float* __restrict greatest = block.scratch;
   float* __restrict sum = block.scratch + size;
-  std::copy_n(block.logits[0], size, greatest);
+  GreatestLogits(block.logits, block.classes, size, greatest);
   std::fill_n(sum, size, 0.0F);
-  for (int64_t c = 1; c < block.classes; ++c) {
-    const float* logits = block.logits[c];
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      greatest[i] = logits[i] > greatest[i] ? logits[i] : greatest[i];
-    }
-  }
   for (int64_t c = 0; c < block.classes; ++c) {
     const float* logits = block.logits[c];
     float* __restrict e = block.probabilities[c];

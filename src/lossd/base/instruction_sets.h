@@ -1,5 +1,5 @@
-#ifndef LOSSD_LOSSES_INSTRUCTION_SETS_H_
-#define LOSSD_LOSSES_INSTRUCTION_SETS_H_
+#ifndef LOSSD_BASE_INSTRUCTION_SETS_H_
+#define LOSSD_BASE_INSTRUCTION_SETS_H_
 
 // A function that is compiled for several instruction sets, the best of which is chosen when the
 // program starts. Sanitizers are not yet set up when the dynamic linker chooses.
@@ -9,4 +9,4 @@
 #define LOSSD_CLONES
 #endif
 
-#endif  // LOSSD_LOSSES_INSTRUCTION_SETS_H_
+#endif  // LOSSD_BASE_INSTRUCTION_SETS_H_
