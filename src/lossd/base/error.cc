@@ -29,13 +29,18 @@ std::optional<std::string> ErrorField(const absl::Status& status) {
   return std::string(*payload);
 }
 
+absl::Status AboutField(absl::string_view field, const absl::Status& status) {
+  const auto old_field = ErrorField(status);
+  if (!old_field.has_value()) return status;
+  return FieldError(field,
+                    absl::StripPrefix(absl::StripPrefix(status.message(), *old_field), ": "));
+}
+
 absl::Status InField(absl::string_view prefix, const absl::Status& status) {
   const auto field = ErrorField(status);
   if (!field.has_value()) return status;
-  const absl::string_view message =
-      absl::StripPrefix(absl::StripPrefix(status.message(), *field), ": ");
   const bool indexed = absl::StartsWith(*field, "[");
-  return FieldError(absl::StrCat(prefix, indexed ? "" : ".", *field), message);
+  return AboutField(absl::StrCat(prefix, indexed ? "" : ".", *field), status);
 }
 
 }  // namespace lossd

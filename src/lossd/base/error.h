@@ -21,6 +21,9 @@ absl::Status FieldError(absl::string_view field, absl::string_view message);
 // The field an error is about; nothing when it is about no field.
 std::optional<std::string> ErrorField(const absl::Status& status);
 
+// The same error, about another field. Errors about no field, and OK, pass through.
+absl::Status AboutField(absl::string_view field, const absl::Status& status);
+
 // The same error, about `prefix`.field: for callers that know where the checked message lies. Other
 // errors and OK pass through.
 absl::Status InField(absl::string_view prefix, const absl::Status& status);

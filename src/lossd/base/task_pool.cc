@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 
 namespace lossd {
 
@@ -14,6 +15,8 @@ struct TaskPool::Loop {
   const int64_t ranges;
   std::atomic<int64_t> taken = 0;
   std::atomic<int64_t> finished = 0;
+  std::atomic<bool> failed = false;
+  std::exception_ptr exception = nullptr;  // The first; to be read once all ranges have finished.
 
   bool Exhausted() const { return taken.load(std::memory_order_relaxed) >= ranges; }
 
@@ -22,8 +25,17 @@ struct TaskPool::Loop {
     for (;;) {
       const int64_t range = taken.fetch_add(1, std::memory_order_relaxed);
       if (range >= ranges) return;
-      body(range * grain, std::min(count, (range + 1) * grain));
+      RunRange(range);
       if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 == ranges) finished.notify_all();
+    }
+  }
+
+  void RunRange(int64_t range) {
+    if (failed.load(std::memory_order_relaxed)) return;
+    try {
+      body(range * grain, std::min(count, (range + 1) * grain));
+    } catch (...) {
+      if (!failed.exchange(true)) exception = std::current_exception();
     }
   }
 
@@ -64,6 +76,7 @@ void TaskPool::ParallelFor(int64_t count, int64_t grain,
     std::erase(loops_, loop);
   }
   loop->Wait();
+  if (loop->exception != nullptr) std::rethrow_exception(loop->exception);
 }
 
 void TaskPool::Work(const std::stop_token& stop) {

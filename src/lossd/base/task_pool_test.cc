@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <new>
 #include <numeric>
 #include <vector>
 
@@ -19,7 +20,7 @@ TEST_P(TaskPoolTest, CoversEveryIndexOnceInRangesOfAtMostGrain) {
       std::vector<int> visits(count, 0);
       std::atomic<bool> in_grain = true;
       pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
-        if (end - begin > grain) in_grain = false;
+        if (end - begin > grain || begin % grain != 0) in_grain = false;
         for (int64_t i = begin; i < end; ++i) ++visits[i];
       });
       EXPECT_EQ(visits, std::vector<int>(count, 1)) << count << " by " << grain;
@@ -57,6 +58,19 @@ TEST_P(TaskPoolTest, ServesManyCallersAtOnce) {
     }
   }
   EXPECT_EQ(sums, std::vector<int64_t>(8, 50 * 4950));
+}
+
+TEST_P(TaskPoolTest, WhatATaskThrowsReachesTheCallerAndThePoolGoesOn) {
+  TaskPool pool(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    const auto out_of_memory = [&](int64_t begin, int64_t /*end*/) {
+      if (begin % 3 == round % 3) throw std::bad_alloc();
+    };
+    EXPECT_THROW(pool.ParallelFor(100, 1, out_of_memory), std::bad_alloc);
+    std::atomic<int64_t> visits = 0;
+    pool.ParallelFor(100, 1, [&](int64_t begin, int64_t end) { visits += end - begin; });
+    EXPECT_EQ(visits, 100);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, TaskPoolTest, testing::Values(1, 2, 5));

@@ -1,0 +1,89 @@
+#include "lossd/base/workspace.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <iterator>
+#include <new>
+
+namespace lossd {
+namespace {
+
+// Buffers begin on cache lines.
+constexpr size_t kAlignment = 64;
+// Chunks of several huge pages consist of them: most of what happens in them is random access.
+constexpr size_t kHugePage = size_t{1} << 21;
+constexpr size_t kHugeChunk = 8 * kHugePage;
+// Many small buffers share a chunk, so that what they give back becomes one range again.
+constexpr size_t kSmallestChunk = size_t{1} << 20;
+
+size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+}  // namespace
+
+void Workspace::Release::operator()(std::byte* chunk) const {
+  ::operator delete(chunk, std::align_val_t{alignment});
+}
+
+size_t Workspace::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+absl::Span<std::byte> Workspace::Take(size_t bytes) {
+  if (bytes == 0) return {};
+  bytes = RoundUp(bytes, kAlignment);
+  const std::lock_guard lock(mutex_);
+  // The smallest range that fits.
+  auto best = free_.end();
+  for (auto range = free_.begin(); range != free_.end(); ++range) {
+    if (range->second < bytes) continue;
+    if (best == free_.end() || range->second < best->second) best = range;
+  }
+  if (best == free_.end()) best = free_.emplace(AddChunk(bytes)).first;
+  const auto [begin, size] = *best;
+  free_.erase(best);
+  held_ += bytes;
+  peak_ = std::max(peak_, held_);
+  if (size > bytes) free_.emplace(begin + bytes, size - bytes);
+  return {begin, bytes};
+}
+
+std::pair<std::byte*, size_t> Workspace::AddChunk(size_t bytes) {
+  const size_t alignment = bytes >= kHugeChunk ? kHugePage : kAlignment;
+  bytes = RoundUp(std::max(bytes, kSmallestChunk), alignment);
+  auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
+  chunks_.emplace_back(chunk, Release{alignment});
+  bytes_ += bytes;
+  // A wish: where it is not granted, the pages are small.
+  if (alignment == kHugePage) madvise(chunk, bytes, MADV_HUGEPAGE);
+  return {chunk, bytes};
+}
+
+void Workspace::Give(absl::Span<std::byte> bytes) {
+  if (bytes.empty()) return;
+  const std::lock_guard lock(mutex_);
+  held_ -= bytes.size();
+  if (held_ == 0 && bytes_ > 2 * peak_) {
+    // Chunks of many sizes, each too small for what came next.
+    free_.clear();
+    chunks_.clear();
+    bytes_ = 0;
+    return;
+  }
+  auto range = free_.emplace(bytes.data(), bytes.size()).first;
+  // One range with those that it touches. Chunks never touch: the system's own data lie between.
+  const auto next = std::next(range);
+  if (next != free_.end() && range->first + range->second == next->first) {
+    range->second += next->second;
+    free_.erase(next);
+  }
+  if (range == free_.begin()) return;
+  const auto before = std::prev(range);
+  if (before->first + before->second == range->first) {
+    before->second += range->second;
+    free_.erase(range);
+  }
+}
+
+}  // namespace lossd

@@ -1,0 +1,79 @@
+#ifndef LOSSD_BASE_WORKSPACE_H_
+#define LOSSD_BASE_WORKSPACE_H_
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "absl/types/span.h"
+
+namespace lossd {
+
+// Scratch memory that outlives a call, so that a server does not ask the system for the same
+// megabytes with every request. What one buffer gives back serves others, whole or in parts.
+// Thread-safe: concurrent calls may share one workspace. When no buffer is held, it keeps at most
+// twice what was held at the peak.
+class Workspace {
+ public:
+  // An uninitialised array of trivial values, borrowed until destruction.
+  template <typename T>
+  class Buffer {
+   public:
+    Buffer() = default;
+    Buffer(Workspace& workspace, size_t size)
+        : workspace_(&workspace), bytes_(workspace.Take(size * sizeof(T))), size_(size) {}
+    Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+      std::swap(workspace_, other.workspace_);
+      std::swap(bytes_, other.bytes_);
+      std::swap(size_, other.size_);
+      return *this;
+    }
+    ~Buffer() {
+      if (workspace_ != nullptr) workspace_->Give(bytes_);
+    }
+
+    T* data() const { return reinterpret_cast<T*>(bytes_.data()); }
+    size_t size() const { return size_; }
+    T* begin() const { return data(); }
+    T* end() const { return data() + size_; }
+    T& operator[](size_t i) const { return data()[i]; }
+
+   private:
+    Workspace* workspace_ = nullptr;
+    absl::Span<std::byte> bytes_;
+    size_t size_ = 0;
+  };
+
+  Workspace() = default;
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  // Bytes this workspace has asked the system for, in use or kept.
+  size_t bytes() const;
+
+ private:
+  absl::Span<std::byte> Take(size_t bytes);
+  void Give(absl::Span<std::byte> bytes);
+  // Memory from the system, of at least so many bytes.
+  std::pair<std::byte*, size_t> AddChunk(size_t bytes);
+
+  struct Release {
+    size_t alignment;
+    void operator()(std::byte* chunk) const;
+  };
+
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<std::byte, Release>> chunks_;
+  std::map<std::byte*, size_t> free_;  // Ranges of the chunks that nobody holds.
+  size_t bytes_ = 0;                   // Of the chunks.
+  size_t held_ = 0;                    // Of the buffers.
+  size_t peak_ = 0;                    // The most they ever were.
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_BASE_WORKSPACE_H_

@@ -1,0 +1,73 @@
+#include "lossd/base/workspace.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace lossd {
+namespace {
+
+TEST(WorkspaceTest, BuffersAreApartAndAligned) {
+  Workspace workspace;
+  std::mt19937 random(1);
+  std::vector<Workspace::Buffer<uint32_t>> buffers;
+  for (uint32_t i = 0; i < 2000; ++i) {
+    if (buffers.size() > 20) {
+      const size_t gone = random() % buffers.size();
+      const uint32_t first = buffers[gone].size() > 0 ? buffers[gone][0] : 0;
+      for (const uint32_t value : buffers[gone]) ASSERT_EQ(value, first);
+      std::swap(buffers[gone], buffers.back());
+      buffers.pop_back();
+    }
+    buffers.emplace_back(workspace, random() % 3000);
+    ASSERT_EQ(reinterpret_cast<uintptr_t>(buffers.back().data()) % 64, 0U);
+    std::fill(buffers.back().begin(), buffers.back().end(), i);
+  }
+}
+
+TEST(WorkspaceTest, ServesTheSameAgainWithoutNewMemory) {
+  Workspace workspace;
+  size_t peak = 0;
+  for (int round = 0; round < 3; ++round) {
+    {
+      const Workspace::Buffer<char> large(workspace, 10000000);
+    }
+    const Workspace::Buffer<char> a(workspace, 6000000);  // Both fit where the large one was.
+    const Workspace::Buffer<char> b(workspace, 3000000);
+    if (round == 0) peak = workspace.bytes();
+    EXPECT_EQ(workspace.bytes(), peak);
+    EXPECT_LT(peak, 10100000U);
+  }
+}
+
+TEST(WorkspaceTest, KeepsNoMoreThanTwiceThePeak) {
+  Workspace workspace;
+  constexpr size_t kLargest = 40 << 20;
+  for (size_t size = 10 << 20; size <= kLargest; size += 3 << 20) {
+    const Workspace::Buffer<char> buffer(workspace, size);
+  }
+  EXPECT_LE(workspace.bytes(), 2 * kLargest);
+}
+
+TEST(WorkspaceTest, ThreadsMayShareIt) {
+  Workspace workspace;
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&workspace, thread] {
+      for (size_t i = 0; i < 500; ++i) {
+        const Workspace::Buffer<int> buffer(workspace, 1 + i % 100);
+        std::fill(buffer.begin(), buffer.end(), thread);
+        ASSERT_EQ(std::count(buffer.begin(), buffer.end(), thread),
+                  static_cast<int64_t>(buffer.size()));
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace lossd
