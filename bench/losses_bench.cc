@@ -32,6 +32,8 @@
 #include "bench/eager_losses.h"
 #include "bench/malis_data.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/losses/affinity_error.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/registry.h"
 #include "lossd/orchestrator/orchestrator.h"
 #include "lossd/orchestrator/plan_reader.h"
@@ -221,6 +223,12 @@ bool Wanted(const Settings& settings, const Case& c) {
   return absl::StrContains(c.label, settings.only);
 }
 
+void PrintTimesOf(absl::string_view label, double eager, double lossd, double half) {
+  std::printf("| %s | %.1f | %.1f | %.1f | %.1f |\n", std::string(label).c_str(), eager, lossd,
+              half, eager / lossd);
+  std::fflush(stdout);
+}
+
 void PrintTimes(const Settings& settings, TaskPool& pool) {
   std::printf(
       "| loss | eager ms | lossd ms | float16 ms | eager / lossd |\n"
@@ -245,12 +253,45 @@ void PrintTimes(const Settings& settings, TaskPool& pool) {
       lossd_ms.push_back(Milliseconds([&] { lossd(inputs); }));
       half_ms.push_back(Milliseconds([&] { lossd(half); }));
     }
-    const double eager = Median(eager_ms);
-    const double fused = Median(lossd_ms);
-    std::printf("| %s | %.1f | %.1f | %.1f | %.1f |\n", c.label, eager, fused, Median(half_ms),
-                eager / fused);
-    std::fflush(stdout);
+    PrintTimesOf(c.label, Median(eager_ms), Median(lossd_ms), Median(half_ms));
   }
+}
+
+// MALIS's squared error by itself, its weights being there: what the network's side of the loss
+// costs.
+void PrintMalisError(const Settings& settings, TaskPool& pool) {
+  constexpr absl::string_view kLabel = "MalisLoss, squared error alone";
+  if (!absl::StrContains(kLabel, settings.only)) return;
+  const LossInputs inputs = MakeInputs(Data::kDense, settings.size);
+  const at::Tensor weights = at::rand(inputs.pred.sizes()).mul_(1e-6);
+  const auto eager = [&]() -> ValueAndGradient {
+    const at::Tensor logits = inputs.pred.detach().requires_grad_(true);
+    const at::Tensor value = (weights * (logits.sigmoid() - inputs.target).square()).sum();
+    return {.value = value.detach(), .gradient = torch::autograd::grad({value}, {logits})[0]};
+  };
+  at::Tensor used_up;
+  const auto fused = [&](const at::Tensor& pred) {
+    const LossInputs read = {.pred = pred, .target = inputs.target};
+    const InputReader reader(read);
+    const AffinityEdges edges = ReadAffinityEdges(pred.sizes(), reader, /*sigmoid=*/true, pool);
+    return WeightedAffinityError(
+        edges.affinity, reader, used_up,
+        {.sigmoid = true, .reduction = v1::REDUCTION_SUM, .want_gradient = true}, pool);
+  };
+  const at::Tensor half = inputs.pred.to(at::kHalf);
+  std::vector<double> eager_ms;
+  std::vector<double> fused_ms;
+  std::vector<double> half_ms;
+  for (int r = 0; r < settings.repetitions; ++r) {
+    eager_ms.push_back(Milliseconds([&] { eager(); }));
+    used_up = weights.clone();
+    fused_ms.push_back(Milliseconds([&] { fused(inputs.pred); }));
+    used_up = weights.clone();
+    half_ms.push_back(Milliseconds([&] { fused(half); }));
+  }
+  used_up = weights.clone();
+  CheckSame({.label = kLabel.data(), .term = "", .eager = nullptr}, eager(), fused(inputs.pred));
+  PrintTimesOf(kLabel, Median(eager_ms), Median(fused_ms), Median(half_ms));
 }
 
 // Bytes of a line of /proc/self/status.
@@ -355,6 +396,17 @@ std::vector<MemoryRow> MemoryRows() {
     rows.push_back({c.label, [c] { return PlanOf(c); },
                     [c](int64_t size) { return BatchOf(MakeInputs(c.data, size)); }});
   }
+  rows.push_back({"SoftClDiceLoss, sigmoid; one volume",
+                  [] {
+                    return OrFail(ReadPlan("[{function: SoftClDiceLoss, kwargs: {sigmoid: true}}]"),
+                                  "plan");
+                  },
+                  [](int64_t size) {
+                    Batch batch;
+                    batch.predictions = {{"output", at::randn({1, 1, size, size, size})}};
+                    batch.labels = at::rand({1, 1, size, size, size}).lt(0.3).to(at::kFloat);
+                    return batch;
+                  }});
   for (const auto& [label, text] : kRequests) {
     const auto plan = [text] { return OrFail(ReadPlan(text), "plan"); };
     const auto logits = [](int64_t size) {
@@ -363,6 +415,11 @@ std::vector<MemoryRow> MemoryRows() {
       return batch;
     };
     rows.push_back({label, plan, logits});
+    rows.push_back({absl::StrCat(label, "; float16"), plan, [logits](int64_t size) {
+                      Batch batch = logits(size);
+                      batch.predictions[0].tensor = batch.predictions[0].tensor.to(at::kHalf);
+                      return batch;
+                    }});
     rows.push_back({absl::StrCat(label, "; masks"), plan,
                     [logits](int64_t size) { return MaskedBatch(logits(size), false); }});
     rows.push_back({absl::StrCat(label, "; masks, deep supervision"), plan,
@@ -418,11 +475,14 @@ int Main(int argc, char** argv) {
   TaskPool pool(settings.threads);
   if (!settings.memory_of.empty()) {
     for (const MemoryRow& row : MemoryRows()) {
-      if (row.label == settings.memory_of) PrintMemoryOf(row, settings, pool);
+      if (row.label != settings.memory_of) continue;
+      PrintMemoryOf(row, settings, pool);
+      return 0;
     }
-    return 0;
+    Fail(absl::StrCat("--memory-of: ", settings.memory_of, ", expected a row of the table"));
   }
   PrintTimes(settings, pool);
+  PrintMalisError(settings, pool);
   if (!settings.no_memory) PrintMemory(settings);
   return 0;
 }

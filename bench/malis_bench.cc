@@ -2,9 +2,11 @@
 //
 //   malis_bench [segmentation.npy [reference | batch | span | parts | scaling | inputs]]
 //
-// The segmentation, uint16 [Z, Y, X] of at least 256³ voxels, stands for a training volume; without
-// one, synthetic neurites do. Prints Markdown tables, last that of what the engine promises: see
-// docs/malis.md.
+// The segmentation, integers [Z, Y, X] of at least 256³ voxels, stands for a training volume;
+// without one, synthetic neurites do. Prints Markdown tables, last that of what the engine
+// promises: see docs/malis.md.
+
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -19,19 +21,24 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
 #include "bench/reference_malis.h"
 #include "lossd/affinity/affinities.h"
 #include "lossd/affinity/components.h"
+#include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/maximin/block_contraction.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/edge_sort.h"
 #include "lossd/maximin/malis.h"
+#include "lossd/maximin/pair_counting.h"
 #include "lossd/maximin/spanning_forest.h"
+#include "lossd/tensor/npy.h"
 
 namespace lossd {
 namespace {
@@ -103,7 +110,7 @@ class Engine {
   }
 
   double BytesPerVoxel(const MalisVolume& volume, int threads) {
-    MalisWorkspace workspace;
+    Workspace workspace;
     TaskPool pool(threads);
     std::vector<float> weights(volume.affinity.size());
     if (!MalisWeights({volume.Sample()}, pool, workspace, {absl::MakeSpan(weights)}).ok()) {
@@ -113,8 +120,22 @@ class Engine {
   }
 
  private:
-  MalisWorkspace workspace_;
+  Workspace workspace_;
 };
+
+absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
+  const absl::StatusOr<at::Tensor> read = ReadNpy(path);
+  if (!read.ok()) return read.status();
+  if (read->dim() != 3 || !at::isIntegralType(read->scalar_type(), /*includeBool=*/false)) {
+    return FieldError(
+        path, absl::StrCat(c10::toString(read->scalar_type()), " of ", read->dim(), " dimensions"),
+        "integers [Z, Y, X]");
+  }
+  const at::Tensor ids = read->to(at::kLong).contiguous();
+  const int64_t* const first = ids.const_data_ptr<int64_t>();
+  return Segmentation{.shape = {.z = ids.size(0), .y = ids.size(1), .x = ids.size(2)},
+                      .labels = {first, first + ids.numel()}};
+}
 
 double LargestShare(const Segmentation& segmentation) {
   absl::flat_hash_map<uint32_t, int64_t> sizes;
@@ -148,7 +169,7 @@ struct NamedVolume {
 // reference's, bit for bit.
 void CheckCounts(const std::string& name, const MalisVolume& volume) {
   TaskPool pool(2);
-  MalisWorkspace workspace;
+  Workspace workspace;
   for (const MalisPass pass : {MalisPass::kNegative, MalisPass::kPositive}) {
     std::vector<uint64_t> counts(volume.affinity.size());
     if (!MalisCounts(volume.Sample(), pass, pool, workspace, absl::MakeSpan(counts)).ok() ||
@@ -159,21 +180,24 @@ void CheckCounts(const std::string& name, const MalisVolume& volume) {
   }
 }
 
-// How far more threads can help on one sample: all but the last step is parallel over rows, blocks
-// or ranges of keys; in that step one thread walks what the blocks have left.
+// How far more threads can help on one sample: all steps are parallel over rows, blocks or ranges
+// of keys, but for the walk of one thread over what the blocks have left, and parts of the counting
+// of pairs where sets have several labels.
 void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
   std::printf(
       "\n| crop | work ms | edges a voxel left after blocks | serial walk ms, negative pass | "
-      "positive pass | work / longer walk |\n| --- | --- | --- | --- | --- | --- |\n");
+      "positive pass | work / longer walk | pair counting ms, both passes |\n"
+      "| --- | --- | --- | --- | --- | --- | --- |\n");
   for (const auto& [name, volume] : volumes) {
     TaskPool pool(1);
-    MalisWorkspace workspace;
+    Workspace workspace;
     const MalisSample sample = volume.Sample();
     std::vector<float> weights(volume.affinity.size(), 0.0F);
     const double work = Milliseconds(1, [&] {
       if (!MalisWeights({sample}, pool, workspace, {absl::MakeSpan(weights)}).ok()) std::abort();
     });
     std::array<double, 2> walk = {1e300, 1e300};
+    double counting = 1e300;
     double edges = 0;
     for (int run = 0; run < 3; ++run) {
       absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
@@ -184,17 +208,22 @@ void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
       std::array<ContractedGraph, 2> graphs =
           ContractBlocks(sample, sample.labels, *std::move(keys), sinks, pool, workspace);
       edges = 0;
+      double counting_now = 0;
       for (const int p : {0, 1}) {
         SortEdges(graphs[p], pool, workspace);
         edges += static_cast<double>(graphs[p].edges.size());
         const double start = Now(CLOCK_PROCESS_CPUTIME_ID);
-        WalkEdges(graphs[p], static_cast<MalisPass>(p), workspace, *sinks[p]);
-        walk[p] = std::min(walk[p], Now(CLOCK_PROCESS_CPUTIME_ID) - start);
+        WalkEdges(graphs[p], static_cast<MalisPass>(p), workspace);
+        const double walked = Now(CLOCK_PROCESS_CPUTIME_ID);
+        walk[p] = std::min(walk[p], walked - start);
+        CountPairs(graphs[p].forest, static_cast<MalisPass>(p), pool, workspace, *sinks[p]);
+        counting_now += Now(CLOCK_PROCESS_CPUTIME_ID) - walked;
       }
+      counting = std::min(counting, counting_now);
     }
-    std::printf("| %s | %.1f | %.2f | %.1f | %.1f | %.1f |\n", name.c_str(), work,
+    std::printf("| %s | %.1f | %.2f | %.1f | %.1f | %.1f | %.1f |\n", name.c_str(), work,
                 edges / static_cast<double>(volume.shape.voxels()), walk[0], walk[1],
-                work / std::max(walk[0], walk[1]));
+                work / std::max(walk[0], walk[1]), counting);
     std::fflush(stdout);
   }
 }
@@ -222,8 +251,19 @@ void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engi
   promises.AtLeast("the same, 2 threads", least_two, 25);
 }
 
+// Labels at random, which have nothing to do with the affinities.
+MalisVolume Inconsistent(const Segmentation& segmentation, uint32_t labels) {
+  MalisVolume volume = MakeVolume(segmentation, NearestNeighborhood(), Prediction::kHalfTrained, 1);
+  for (size_t v = 0; v < volume.labels.size(); ++v) {
+    volume.labels[v] = static_cast<uint32_t>(v * 2654435761U) % labels;
+  }
+  return volume;
+}
+
 void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
-  std::printf("\n| input, 128³, 1 thread | engine ms | × typical |\n| --- | --- | --- |\n");
+  std::printf(
+      "\n| input, 128³, 1 thread | engine ms | × typical | bytes a voxel |\n"
+      "| --- | --- | --- | --- |\n");
   const auto volume = [&](const Segmentation& segmentation, Prediction prediction) {
     return MakeVolume(segmentation, NearestNeighborhood(), prediction, 1);
   };
@@ -234,7 +274,8 @@ void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
     const double ms = engine.Time({&input}, 1);
     if (typical == 0) typical = ms;
     slowest = std::max(slowest, ms / typical);
-    std::printf("| %s | %.1f | %.2f |\n", std::string(name).c_str(), ms, ms / typical);
+    std::printf("| %s | %.1f | %.2f | %.1f |\n", std::string(name).c_str(), ms, ms / typical,
+                engine.BytesPerVoxel(input, 1));
     std::fflush(stdout);
   };
   print("typical: eroded neurites, half-trained", volume(eroded, Prediction::kHalfTrained));
@@ -256,15 +297,8 @@ void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
   print("every voxel an object", volume(voxels, Prediction::kHalfTrained));
   print("every voxel an object, constant prediction", volume(voxels, Prediction::kConstant));
 
-  // Labels that have nothing to do with the affinities.
-  MalisVolume inconsistent = volume(eroded, Prediction::kHalfTrained);
-  for (size_t v = 0; v < inconsistent.labels.size(); ++v) {
-    inconsistent.labels[v] = static_cast<uint32_t>(v * 2654435761U) % 1000;
-  }
-  print("inconsistent: a thousand labels at random", inconsistent);
-  for (size_t v = 0; v < inconsistent.labels.size(); ++v) {
-    inconsistent.labels[v] = static_cast<uint32_t>(v * 2654435761U) % 1000000;
-  }
+  print("inconsistent: a thousand labels at random", Inconsistent(eroded, 1000));
+  MalisVolume inconsistent = Inconsistent(eroded, 1000000);
   print("inconsistent: a million labels at random", inconsistent);
   for (size_t e = 0; e < inconsistent.positive.size(); ++e) {
     inconsistent.positive[e] = static_cast<uint8_t>(static_cast<uint32_t>(e * 2654435761U) >> 31);
@@ -382,7 +416,10 @@ int Main(int argc, char** argv) {
   if (wanted("span")) {
     Segmentation giant = neurites;
     std::fill(giant.labels.begin(), giant.labels.end(), 1U);
-    PrintWorkAndSpan({volumes[2], volumes[3], {"one giant object, 128³", volume(giant, 1)}});
+    PrintWorkAndSpan({volumes[2],
+                      volumes[3],
+                      {"one giant object, 128³", volume(giant, 1)},
+                      {"a thousand labels at random, 128³", Inconsistent(Erode(neurites), 1000)}});
   }
   if (wanted("parts")) PrintParts(volumes[2].volume);
   if (wanted("scaling")) PrintScaling(whole, engine, promises);

@@ -4,16 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <utility>
 
-#include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "lossd/affinity/affinities.h"
 
 namespace lossd {
@@ -109,42 +102,7 @@ float RoundToHalf(float value) {
 
 float Sigmoid(float logit) { return 1.0F / (1.0F + std::exp(-logit)); }
 
-// Reads (Z, Y, X) in the header of a .npy file; false when there is no such thing.
-bool ReadShape(absl::string_view header, GridShape& shape) {
-  const std::vector<absl::string_view> parts = absl::StrSplit(header, absl::ByAnyChar("()"));
-  if (parts.size() < 2) return false;
-  const std::vector<absl::string_view> extents = absl::StrSplit(parts[1], ", ");
-  return extents.size() == 3 && absl::SimpleAtoi(extents[0], &shape.z) &&
-         absl::SimpleAtoi(extents[1], &shape.y) && absl::SimpleAtoi(extents[2], &shape.x);
-}
-
 }  // namespace
-
-absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  // Magic and version, the length of the header, the header: a Python dictionary.
-  std::array<char, 10> start = {};
-  if (!file.read(start.data(), start.size()) || start[1] != 'N' || start[6] != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": not a .npy file of version 1"));
-  }
-  const size_t length =
-      static_cast<unsigned char>(start[8]) + 256U * static_cast<unsigned char>(start[9]);
-  std::string header(length, ' ');
-  file.read(header.data(), static_cast<std::streamsize>(length));
-  Segmentation segmentation;
-  if (!absl::StrContains(header, "'<u2'") || !absl::StrContains(header, "'fortran_order': False") ||
-      !ReadShape(header, segmentation.shape)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": expected uint16 [Z, Y, X], got ", header));
-  }
-  std::vector<uint16_t> voxels(segmentation.shape.voxels());
-  if (!file.read(reinterpret_cast<char*>(voxels.data()),
-                 static_cast<std::streamsize>(voxels.size() * sizeof(uint16_t)))) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": too short"));
-  }
-  segmentation.labels.assign(voxels.begin(), voxels.end());
-  return segmentation;
-}
 
 Segmentation SyntheticNeurites(const GridShape& shape, uint32_t seed) {
   Segmentation result = {.shape = shape, .labels = std::vector<uint32_t>(shape.voxels(), 0)};

@@ -2,10 +2,8 @@
 #define BENCH_MALIS_DATA_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "lossd/affinity/grid.h"
 #include "lossd/maximin/malis.h"
 
@@ -15,9 +13,6 @@ struct Segmentation {
   GridShape shape;
   std::vector<uint32_t> labels;
 };
-
-// Reads a .npy file of uint16 [Z, Y, X], C order.
-absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path);
 
 // A dense segmentation that looks like brain: thin winding neurites around one big soma.
 Segmentation SyntheticNeurites(const GridShape& shape, uint32_t seed);

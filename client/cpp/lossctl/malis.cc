@@ -19,7 +19,7 @@
 #include "lossd/affinity/labels.h"
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
-#include "lossd/maximin/workspace.h"
+#include "lossd/base/workspace.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {
@@ -162,7 +162,7 @@ absl::Status Malis(const MalisFlags& flags) {
                               .labels = volume->labels};
   const at::Tensor weights = at::empty(volume->EdgeSizes(), at::kFloat);
   const absl::Span<float> span(weights.data_ptr<float>(), weights.numel());
-  MalisWorkspace workspace;
+  Workspace workspace;
   const absl::Time start = absl::Now();
   const absl::Status computed = MalisWeights({sample}, pool, workspace, {span});
   if (!computed.ok()) return computed;

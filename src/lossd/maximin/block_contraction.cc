@@ -26,7 +26,7 @@ struct FirstNodes {
   }
 };
 
-void CopySets(const MalisWorkspace::Buffer<ContractedSet>& from, const FirstNodes& first,
+void CopySets(const Workspace::Buffer<ContractedSet>& from, const FirstNodes& first,
               ContractedSet* to) {
   for (ContractedSet set : from) {
     if (set.several_labels != 0) set.label = first.NodeOf(set.label);
@@ -47,7 +47,7 @@ void CopyForest(const BlockRest& rest, const FirstNodes& first, JoinForest& fore
 
 // Numbers the sets of all blocks one after the other, and looks up the far ends of edges.
 ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
-                         const LocalVoxel* set_of, TaskPool& pool, MalisWorkspace& workspace) {
+                         const LocalVoxel* set_of, TaskPool& pool, Workspace& workspace) {
   std::vector<uint32_t> first_set(grid.blocks() + 1, 0);
   std::vector<uint32_t> first_leaf(grid.blocks() + 1, 0);
   std::vector<size_t> first_edge(grid.blocks() + 1, 0);
@@ -58,15 +58,19 @@ ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
     first_edge[block + 1] = first_edge[block] + rests[block].edges.size();
     first_node[block + 1] = first_node[block].After(rests[block]);
   }
-  ContractedGraph graph = {
-      .sets = MalisWorkspace::Buffer<ContractedSet>(workspace, first_set.back()),
-      .leaves = MalisWorkspace::Buffer<ContractedSet>(workspace, first_leaf.back()),
-      .edges = MalisWorkspace::Buffer<ContractedEdge>(workspace, first_edge.back()),
-      .forest = JoinForest(workspace),
-      .contracted = 0};
-  graph.forest.leaves.Reserve(first_node.back().leaf);
+  ContractedGraph graph = {.sets = Workspace::Buffer<ContractedSet>(workspace, first_set.back()),
+                           .leaves = Workspace::Buffer<ContractedSet>(workspace, first_leaf.back()),
+                           .edges = Workspace::Buffer<ContractedEdge>(workspace, first_edge.back()),
+                           .forest = JoinForest(workspace),
+                           .contracted = 0};
+  if (first_node.back().join != 0) {
+    // Where blocks join several labels, the rest does: with room for all that it may add.
+    graph.forest.leaves.Reserve(first_node.back().leaf + graph.sets.size() + graph.leaves.size());
+    graph.forest.joins.Reserve(
+        first_node.back().join +
+        std::min(graph.edges.size(), graph.sets.size() + graph.leaves.size()));
+  }
   graph.forest.leaves.Resize(first_node.back().leaf);
-  graph.forest.joins.Reserve(first_node.back().join);
   graph.forest.joins.Resize(first_node.back().join);
   pool.ParallelFor(grid.blocks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
@@ -102,18 +106,18 @@ ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
 std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
                                               absl::Span<const uint32_t> labels, EdgeKeys keys,
                                               const std::array<CountSink*, 2>& counts,
-                                              TaskPool& pool, MalisWorkspace& workspace,
+                                              TaskPool& pool, Workspace& workspace,
                                               int block_bits) {
   constexpr int kNegative = static_cast<int>(MalisPass::kNegative);
   constexpr int kPositive = static_cast<int>(MalisPass::kPositive);
   const BlockGrid grid(sample.shape, sample.neighborhood, block_bits);
   const int64_t count = grid.blocks();
   const auto voxels = static_cast<size_t>(sample.shape.voxels());
-  std::array<MalisWorkspace::Buffer<LocalVoxel>, 2> set_of;
+  std::array<Workspace::Buffer<LocalVoxel>, 2> set_of;
   std::array<std::vector<BlockRest>, 2> rests;
   for (const int p : {kNegative, kPositive}) {
     if (counts[p] == nullptr) continue;
-    set_of[p] = MalisWorkspace::Buffer<LocalVoxel>(workspace, voxels);
+    set_of[p] = Workspace::Buffer<LocalVoxel>(workspace, voxels);
     rests[p].resize(count);
   }
   const bool both = counts[kNegative] != nullptr && counts[kPositive] != nullptr;

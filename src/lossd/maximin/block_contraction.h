@@ -6,12 +6,12 @@
 
 #include "absl/types/span.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/block_grid.h"
 #include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/malis.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
@@ -37,7 +37,7 @@ namespace lossd {
 std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
                                               absl::Span<const uint32_t> labels, EdgeKeys keys,
                                               const std::array<CountSink*, 2>& counts,
-                                              TaskPool& pool, MalisWorkspace& workspace,
+                                              TaskPool& pool, Workspace& workspace,
                                               int block_bits = kBlockBits);
 
 }  // namespace lossd

@@ -21,7 +21,7 @@ class BlockContractionTest : public testing::TestWithParam<int> {};
 // Blocks of 1 to 64 voxels, so that most sets are open at times.
 TEST_P(BlockContractionTest, KeepsTheCounts) {
   TaskPool pool(2);
-  MalisWorkspace workspace;
+  Workspace workspace;
   for (uint32_t seed = 0; seed < Cases(2000); ++seed) {
     const RandomVolume volume(seed * 10 + static_cast<uint32_t>(GetParam()));
     MalisSample sample = volume.Sample();

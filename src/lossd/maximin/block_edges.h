@@ -5,26 +5,22 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/block_grid.h"
 #include "lossd/maximin/cycle_filter.h"
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/growing_buffer.h"
-#include "lossd/maximin/vectorize.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
 struct KeyedCode {
-  uint32_t descending;  // Orders as the key does, but ascending.
+  uint32_t descending;  // Descending(key).
   uint32_t code;        // EdgeCode.
 };
 
-inline uint32_t Descending(EdgeKey key) { return ~(static_cast<uint32_t>(key) ^ (1U << 31)); }
-inline EdgeKey KeyOf(uint32_t descending) { return static_cast<EdgeKey>(~descending ^ (1U << 31)); }
-
 // Edges of a block.
 struct BlockEdgeList {
-  explicit BlockEdgeList(MalisWorkspace& workspace)
+  explicit BlockEdgeList(Workspace& workspace)
       : inner(workspace), outer(workspace), touched(workspace), out(workspace, kBlockVoxels) {}
 
   void Clear() {
@@ -40,10 +36,10 @@ struct BlockEdgeList {
     out[v] = std::max(out[v], key);
   }
 
-  GrowingBuffer<KeyedCode> inner;       // Both ends in the block.
-  GrowingBuffer<KeyedCode> outer;       // Leave it.
-  GrowingBuffer<LocalVoxel> touched;    // Voxels with an edge that leaves or enters the block.
-  MalisWorkspace::Buffer<EdgeKey> out;  // Of these, by voxel: the strongest.
+  GrowingBuffer<KeyedCode> inner;     // Both ends in the block.
+  GrowingBuffer<KeyedCode> outer;     // Leave it.
+  GrowingBuffer<LocalVoxel> touched;  // Voxels with an edge that leaves or enters the block.
+  Workspace::Buffer<EdgeKey> out;     // Of these, by voxel: the strongest.
 };
 
 // Sorts out the edges of a block: which may be in the forest at all (cycle_filter.h), which stay in
@@ -51,7 +47,7 @@ struct BlockEdgeList {
 class BlockEdges {
  public:
   BlockEdges(const BlockGrid& grid, const CycleFilter& filter, const PassKeys& keys,
-             MalisWorkspace& workspace)
+             Workspace& workspace)
       : grid_(grid),
         filter_(filter),
         keys_(keys),
@@ -87,7 +83,7 @@ class BlockEdges {
   Box block_ = {};
   BlockEdgeList lower_;
   BlockEdgeList upper_;
-  MalisWorkspace::Buffer<EdgeKey> bounds_;
+  Workspace::Buffer<EdgeKey> bounds_;
 };
 
 }  // namespace lossd

@@ -57,11 +57,9 @@ void BlockSets::StartFromComponents() {
       if (set.voxels == 0) {
         set.label = label;
       } else if (set.several_labels != 0 || set.label != label) {
-        const JoinForest::Node node = NodeOf(set);
-        const JoinForest::Node leaf = forest_.AddLeaf(label, voxels);
-        const bool in_order = set.voxels >= voxels;
-        set.label = forest_.AddJoin(in_order ? node : leaf, in_order ? leaf : node,
-                                    forest_.LeavesOf(node) + 1, JoinForest::kNotCounted);
+        const JoinForest::Side of_run = {
+            .node = forest_.AddLeaf(label, voxels), .voxels = voxels, .leaves = 1};
+        set.label = forest_.AddJoin(SideOf(set), of_run, JoinForest::kNotCounted);
         set.several_labels = 1;
       }
       set.voxels = static_cast<LocalVoxel>(set.voxels + voxels);
@@ -131,7 +129,7 @@ BlockRest BlockSets::Rest(absl::Span<const BlockEdgeList* const> lists, LocalVox
   for (const BlockEdgeList* edges : lists) outer += edges->outer.size();
   BlockRest rest;
   rest.deferred = deferred_.size();
-  rest.edges = MalisWorkspace::Buffer<ContractedEdge>(workspace_, deferred_.size() + outer);
+  rest.edges = Workspace::Buffer<ContractedEdge>(workspace_, deferred_.size() + outer);
   ContractedEdge* out = rest.edges.data();
   const int64_t base = Base();
   for (const Deferred& deferred : deferred_) {
@@ -152,15 +150,15 @@ BlockRest BlockSets::Rest(absl::Span<const BlockEdgeList* const> lists, LocalVox
       set_of[base + grid_.IndexOf(v)] = Number(FindSet(v));
     }
   }
-  rest.sets = MalisWorkspace::Buffer<ContractedSet>(workspace_, numbered_.size());
+  rest.sets = Workspace::Buffer<ContractedSet>(workspace_, numbered_.size());
   std::copy(numbered_.begin(), numbered_.end(), rest.sets.begin());
-  rest.leaves = MalisWorkspace::Buffer<ContractedSet>(workspace_, leaves_.size());
+  rest.leaves = Workspace::Buffer<ContractedSet>(workspace_, leaves_.size());
   std::copy(leaves_.begin(), leaves_.end(), rest.leaves.begin());
   leaves_.Resize(0);
-  rest.forest_leaves = MalisWorkspace::Buffer<JoinForest::Leaf>(workspace_, forest_.leaves.size());
+  rest.forest_leaves = Workspace::Buffer<JoinForest::Leaf>(workspace_, forest_.leaves.size());
   std::copy(forest_.leaves.begin(), forest_.leaves.end(), rest.forest_leaves.begin());
   forest_.leaves.Resize(0);
-  rest.forest_joins = MalisWorkspace::Buffer<JoinForest::Join>(workspace_, forest_.joins.size());
+  rest.forest_joins = Workspace::Buffer<JoinForest::Join>(workspace_, forest_.joins.size());
   std::copy(forest_.joins.begin(), forest_.joins.end(), rest.forest_joins.begin());
   forest_.joins.Resize(0);
   return rest;
@@ -195,16 +193,15 @@ inline void BlockSets::Join(uint32_t a, uint32_t b) {
 
 void BlockSets::JoinSeveral(uint32_t a, uint32_t b, uint32_t edge) {
   if (sets_[a].voxels < sets_[b].voxels) std::swap(a, b);
-  const JoinForest::Node larger = NodeOf(sets_[a]);
-  const JoinForest::Node smaller = NodeOf(sets_[b]);
-  const uint32_t leaves = forest_.LeavesOf(larger) + forest_.LeavesOf(smaller);
-  sets_[a].label = forest_.AddJoin(larger, smaller, leaves, edge);
+  sets_[a].label = forest_.AddJoin(SideOf(sets_[a]), SideOf(sets_[b]), edge);
   sets_[a].several_labels = 1;
   Join(a, b);
 }
 
-JoinForest::Node BlockSets::NodeOf(const Set& set) {
-  return set.several_labels != 0 ? set.label : forest_.AddLeaf(set.label, set.voxels);
+JoinForest::Side BlockSets::SideOf(const Set& set) {
+  const JoinForest::Node node =
+      set.several_labels != 0 ? set.label : forest_.AddLeaf(set.label, set.voxels);
+  return {.node = node, .voxels = set.voxels, .leaves = forest_.LeavesOf(node)};
 }
 
 inline void BlockSets::Defer(uint32_t a, bool a_closed, uint32_t b, bool b_closed,

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "absl/types/span.h"
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/block_edges.h"
 #include "lossd/maximin/block_grid.h"
 #include "lossd/maximin/contracted_graph.h"
@@ -13,27 +14,26 @@
 #include "lossd/maximin/growing_buffer.h"
 #include "lossd/maximin/join_forest.h"
 #include "lossd/maximin/malis.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
 // What one pass leaves of a block. Sets are numbered within it.
 struct BlockRest {
-  MalisWorkspace::Buffer<ContractedSet> sets;
-  MalisWorkspace::Buffer<ContractedSet> leaves;
+  Workspace::Buffer<ContractedSet> sets;
+  Workspace::Buffer<ContractedSet> leaves;
   // Deferred edges: a is a set of this block, b another or a leaf. Then edges that leave the block:
   // a is a set of it, b the edge's code, its far end to be looked up in the other block.
-  MalisWorkspace::Buffer<ContractedEdge> edges;
+  Workspace::Buffer<ContractedEdge> edges;
   size_t deferred = 0;
   // How the sets and leaves of several labels came about.
-  MalisWorkspace::Buffer<JoinForest::Leaf> forest_leaves;
-  MalisWorkspace::Buffer<JoinForest::Join> forest_joins;
+  Workspace::Buffer<JoinForest::Leaf> forest_leaves;
+  Workspace::Buffer<JoinForest::Join> forest_joins;
 };
 
 // The sets of a block's voxels, and what a pass does with them (block_contraction.h says why).
 class BlockSets {
  public:
-  BlockSets(const BlockGrid& grid, absl::Span<const uint32_t> labels, MalisWorkspace& workspace)
+  BlockSets(const BlockGrid& grid, absl::Span<const uint32_t> labels, Workspace& workspace)
       : grid_(grid),
         labels_(labels),
         workspace_(workspace),
@@ -99,7 +99,7 @@ class BlockSets {
   void Join(uint32_t a, uint32_t b);
   // Likewise, but with several labels: a join of the forest.
   void JoinSeveral(uint32_t a, uint32_t b, uint32_t edge);
-  JoinForest::Node NodeOf(const Set& set);
+  JoinForest::Side SideOf(const Set& set);
   void Defer(uint32_t a, bool a_closed, uint32_t b, bool b_closed, const KeyedCode& edge);
   // A closed set joins another along its strongest edge. Its other edges become edges of the other
   // set, so that it hangs on it by this edge alone: as a leaf, or as nothing when it has no label.
@@ -125,16 +125,16 @@ class BlockSets {
 
   const BlockGrid& grid_;
   absl::Span<const uint32_t> labels_;
-  MalisWorkspace& workspace_;
+  Workspace& workspace_;
   Box block_ = {};
   GrowingBuffer<KeyedCode> sorted_;
   GrowingBuffer<Deferred> deferred_;
   GrowingBuffer<ContractedSet> numbered_;
   GrowingBuffer<ContractedSet> leaves_;
   JoinForest forest_;
-  MalisWorkspace::Buffer<LocalVoxel> parent_;  // By voxel, as the three below.
-  MalisWorkspace::Buffer<Set> sets_;
-  MalisWorkspace::Buffer<LocalVoxel> number_;
+  Workspace::Buffer<LocalVoxel> parent_;  // By voxel, as the three below.
+  Workspace::Buffer<Set> sets_;
+  Workspace::Buffer<LocalVoxel> number_;
 };
 
 }  // namespace lossd

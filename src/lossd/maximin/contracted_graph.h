@@ -3,9 +3,9 @@
 
 #include <cstdint>
 
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/edge_keys.h"
 #include "lossd/maximin/join_forest.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
@@ -34,10 +34,10 @@ inline constexpr uint32_t kLeaf = uint32_t{1} << 31;
 
 // The graph that is left of the grid: same maximum spanning forest, same counts.
 struct ContractedGraph {
-  MalisWorkspace::Buffer<ContractedSet> sets;
-  MalisWorkspace::Buffer<ContractedSet> leaves;  // Sets with a single edge.
-  MalisWorkspace::Buffer<ContractedEdge> edges;  // In no order.
-  JoinForest forest;                             // Of the sets and leaves of several labels.
+  Workspace::Buffer<ContractedSet> sets;
+  Workspace::Buffer<ContractedSet> leaves;  // Sets with a single edge.
+  Workspace::Buffer<ContractedEdge> edges;  // In no order.
+  JoinForest forest;                        // Of the sets and leaves of several labels.
   EdgeKey contracted;  // Edges with this key or a larger one join without a count.
 };
 

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "lossd/maximin/vectorize.h"
+#include "lossd/base/instruction_sets.h"
 
 namespace lossd {
 namespace {
@@ -18,8 +18,8 @@ using Keys = EdgeKey __attribute__((vector_size(kVectorKeys * sizeof(EdgeKey))))
 
 // bounds[i] = the strongest, over the cycles through the edge at i, of the weakest of its other
 // edges.
-LOSSD_VECTORIZE void FindBounds(const EdgeKey* edges, const CycleFilter::Cycle* cycles,
-                                size_t cycle_count, int64_t count, EdgeKey* bounds) {
+LOSSD_CLONES void FindBounds(const EdgeKey* edges, const CycleFilter::Cycle* cycles,
+                             size_t cycle_count, int64_t count, EdgeKey* bounds) {
   for (int64_t i = 0; i < count; i += kVectorKeys) {
     Keys bound = Keys{} + kNoEdge;
     for (size_t k = 0; k < cycle_count; ++k) {

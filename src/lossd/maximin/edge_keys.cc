@@ -10,7 +10,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/maximin/vectorize.h"
 
 namespace lossd {
 namespace {
@@ -23,7 +22,7 @@ constexpr EdgeKey kContracted = std::numeric_limits<EdgeKey>::max() - 1;
 // Memory for a KeyArray.
 class KeyStorage {
  public:
-  KeyStorage(const MalisSample& sample, MalisWorkspace& workspace)
+  KeyStorage(const MalisSample& sample, Workspace& workspace)
       : margin_(KeyMargin(sample.shape, sample.neighborhood)),
         channel_stride_(sample.shape.voxels() + margin_),
         buffer_(workspace,
@@ -38,12 +37,12 @@ class KeyStorage {
     return buffer_.data() + margin_ + channel * channel_stride_ + voxel;
   }
   KeyArray Array() const { return {.first = At(0, 0), .channel_stride = channel_stride_}; }
-  MalisWorkspace::Buffer<EdgeKey> Release() && { return std::move(buffer_); }
+  Workspace::Buffer<EdgeKey> Release() && { return std::move(buffer_); }
 
  private:
   int64_t margin_;
   int64_t channel_stride_;
-  MalisWorkspace::Buffer<EdgeKey> buffer_;
+  Workspace::Buffer<EdgeKey> buffer_;
 };
 
 // Calls fill(first edge, count, keys) for every row along x of every channel, and puts kNoEdge
@@ -129,7 +128,7 @@ int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood)
 }
 
 absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
-                                       MalisWorkspace& workspace) {
+                                       Workspace& workspace) {
   EdgeKeys keys;
   KeyStorage shared(sample, workspace);
   const bool in_range = BuildSharedKeys(sample, pool, shared);

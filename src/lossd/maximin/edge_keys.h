@@ -8,8 +8,8 @@
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/malis.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
@@ -20,6 +20,14 @@ using EdgeKey = int32_t;
 // The key of an edge that does not exist. Less than every other, and the keys of edges lie far
 // enough from the ends of the type that ±1 does not overflow.
 inline constexpr EdgeKey kNoEdge = std::numeric_limits<EdgeKey>::min();
+
+// An integer that orders the other way round, for sorts that ascend, and back.
+inline uint32_t Descending(EdgeKey key) { return ~(static_cast<uint32_t>(key) ^ (1U << 31)); }
+inline EdgeKey KeyOf(uint32_t descending) { return static_cast<EdgeKey>(~descending ^ (1U << 31)); }
+
+// How many keys are looked at together: one AVX2 register. (GCC takes wider vectors apart into
+// single numbers where the processor has no such registers.)
+inline constexpr int64_t kVectorKeys = 8;
 
 // The keys of a volume. Around each channel's lie as many kNoEdge as a look at the neighbours of
 // its first and last voxels may reach.
@@ -43,7 +51,7 @@ struct PassKeys {
 
 // The keys of both passes.
 struct EdgeKeys {
-  MalisWorkspace::Buffer<EdgeKey> storage[2];
+  Workspace::Buffer<EdgeKey> storage[2];
   PassKeys pass[2];  // By MalisPass.
   // Whether both passes have one order. Then every edge that a pass orders is also one whose count
   // it keeps: known and of its class.
@@ -58,7 +66,7 @@ int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood)
 // positive edges lie above all others, contracted for the negative pass, all there is for the
 // positive one. INVALID_ARGUMENT about "affinity" when one is NaN.
 absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
-                                       MalisWorkspace& workspace);
+                                       Workspace& workspace);
 
 }  // namespace lossd
 

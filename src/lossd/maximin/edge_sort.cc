@@ -12,13 +12,55 @@
 namespace lossd {
 namespace {
 
-uint32_t Descending(const ContractedEdge& edge) {
-  return ~(static_cast<uint32_t>(edge.key) ^ (1U << 31));
+constexpr int kRangeBits = 10;
+// One more, the first, for the edges that join without a count.
+constexpr size_t kRanges = (size_t{1} << kRangeBits) + 1;
+
+// Ascends in the order in which Kruskal's algorithm takes edges.
+uint64_t Order(const ContractedEdge& edge) {
+  return uint64_t{Descending(edge.key)} << 32 | edge.edge;
 }
+
+// Parts the order of a graph's edges into ranges. They are of the whole order, not of the keys
+// alone, so that equal keys are no single range.
+class Ranges {
+ public:
+  Ranges(const ContractedGraph& graph, int64_t chunk, TaskPool& pool)
+      : contracted_(graph.contracted) {
+    const auto size = static_cast<int64_t>(graph.edges.size());
+    std::vector<std::pair<uint64_t, uint64_t>> bounds((size + chunk - 1) / chunk);
+    pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
+      std::pair<uint64_t, uint64_t> bound = {~uint64_t{0}, 0};
+      for (int64_t i = begin; i < end; ++i) {
+        if (graph.edges[i].key >= contracted_) continue;
+        const uint64_t order = Order(graph.edges[i]);
+        bound = {std::min(bound.first, order), std::max(bound.second, order)};
+      }
+      bounds[begin / chunk] = bound;
+    });
+    uint64_t last = 0;
+    for (const auto& [lowest, highest] : bounds) {
+      first_ = std::min(first_, lowest);
+      last = std::max(last, highest);
+    }
+    if (first_ < last)
+      shift_ = std::max(0, static_cast<int>(std::bit_width(last - first_)) - kRangeBits);
+  }
+
+  size_t Of(const ContractedEdge& edge) const {
+    return edge.key >= contracted_ ? 0 : 1 + ((Order(edge) - first_) >> shift_);
+  }
+
+ private:
+  EdgeKey contracted_;
+  uint64_t first_ = ~uint64_t{0};
+  int shift_ = 0;
+};
 
 // Orders `size` edges as Kruskal takes them; the result lies in `edges`.
 void SortPart(ContractedEdge* edges, ContractedEdge* scratch, size_t size) {
-  const ContractedEdge* sorted = RadixSort(edges, scratch, size, Descending);
+  const ContractedEdge* sorted = RadixSort(
+      edges, scratch, size, [](const ContractedEdge& edge) { return Descending(edge.key); });
   if (sorted != edges) std::copy_n(sorted, size, edges);
   // Equal keys go by edge index.
   for (size_t begin = 0; begin < size;) {
@@ -36,41 +78,20 @@ void SortPart(ContractedEdge* edges, ContractedEdge* scratch, size_t size) {
   }
 }
 
-}  // namespace
-
-void SortEdges(ContractedGraph& graph, TaskPool& pool, MalisWorkspace& workspace) {
-  constexpr int kRangeBits = 10;
-  constexpr size_t kRanges = size_t{1} << kRangeBits;
-  const MalisWorkspace::Buffer<ContractedEdge>& edges = graph.edges;
-  if (edges.size() == 0) return;
-  MalisWorkspace::Buffer<ContractedEdge> sorted(workspace, edges.size());
+// Writes the edges range by range; returns where each begins, and where the last one ends.
+std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, TaskPool& pool,
+                                     Workspace& workspace, ContractedEdge* parted) {
+  const Workspace::Buffer<ContractedEdge>& edges = graph.edges;
   const auto size = static_cast<int64_t>(edges.size());
   const int64_t chunk = std::max<int64_t>(1 << 16, size / (4 * pool.threads()) + 1);
   const int64_t chunks = (size + chunk - 1) / chunk;
-  // Of each chunk: its smallest and largest key; where its edges of each range go.
-  std::vector<std::pair<uint32_t, uint32_t>> bounds(chunks);
-  MalisWorkspace::Buffer<uint32_t> places(workspace, static_cast<size_t>(chunks) * kRanges);
-  pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
-    std::pair<uint32_t, uint32_t>& bound = bounds[begin / chunk];
-    bound = {~uint32_t{0}, 0};
-    for (int64_t i = begin; i < end; ++i) {
-      bound.first = std::min(bound.first, Descending(edges[i]));
-      bound.second = std::max(bound.second, Descending(edges[i]));
-    }
-  });
-  std::pair<uint32_t, uint32_t> bound = bounds[0];
-  for (const auto& [lowest, highest] : bounds) {
-    bound = {std::min(bound.first, lowest), std::max(bound.second, highest)};
-  }
-  const int shift =
-      std::max(0, static_cast<int>(std::bit_width(bound.second - bound.first)) - kRangeBits);
-  const auto range_of = [&](const ContractedEdge& edge) {
-    return (Descending(edge) - bound.first) >> shift;
-  };
+  const Ranges ranges(graph, chunk, pool);
+  // How many edges of each range a chunk has, then where they go.
+  Workspace::Buffer<uint32_t> places(workspace, static_cast<size_t>(chunks) * kRanges);
   pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
     uint32_t* const counts = places.data() + static_cast<size_t>(begin / chunk) * kRanges;
     std::fill_n(counts, kRanges, 0U);
-    for (int64_t i = begin; i < end; ++i) ++counts[range_of(edges[i])];
+    for (int64_t i = begin; i < end; ++i) ++counts[ranges.Of(edges[i])];
   });
   std::vector<uint32_t> starts(kRanges + 1);
   uint32_t place = 0;
@@ -83,11 +104,20 @@ void SortEdges(ContractedGraph& graph, TaskPool& pool, MalisWorkspace& workspace
   starts[kRanges] = place;
   pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
     uint32_t* const next = places.data() + static_cast<size_t>(begin / chunk) * kRanges;
-    for (int64_t i = begin; i < end; ++i) sorted[next[range_of(edges[i])]++] = edges[i];
+    for (int64_t i = begin; i < end; ++i) parted[next[ranges.Of(edges[i])]++] = edges[i];
   });
-  pool.ParallelFor(kRanges, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t range = begin; range < end; ++range) {
-      SortPart(sorted.data() + starts[range], edges.data() + starts[range],
+  return starts;
+}
+
+}  // namespace
+
+void SortEdges(ContractedGraph& graph, TaskPool& pool, Workspace& workspace) {
+  if (graph.edges.size() == 0) return;
+  Workspace::Buffer<ContractedEdge> sorted(workspace, graph.edges.size());
+  const std::vector<uint32_t> starts = PartIntoRanges(graph, pool, workspace, sorted.data());
+  pool.ParallelFor(kRanges - 1, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t range = begin + 1; range <= end; ++range) {
+      SortPart(sorted.data() + starts[range], graph.edges.data() + starts[range],
                starts[range + 1] - starts[range]);
     }
   });

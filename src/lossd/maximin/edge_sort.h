@@ -2,15 +2,16 @@
 #define LOSSD_MAXIMIN_EDGE_SORT_H_
 
 #include "lossd/base/task_pool.h"
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/contracted_graph.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
 // Puts the edges of a graph in the order in which Kruskal's algorithm takes them: by descending
-// key, equal ones by ascending edge index. The keys are parted into ranges, then each range is
-// sorted by itself; both steps are parallel, and a range fits a cache.
-void SortEdges(ContractedGraph& graph, TaskPool& pool, MalisWorkspace& workspace);
+// key, equal ones by ascending edge index; those that join without a count come first, in any
+// order. The order is parted into ranges, then each range is sorted by itself; both steps are
+// parallel, and a range of an ordinary volume fits a cache.
+void SortEdges(ContractedGraph& graph, TaskPool& pool, Workspace& workspace);
 
 }  // namespace lossd
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "lossd/maximin/workspace.h"
+#include "lossd/base/workspace.h"
 
 namespace lossd {
 
@@ -14,7 +14,7 @@ template <typename T>
 class GrowingBuffer {
  public:
   GrowingBuffer() = default;  // To be assigned to.
-  explicit GrowingBuffer(MalisWorkspace& workspace) : workspace_(&workspace) {}
+  explicit GrowingBuffer(Workspace& workspace) : workspace_(&workspace) {}
 
   void PushBack(const T& value) {
     if (size_ == buffer_.size()) Reserve(size_ + 1);
@@ -24,7 +24,7 @@ class GrowingBuffer {
   // Makes room for `capacity` values in all.
   void Reserve(size_t capacity) {
     if (capacity <= buffer_.size()) return;
-    MalisWorkspace::Buffer<T> larger(*workspace_, std::max<size_t>({1024, capacity, 2 * size_}));
+    Workspace::Buffer<T> larger(*workspace_, std::max<size_t>({1024, capacity, 2 * size_}));
     std::copy_n(buffer_.data(), size_, larger.data());
     buffer_ = std::move(larger);
   }
@@ -39,8 +39,8 @@ class GrowingBuffer {
   T* end() const { return data() + size_; }
 
  private:
-  MalisWorkspace* workspace_ = nullptr;
-  MalisWorkspace::Buffer<T> buffer_;
+  Workspace* workspace_ = nullptr;
+  Workspace::Buffer<T> buffer_;
   size_t size_ = 0;
 };
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/growing_buffer.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
@@ -30,15 +30,27 @@ class JoinForest {
   };
 
   JoinForest() = default;
-  explicit JoinForest(MalisWorkspace& workspace) : leaves(workspace), joins(workspace) {}
+  explicit JoinForest(Workspace& workspace) : leaves(workspace), joins(workspace) {}
 
   Node AddLeaf(uint32_t label, uint32_t voxels) {
     leaves.PushBack({.label = label, .voxels = voxels});
     return static_cast<Node>(leaves.size() - 1);
   }
 
-  Node AddJoin(Node larger, Node smaller, uint32_t leaf_count, uint32_t edge) {
-    joins.PushBack({.larger = larger, .smaller = smaller, .leaves = leaf_count, .edge = edge});
+  // A set of several labels.
+  struct Side {
+    Node node;
+    uint32_t voxels;
+    uint32_t leaves;  // LeavesOf(node).
+  };
+
+  // Two sets become one; `edge` or kNotCounted.
+  Node AddJoin(const Side& a, const Side& b, uint32_t edge) {
+    const bool in_order = a.voxels >= b.voxels;
+    joins.PushBack({.larger = in_order ? a.node : b.node,
+                    .smaller = in_order ? b.node : a.node,
+                    .leaves = a.leaves + b.leaves,
+                    .edge = edge});
     return static_cast<Node>(joins.size() - 1) | kJoin;
   }
 

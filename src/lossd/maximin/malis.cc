@@ -70,13 +70,11 @@ absl::Status Check(const MalisSample& sample) {
   return absl::OkStatus();
 }
 
-// A sample on its way through a pass.
-absl::Span<const uint32_t> LabelsOf(const MalisSample& sample, TaskPool& pool,
-                                    MalisWorkspace& workspace,
-                                    MalisWorkspace::Buffer<uint32_t>& components) {
+// The sample's labels, or those of its components.
+absl::Span<const uint32_t> LabelsOf(const MalisSample& sample, TaskPool& pool, Workspace& workspace,
+                                    Workspace::Buffer<uint32_t>& components) {
   if (!sample.labels.empty()) return sample.labels;
-  components =
-      MalisWorkspace::Buffer<uint32_t>(workspace, static_cast<size_t>(sample.shape.voxels()));
+  components = Workspace::Buffer<uint32_t>(workspace, static_cast<size_t>(sample.shape.voxels()));
   const absl::Span<uint32_t> labels(components.data(), components.size());
   ConnectedComponents(sample.shape, sample.neighborhood, sample.positive, pool, labels);
   return labels;
@@ -86,11 +84,11 @@ float Scale(uint64_t sum) {
   return sum == 0 ? 0.0F : static_cast<float>(1.0 / static_cast<double>(sum));
 }
 
-absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, MalisWorkspace& workspace,
+absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, Workspace& workspace,
                            absl::Span<float> weights) {
   absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
   if (!keys.ok()) return keys.status();
-  MalisWorkspace::Buffer<uint32_t> components;
+  Workspace::Buffer<uint32_t> components;
   const absl::Span<const uint32_t> labels = LabelsOf(sample, pool, workspace, components);
   constexpr int64_t kGrain = 1 << 18;
   const auto size = static_cast<int64_t>(weights.size());
@@ -121,7 +119,7 @@ absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, MalisWorks
 }  // namespace
 
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
-                          MalisWorkspace& workspace, absl::Span<const absl::Span<float>> weights) {
+                          Workspace& workspace, absl::Span<const absl::Span<float>> weights) {
   if (absl::Status status = CheckSize("weights", weights.size(), samples.size()); !status.ok()) {
     return status;
   }
@@ -145,7 +143,7 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
 }
 
 absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& pool,
-                         MalisWorkspace& workspace, absl::Span<uint64_t> counts) {
+                         Workspace& workspace, absl::Span<uint64_t> counts) {
   if (absl::Status status = Check(sample); !status.ok()) return status;
   if (absl::Status status = CheckSize("counts", counts.size(), sample.affinity.size());
       !status.ok()) {
@@ -153,7 +151,7 @@ absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& po
   }
   absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
   if (!keys.ok()) return keys.status();
-  MalisWorkspace::Buffer<uint32_t> components;
+  Workspace::Buffer<uint32_t> components;
   const absl::Span<const uint32_t> labels = LabelsOf(sample, pool, workspace, components);
   std::fill(counts.begin(), counts.end(), 0);
   CountSink sink(sample, pass, keys->shared(), counts.data(), nullptr);

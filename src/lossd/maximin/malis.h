@@ -7,7 +7,7 @@
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
 #include "lossd/base/task_pool.h"
-#include "lossd/maximin/workspace.h"
+#include "lossd/base/workspace.h"
 
 namespace lossd {
 
@@ -23,7 +23,7 @@ namespace lossd {
 // last. So counts are exact integers that do not depend on threads or runs.
 
 // One volume. Spans are [C, Z, Y, X] but for `labels`, contiguous, and only borrowed. Entries whose
-// edge leaves the volume are ignored.
+// edge leaves the volume are ignored, but no affinity may be NaN.
 struct MalisSample {
   GridShape shape;
   absl::Span<const Offset> neighborhood;  // [C]
@@ -44,12 +44,12 @@ enum class MalisPass { kNegative, kPositive };
 // "weights", when a size does not fit the shape, an affinity is NaN, or a volume has 2³¹ or more
 // edges (C·Z·Y·X). The weights are unspecified then.
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
-                          MalisWorkspace& workspace, absl::Span<const absl::Span<float>> weights);
+                          Workspace& workspace, absl::Span<const absl::Span<float>> weights);
 
 // The counts themselves, of one pass. counts: [C, Z, Y, X], overwritten. Errors as above
 // ("counts").
 absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& pool,
-                         MalisWorkspace& workspace, absl::Span<uint64_t> counts);
+                         Workspace& workspace, absl::Span<uint64_t> counts);
 
 }  // namespace lossd
 

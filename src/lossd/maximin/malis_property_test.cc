@@ -17,7 +17,7 @@ class MalisPropertyTest : public testing::TestWithParam<int> {};
 
 TEST_P(MalisPropertyTest, CountsAreTheOracles) {
   TaskPool pool(GetParam());
-  MalisWorkspace workspace;
+  Workspace workspace;
   for (uint32_t seed = 0; seed < Cases(20000); ++seed) {
     const RandomVolume volume(seed * 3 + static_cast<uint32_t>(GetParam()));
     const MalisSample sample = volume.Sample();
@@ -33,7 +33,7 @@ TEST_P(MalisPropertyTest, CountsAreTheOracles) {
 
 TEST_P(MalisPropertyTest, WeightsAreTheOraclesForBatches) {
   TaskPool pool(GetParam());
-  MalisWorkspace workspace;
+  Workspace workspace;
   for (uint32_t seed = 0; seed < Cases(1000); ++seed) {
     const std::vector<RandomVolume> volumes = {RandomVolume(seed), RandomVolume(seed + 5000),
                                                RandomVolume(seed + 9000)};

@@ -34,7 +34,7 @@ class ChainTest : public testing::Test {
   }
 
   TaskPool pool_{2};
-  MalisWorkspace workspace_;
+  Workspace workspace_;
   std::vector<Offset> neighborhood_ = {{.z = 0, .y = 0, .x = 1}};
   std::vector<float> affinity_ = {0.9F, 0.4F, 0.8F, 0.99F};  // The last leads outside.
   std::vector<uint8_t> positive_ = {1, 0, 1, 1};

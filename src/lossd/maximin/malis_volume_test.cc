@@ -21,7 +21,7 @@ constexpr GridShape kShape =
 
 void ExpectTheReferencesCounts(const MalisVolume& volume) {
   TaskPool pool(3);
-  MalisWorkspace workspace;
+  Workspace workspace;
   for (const MalisPass pass : {MalisPass::kNegative, MalisPass::kPositive}) {
     std::vector<uint64_t> counts(volume.affinity.size());
     ASSERT_TRUE(MalisCounts(volume.Sample(), pass, pool, workspace, absl::MakeSpan(counts)).ok());

@@ -1,6 +1,7 @@
 #include "lossd/maximin/pair_counting.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -24,24 +25,24 @@ struct Placed {
 
 // Renumbers the leaves' labels from 0 where they are too far apart to index an array by them;
 // returns a bound of the labels.
-uint32_t CompactLabels(JoinForest& forest) {
-  uint32_t bound = 0;
-  for (const JoinForest::Leaf& leaf : forest.leaves) bound = std::max(bound, leaf.label);
+size_t RenumberLabels(JoinForest& forest) {
+  size_t bound = 0;
+  for (const JoinForest::Leaf& leaf : forest.leaves) bound = std::max<size_t>(bound, leaf.label);
   if (bound < 4 * forest.leaves.size() + 65536) return bound + 1;
   absl::flat_hash_map<uint32_t, uint32_t> numbers;
   for (JoinForest::Leaf& leaf : forest.leaves) {
     leaf.label =
         numbers.try_emplace(leaf.label, static_cast<uint32_t>(numbers.size())).first->second;
   }
-  return static_cast<uint32_t>(numbers.size());
+  return numbers.size();
 }
 
 // Fills `order` [leaves] with the leaves of the forest; returns how many.
-uint32_t Place(const JoinForest& forest, MalisWorkspace& workspace, Placed* order) {
+uint32_t Place(const JoinForest& forest, Workspace& workspace, Placed* order) {
   constexpr Node kJoin = JoinForest::kJoin;
   const JoinForest::Join* const joins = forest.joins.data();
   // Where the leaves of each join begin, from the top down.
-  MalisWorkspace::Buffer<uint32_t> first_leaf(workspace, forest.joins.size());
+  Workspace::Buffer<uint32_t> first_leaf(workspace, forest.joins.size());
   std::fill(first_leaf.begin(), first_leaf.end(), kNone);
   uint32_t placed = 0;
   for (auto j = static_cast<uint32_t>(forest.joins.size()); j-- > 0;) {
@@ -74,41 +75,56 @@ uint32_t Place(const JoinForest& forest, MalisWorkspace& workspace, Placed* orde
   return placed;
 }
 
+// Counts along the path of larger sides that begins with the leaf `bottom`; returns the sum.
+// `voxels` holds 0 for each label, before and after.
+uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, uint32_t* voxels,
+                   CountSink& counts) {
+  const uint32_t top = order[bottom].end;
+  voxels[order[bottom].label] = order[bottom].voxels;
+  uint64_t total = order[bottom].voxels;
+  uint64_t sum = 0;
+  for (uint32_t begin = bottom + 1; begin < top;) {
+    const uint32_t end = order[begin].end;
+    uint64_t equal = 0;
+    uint64_t added = 0;
+    for (uint32_t i = begin; i < end; ++i) {
+      if (i + kAhead < top) __builtin_prefetch(&voxels[order[i + kAhead].label], 1);
+      equal += static_cast<uint64_t>(order[i].voxels) * voxels[order[i].label];
+      added += order[i].voxels;
+    }
+    for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
+    const uint64_t count = pass == MalisPass::kPositive ? equal : total * added - equal;
+    if (count != 0 && order[begin].edge != JoinForest::kNotCounted) {
+      sum += counts.Store(order[begin].edge, count);
+    }
+    total += added;
+    begin = end;
+  }
+  for (uint32_t i = bottom; i < top; ++i) voxels[order[i].label] = 0;
+  return sum;
+}
+
 }  // namespace
 
-void CountPairs(JoinForest& forest, MalisPass pass, MalisWorkspace& workspace, CountSink& counts) {
+void CountPairs(JoinForest& forest, MalisPass pass, TaskPool& pool, Workspace& workspace,
+                CountSink& counts) {
   if (forest.joins.size() == 0) return;
-  const uint32_t labels = CompactLabels(forest);
-  MalisWorkspace::Buffer<Placed> order(workspace, forest.leaves.size());
+  const size_t labels = RenumberLabels(forest);
+  Workspace::Buffer<Placed> order(workspace, forest.leaves.size());
   const uint32_t size = Place(forest, workspace, order.data());
-  MalisWorkspace::Buffer<uint32_t> voxels(workspace, labels);
-  std::fill(voxels.begin(), voxels.end(), 0U);
-  uint64_t sum = 0;
-  for (uint32_t bottom = 0; bottom < size; ++bottom) {
-    const uint32_t top = order[bottom].end;
-    if (top == bottom + 1) continue;  // A smaller side of one leaf: no joins in it.
-    voxels[order[bottom].label] = order[bottom].voxels;
-    uint64_t total = order[bottom].voxels;
-    for (uint32_t begin = bottom + 1; begin < top;) {
-      const uint32_t end = order[begin].end;
-      uint64_t equal = 0;
-      uint64_t added = 0;
-      for (uint32_t i = begin; i < end; ++i) {
-        if (i + kAhead < top) __builtin_prefetch(&voxels[order[i + kAhead].label], 1);
-        equal += static_cast<uint64_t>(order[i].voxels) * voxels[order[i].label];
-        added += order[i].voxels;
-      }
-      for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
-      const uint64_t count = pass == MalisPass::kPositive ? equal : total * added - equal;
-      if (count != 0 && order[begin].edge != JoinForest::kNotCounted) {
-        sum += counts.Store(order[begin].edge, count);
-      }
-      total += added;
-      begin = end;
+  // Each range clears an array of all labels: together they shall not be larger than the order.
+  const int64_t grain =
+      std::max<int64_t>({1 << 14, size / (4 * pool.threads()) + 1, static_cast<int64_t>(labels)});
+  pool.ParallelFor(size, grain, [&](int64_t begin, int64_t end) {
+    Workspace::Buffer<uint32_t> voxels(workspace, labels);
+    std::fill(voxels.begin(), voxels.end(), 0U);
+    uint64_t sum = 0;
+    for (auto bottom = static_cast<uint32_t>(begin); bottom < end; ++bottom) {
+      if (order[bottom].end == bottom + 1) continue;  // A side of one leaf: no joins in it.
+      sum += CountPath(order.data(), bottom, pass, voxels.data(), counts);
     }
-    for (uint32_t i = bottom; i < top; ++i) voxels[order[i].label] = 0;
-  }
-  counts.AddSum(sum);
+    counts.AddSum(sum);
+  });
 }
 
 }  // namespace lossd

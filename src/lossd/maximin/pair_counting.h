@@ -1,10 +1,11 @@
 #ifndef LOSSD_MAXIMIN_PAIR_COUNTING_H_
 #define LOSSD_MAXIMIN_PAIR_COUNTING_H_
 
+#include "lossd/base/task_pool.h"
+#include "lossd/base/workspace.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/join_forest.h"
 #include "lossd/maximin/malis.h"
-#include "lossd/maximin/workspace.h"
 
 namespace lossd {
 
@@ -22,7 +23,11 @@ namespace lossd {
 // One array, label → voxels, serves a path: going along it, the leaves of each smaller side are
 // looked up and added. A leaf is on a smaller side at most log₂(voxels) times. ("Small to large",
 // or DSU on tree.) May renumber the labels of the leaves.
-void CountPairs(JoinForest& forest, MalisPass pass, MalisWorkspace& workspace, CountSink& counts);
+//
+// Paths are counted in parallel; only the order of the leaves is found by one thread, and the
+// longest path takes its time.
+void CountPairs(JoinForest& forest, MalisPass pass, TaskPool& pool, Workspace& workspace,
+                CountSink& counts);
 
 }  // namespace lossd
 

@@ -41,32 +41,31 @@ uint32_t Find(Set* sets, uint32_t v) {
 
 }  // namespace
 
-void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, MalisWorkspace& workspace,
+void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, Workspace& workspace,
               CountSink& counts) {
-  WalkEdges(graph, pass, workspace, counts);
+  WalkEdges(graph, pass, workspace);
+  CountPairs(graph.forest, pass, pool, workspace, counts);
   StoreCounts(graph, pool, counts);
 }
 
-void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace,
-               CountSink& counts) {
+void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace) {
   const size_t size = graph.edges.size();
   ContractedEdge* const edges = graph.edges.data();
-  MalisWorkspace::Buffer<Set> sets(workspace, graph.sets.size());
+  Workspace::Buffer<Set> sets(workspace, graph.sets.size());
   for (uint32_t s = 0; s < sets.size(); ++s) {
     sets[s] = SetOf(graph.sets[s], s, graph.forest);
   }
   JoinForest& forest = graph.forest;
-  const auto join = [&](Set& larger, Set& smaller, uint32_t edge) {
-    for (Set* set : {&larger, &smaller}) {
-      if (set->node != kOneLabel) continue;
-      set->node = forest.AddLeaf(set->label_or_leaves, set->voxels);
-      set->label_or_leaves = 1;
+  const auto side_of = [&](const Set& set) -> JoinForest::Side {
+    if (set.node != kOneLabel) {
+      return {.node = set.node, .voxels = set.voxels, .leaves = set.label_or_leaves};
     }
-    const uint32_t leaves = larger.label_or_leaves + smaller.label_or_leaves;
-    const bool in_order = larger.voxels >= smaller.voxels;
-    larger.node = forest.AddJoin(in_order ? larger.node : smaller.node,
-                                 in_order ? smaller.node : larger.node, leaves, edge);
-    larger.label_or_leaves = leaves;
+    return {
+        .node = forest.AddLeaf(set.label_or_leaves, set.voxels), .voxels = set.voxels, .leaves = 1};
+  };
+  const auto join = [&](Set& into, const Set& from, uint32_t edge) {
+    into.node = forest.AddJoin(side_of(into), side_of(from), edge);
+    into.label_or_leaves = forest.LeavesOf(into.node);
   };
   for (size_t i = 0; i < size; ++i) {
     if (i + kAhead < size) {
@@ -109,7 +108,6 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, MalisWorkspace& workspace
     }
     into.voxels += from->voxels;
   }
-  CountPairs(forest, pass, workspace, counts);
 }
 
 void StoreCounts(const ContractedGraph& graph, TaskPool& pool, CountSink& counts) {
