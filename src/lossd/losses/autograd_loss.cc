@@ -12,18 +12,20 @@
 namespace lossd {
 namespace {
 
-at::Tensor Leaf(const at::Tensor& prediction, bool want_gradient) {
+at::Tensor Leaf(const at::Tensor& prediction, const LossInputs& inputs) {
   if (!prediction.defined()) return prediction;
-  const bool wide = prediction.scalar_type() == at::kDouble;
-  return prediction.detach().to(wide ? at::kDouble : at::kFloat).requires_grad_(want_gradient);
+  return WidenAndClamp(prediction.detach(), inputs.clamp)
+      .detach()
+      .requires_grad_(inputs.want_gradient);
 }
 
 }  // namespace
 
 LossInputs Leaves(const LossInputs& inputs) {
   LossInputs leaves = inputs;
-  leaves.pred = Leaf(inputs.pred, inputs.want_gradient);
-  leaves.pred2 = Leaf(inputs.pred2, inputs.want_gradient);
+  leaves.pred = Leaf(inputs.pred, inputs);
+  leaves.pred2 = Leaf(inputs.pred2, inputs);
+  leaves.clamp.reset();
   return leaves;
 }
 
@@ -47,11 +49,11 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
                                                        TaskPool& pool) const {
   return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
-    const bool has_known = inputs.known.defined();
-    if (CanSweep(inputs) && (!has_known || FusesKnown())) {
+    const bool has_masks = HasMasks(inputs);
+    if (CanSweep(inputs) && (!has_masks || FusesMasks())) {
       if (auto fused = ComputeFused(inputs, pool); fused.has_value()) return *std::move(fused);
     }
-    if (has_known) return ComputeApplied(inputs, pool);
+    if (has_masks) return ComputeApplied(inputs, pool);
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
     const LossInputs leaves = Leaves(inputs);
@@ -68,7 +70,7 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
 
 absl::StatusOr<ValueAndGradient> AutogradLoss::ComputeApplied(const LossInputs& inputs,
                                                               TaskPool& pool) const {
-  absl::StatusOr<ValueAndGradient> result = Compute(ApplyKnown(inputs), pool);
+  absl::StatusOr<ValueAndGradient> result = Compute(ApplyMasks(inputs), pool);
   if (result.ok() && inputs.want_gradient && inputs.blank.has_value()) {
     result->gradient = result->gradient.contiguous().masked_fill_(inputs.known.logical_not(), 0);
   }

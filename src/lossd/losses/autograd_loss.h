@@ -32,14 +32,14 @@ class AutogradLoss : public Loss {
     return std::nullopt;
   }
 
-  // Whether the fused form takes `known` into account by itself.
-  virtual bool FusesKnown() const { return false; }
+  // Whether the fused form takes the masks, `known` and class_weights, into account by itself.
+  virtual bool FusesMasks() const { return false; }
 
  private:
   absl::StatusOr<ValueAndGradient> ComputeApplied(const LossInputs& inputs, TaskPool& pool) const;
 };
 
-// The same inputs with predictions that are leaves of a new graph, at least float32.
+// The same inputs with predictions that are leaves of a new graph, at least float32 and clamped.
 LossInputs Leaves(const LossInputs& inputs);
 
 // d Σ factors × values / d each prediction of `leaves`; zeros where the values do not depend on it.

@@ -45,7 +45,9 @@ at::Tensor SpatiallyDense(at::Tensor tensor, at::IntArrayRef sizes) {
   return tensor.expand(spatial).contiguous().expand(sizes);
 }
 
-BlockReader::BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes) {
+BlockReader::BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes,
+                         std::optional<ClampRange> clamp)
+    : clamp_(clamp) {
   if (!tensor.defined()) return;
   tensor_ = SpatiallyDense(tensor.detach(), sizes);
   // Booleans are bytes of 0 and 1; what has no loop below is widened as a whole.
@@ -71,6 +73,14 @@ BlockReader::BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes) {
 
 const float* BlockReader::Read(const BlockRange& range, float* scratch) const {
   if (data_ == nullptr) return nullptr;
+  const float* const elements = Widen(range, scratch);
+  if (!clamp_.has_value()) return elements;
+  ClampBlock(elements, static_cast<float>(clamp_->min), static_cast<float>(clamp_->max), range.size,
+             scratch);
+  return scratch;
+}
+
+const float* BlockReader::Widen(const BlockRange& range, float* scratch) const {
   const int64_t offset =
       range.sample * sample_stride_ + range.channel * channel_stride_ + range.begin * voxel_stride_;
   const auto convert = [&](auto element) {

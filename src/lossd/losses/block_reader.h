@@ -4,6 +4,9 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
+
+#include "lossd/losses/loss.h"
 
 namespace lossd {
 
@@ -33,14 +36,20 @@ at::Tensor SpatiallyDense(at::Tensor tensor, at::IntArrayRef sizes);
 // broadcast. Reads may run in parallel.
 class BlockReader {
  public:
-  // `tensor` is broadcast to `sizes`, [B, C, …]. Undefined tensors read as null.
-  BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes);
+  // `tensor` is broadcast to `sizes`, [B, C, …], and clamped where that is wanted. Undefined
+  // tensors read as null.
+  BlockReader(const at::Tensor& tensor, at::IntArrayRef sizes,
+              std::optional<ClampRange> clamp = std::nullopt);
 
   // The elements, valid until the next use of `scratch` (as many floats as the range).
   const float* Read(const BlockRange& range, float* scratch) const;
 
  private:
+  // The elements before they are clamped.
+  const float* Widen(const BlockRange& range, float* scratch) const;
+
   at::Tensor tensor_;  // Keeps the elements alive.
+  std::optional<ClampRange> clamp_;
   const char* data_ = nullptr;
   at::ScalarType type_ = at::kFloat;
   int64_t sample_stride_ = 0;

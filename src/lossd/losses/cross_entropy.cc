@@ -120,7 +120,7 @@ class CrossEntropyLoss : public AutogradLoss {
     std::vector<float> weight(options_.weight.begin(), options_.weight.end());
     if (weight.empty()) weight.assign(classes, 1.0F);
     const at::Tensor indices = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
-    const BlockReader pred(inputs.pred, inputs.pred.sizes());
+    const BlockReader pred(inputs.pred, inputs.pred.sizes(), inputs.clamp);
     const BlockReader target(indices, indices.sizes());
     // Of one channel: a block is one of voxels.
     const Blocks blocks(indices.sizes());
@@ -131,19 +131,20 @@ class CrossEntropyLoss : public AutogradLoss {
       gradient = result.gradient.mutable_data_ptr<float>();
     }
     const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
-      std::vector<float> scratch((classes + 5) * kBlockSize);
+      // No more than the block needs: there may be more classes than voxels.
+      std::vector<float> scratch((classes + 5) * range.size);
       std::vector<const float*> logits(classes);
       std::vector<float*> gradients(classes);
       for (int64_t c = 0; c < classes; ++c) {
         BlockRange of_class = range;
         of_class.channel = c;
-        logits[c] = pred.Read(of_class, scratch.data() + (c + 5) * kBlockSize);
+        logits[c] = pred.Read(of_class, scratch.data() + (c + 5) * range.size);
         if (gradient == nullptr) continue;
         gradients[c] = gradient + (range.sample * classes + c) * blocks.voxels() + range.begin;
       }
       return std::array<double, 1>{
           CrossEntropyBlock({.logits = logits.data(),
-                             .target = target.Read(range, scratch.data() + 4 * kBlockSize),
+                             .target = target.Read(range, scratch.data() + 4 * range.size),
                              .class_weight = weight.data(),
                              .classes = classes,
                              .size = range.size,

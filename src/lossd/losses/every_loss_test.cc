@@ -90,6 +90,37 @@ TEST_P(EveryLossTest, CountsNothingWhereTheTargetIsUnknown) {
   }
 }
 
+// Likewise.
+TEST_P(EveryLossTest, ClampsPredictionsAndWeighsClasses) {
+  if (GetParam().name == "GANLoss") return;
+  for (const bool weighted : {true, false}) {
+    if (weighted && !TakesWeight()) continue;
+    LossInputs inputs = Inputs({2, 3, 20, 17, 33}, weighted);
+    inputs.clamp = ClampRange{-1.25, 1.5};
+    LossInputs applied = inputs;
+    applied.clamp.reset();
+    applied.pred = inputs.pred.clamp(-1.25, 1.5);
+    if (inputs.pred2.defined()) applied.pred2 = inputs.pred2.clamp(-1.25, 1.5);
+    if (GetParam().spatial_weight_arg == v1::SPATIAL_WEIGHT_ARG_WEIGHT) {
+      inputs.class_weights = ClassWeights{.foreground = 1.7, .background = 0.6};
+      applied.weight = at::where(inputs.target > 0, at::full({}, 1.7F), at::full({}, 0.6F)) *
+                       (weighted ? inputs.weight : at::ones({}));
+    }
+    const ValueAndGradient expected = Compute(*Make(), applied);
+    const ValueAndGradient actual = Compute(*Make(), inputs);
+    // LibTorch computes the ends of rows with other instructions, and where rows end depends on
+    // whether it was handed a copy.
+    const auto same = [](const at::Tensor& a, const at::Tensor& b) {
+      return at::allclose(a, b, /*rtol=*/1e-6, /*atol=*/1e-6 * b.abs().max().item<double>());
+    };
+    EXPECT_TRUE(same(actual.value, expected.value)) << actual.value << expected.value;
+    EXPECT_TRUE(same(actual.gradient, expected.gradient));
+    if (inputs.pred2.defined()) {
+      EXPECT_TRUE(same(actual.gradient2, expected.gradient2));
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Registry, EveryLossTest, ::testing::ValuesIn(AllLosses()),
                          [](const auto& test) { return std::string(test.param.name); });
 

@@ -6,9 +6,7 @@
 #include <vector>
 
 #include "lossd/losses/block_reader.h"
-#include "lossd/losses/input_reader.h"
 #include "lossd/losses/large_tensor.h"
-#include "lossd/losses/sweep.h"
 
 namespace lossd {
 namespace {
@@ -51,7 +49,7 @@ ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& in
                                 TaskPool& pool) {
   const Blocks blocks(inputs.pred.sizes());
   const InputReader reader(inputs);
-  const std::vector<PointwiseOptions> options = ChannelOptions(loss, inputs, pool);
+  const std::vector<PointwiseOptions> options = ChannelOptions(loss, blocks, reader, pool);
 
   ValueAndGradient result;
   float* gradient = nullptr;
@@ -84,14 +82,12 @@ ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& in
 
 }  // namespace
 
-std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const LossInputs& inputs,
-                                             TaskPool& pool) {
-  const Blocks blocks(inputs.pred.sizes());
+std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const Blocks& blocks,
+                                             const InputReader& reader, TaskPool& pool) {
   const bool mean = loss.reduction == v1::REDUCTION_MEAN;
   const int64_t samples = blocks.groups() / blocks.channels();
   std::vector<ChannelCounts> counts(blocks.channels(),
                                     {.valid = static_cast<double>(samples * blocks.voxels())});
-  const InputReader reader(inputs);
   if ((mean && reader.has_weight()) || loss.max_pos_weight.has_value()) {
     counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), pool);
   }
@@ -121,7 +117,10 @@ std::optional<absl::StatusOr<ValueAndGradient>> PointwiseLoss::ComputeFused(
   const std::optional<FusedPointwise> fused = Fused(inputs);
   if (!fused.has_value() || fused->reduction == v1::REDUCTION_NONE) return std::nullopt;
   LossInputs used = inputs;
-  if (!fused->weighted) used.weight.reset();
+  if (!fused->weighted) {
+    used.weight.reset();
+    used.class_weights.reset();
+  }
   return SweepPointwise(*fused, used, pool);
 }
 

@@ -7,8 +7,10 @@
 #include "absl/status/statusor.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
 #include "lossd/losses/loss.h"
+#include "lossd/losses/sweep.h"
 #include "lossd/v1/options.pb.h"
 
 namespace lossd {
@@ -29,8 +31,8 @@ struct FusedPointwise {
 
 // The kernel options of each channel, after a sweep that counts where something must be counted.
 // gradient_scale is also the factor on the channel's sum.
-std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const LossInputs& inputs,
-                                             TaskPool& pool);
+std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const Blocks& blocks,
+                                             const InputReader& reader, TaskPool& pool);
 
 // A loss that is computed in that form where that is possible, else as its LibTorch expression.
 class PointwiseLoss : public AutogradLoss {
@@ -41,7 +43,7 @@ class PointwiseLoss : public AutogradLoss {
  private:
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
                                                                TaskPool& pool) const final;
-  bool FusesKnown() const final { return true; }
+  bool FusesMasks() const final { return true; }
 };
 
 }  // namespace lossd

@@ -28,8 +28,8 @@ class KnownElements {
   int64_t voxel_stride_ = 0;  // 0 or 1.
 };
 
-// What a sweep reads of a loss's inputs, LossInputs.known and blank applied to each block as it is
-// read: no tensor is copied. Scratch: as many floats as the range.
+// What a sweep reads of a loss's inputs, with LossInputs.clamp, class_weights, known and blank
+// applied to each block as it is read: no tensor is copied. Scratch: as many floats as the range.
 class InputReader {
  public:
   explicit InputReader(const LossInputs& inputs);
@@ -44,16 +44,28 @@ class InputReader {
   void FinishGradient(const BlockRange& range, float* gradient) const;
 
  private:
+  const float* OfClasses(const BlockRange& range, const float* weight, float* scratch) const;
+
   KnownElements known_;
   std::optional<float> blank_;
   BlockReader pred_;
   BlockReader target_;
   bool has_weight_;
   BlockReader weight_;
+  std::optional<ClassWeights> class_weights_;
 };
 
-// The same inputs with copies to which `known` and `blank` have been applied.
-LossInputs ApplyKnown(const LossInputs& inputs);
+// Whether there are masks to apply: `known` or class_weights.
+bool HasMasks(const LossInputs& inputs);
+
+// The same inputs with copies to which class_weights, `known` and `blank` have been applied.
+LossInputs ApplyMasks(const LossInputs& inputs);
+
+// A float32 map of the target's shape.
+at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights);
+
+// A prediction at least float32 wide and clamped as LossInputs.clamp has it.
+at::Tensor WidenAndClamp(const at::Tensor& prediction, const std::optional<ClampRange>& clamp);
 
 }  // namespace lossd
 

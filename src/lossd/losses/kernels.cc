@@ -4,7 +4,7 @@
 #include <bit>
 #include <limits>
 
-#include "lossd/losses/instruction_sets.h"
+#include "lossd/base/instruction_sets.h"
 #include "lossd/losses/vector_math.h"
 
 namespace lossd {
@@ -279,6 +279,29 @@ LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const fl
     for (int64_t i = 0; i < size; ++i) known[i] = mask[i] == 1.0F ? 1 : 0;
   }
   return numbers;
+}
+
+LOSSD_CLONES void ClampBlock(const float* elements, float min, float max, int64_t size,
+                             float* out) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    const float x = elements[i];
+    const float raised = x < min ? min : x;
+    out[i] = raised > max ? max : raised;
+  }
+}
+
+LOSSD_CLONES void ClassWeightBlock(const float* weight, const float* target, float foreground,
+                                   float background, int64_t size, float* weighted) {
+  if (weight == nullptr) {
+#pragma omp simd
+    for (int64_t i = 0; i < size; ++i) weighted[i] = target[i] > 0 ? foreground : background;
+    return;
+  }
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    weighted[i] = weight[i] * (target[i] > 0 ? foreground : background);
+  }
 }
 
 LOSSD_CLONES void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size,

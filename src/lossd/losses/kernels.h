@@ -80,6 +80,14 @@ void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* worst, 
 bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
                    int64_t size, float* affinity, uint8_t* positive, uint8_t* known);
 
+// out = elements clamped to [min, max], NaN staying NaN; `out` may be `elements`.
+void ClampBlock(const float* elements, float min, float max, int64_t size, float* out);
+
+// weighted = weight × foreground where target > 0, else weight × background; `weighted` may be
+// `weight`, a null weight is 1.
+void ClassWeightBlock(const float* weight, const float* target, float foreground, float background,
+                      int64_t size, float* weighted);
+
 // out = elements where `known`, else `otherwise`; `out` may be `elements`.
 void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size, float* out);
 

@@ -12,12 +12,30 @@
 
 namespace lossd {
 
+// Where predictions are cut off.
+struct ClampRange {
+  double min;
+  double max;
+};
+
+// A weight for foreground (target > 0) and one for everything else.
+struct ClassWeights {
+  double foreground = 1;
+  double background = 1;
+
+  bool AreOne() const { return foreground == 1 && background == 1; }
+};
+
 // What a loss is computed from. An undefined tensor is an absent one.
 struct LossInputs {
   at::Tensor pred = {};    // [B, C, …], float32, or a half type, which is widened.
   at::Tensor pred2 = {};   // The second prediction of pred_pred losses.
   at::Tensor target = {};  // Like pred, or class indices [B, 1, …]; any dtype.
   at::Tensor weight = {};  // Spatial weight or mask, broadcastable to pred.
+  // What the predictions count as; gradients are with respect to the clamped ones.
+  std::optional<ClampRange> clamp = {};
+  // Factors on the weight, or the weight where there is no other.
+  std::optional<ClassWeights> class_weights = {};
   // Where the target is known: bool, broadcastable to pred; undefined: everywhere. Elsewhere the
   // target counts as 0, and so does the weight; losses without a weight see `blank`, where given,
   // in place of the prediction, and their gradient is 0 there.
@@ -51,6 +69,9 @@ class Loss {
 
   // Size of the crop this loss looks at within a volume; nothing when it looks at all of it.
   virtual std::optional<std::array<int64_t, 3>> CropSize() const { return std::nullopt; }
+
+  // How many channels a weight may have besides 1 and the prediction's: those that count.
+  virtual int64_t WeightChannels(int64_t pred_channels) const { return pred_channels; }
 };
 
 }  // namespace lossd

@@ -10,12 +10,10 @@
 #include "absl/types/span.h"
 #include "lossd/affinity/labels.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/block_reader.h"
+#include "lossd/losses/affinity_error.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/input_reader.h"
-#include "lossd/losses/kernels.h"
 #include "lossd/losses/large_tensor.h"
-#include "lossd/losses/sweep.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/maximin/malis.h"
 
@@ -23,16 +21,6 @@ namespace lossd {
 namespace {
 
 using Zyx = std::array<int64_t, 3>;
-using Scratch = std::array<float, kBlockSize>;
-
-std::vector<Offset> Neighborhood(const v1::MalisLossOptions& options) {
-  if (options.nhood().empty()) return {{-1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
-  std::vector<Offset> offsets;
-  for (const v1::Offset& offset : options.nhood()) {
-    offsets.push_back({.z = offset.z(), .y = offset.y(), .x = offset.x()});
-  }
-  return offsets;
-}
 
 std::optional<Zyx> CropOption(const v1::MalisLossOptions& options) {
   const auto& sizes = options.malis_crop_size();
@@ -60,16 +48,25 @@ struct Region {
   }
 };
 
-// The labels [B, Z, Y, X] renumbered, as MalisSample wants them.
-std::vector<uint32_t> Compact(const at::Tensor& labels) {
-  const at::Tensor ids = labels.to(at::kCPU, at::kLong).contiguous();
-  std::vector<uint32_t> compact(ids.numel());
-  const int64_t volume = ids.numel() / ids.size(0);
-  for (int64_t b = 0; b < ids.size(0); ++b) {
-    CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume),
-                  absl::MakeSpan(compact).subspan(b * volume, volume));
+// The labels [B, Z, Y, X] as MalisSample wants them: different where they differ, 0 where they are,
+// in the bits of an int32.
+at::Tensor Narrow(const at::Tensor& labels, TaskPool& pool) {
+  at::Tensor ids = labels.to(at::kCPU);
+  if (ids.element_size() <= 4) return ids.to(at::kInt).contiguous();
+  ids = ids.to(at::kLong).contiguous();
+  const auto [least, greatest] = at::aminmax(ids);
+  if (least.item<int64_t>() >= 0 &&
+      greatest.item<int64_t>() <= std::numeric_limits<uint32_t>::max()) {
+    return ids.to(at::kInt);
   }
-  return compact;
+  at::Tensor narrow = at::empty(ids.sizes(), at::kInt);
+  const int64_t volume = ids.numel() / ids.size(0);
+  auto* const out = reinterpret_cast<uint32_t*>(narrow.mutable_data_ptr<int32_t>());
+  pool.ParallelFor(ids.size(0), 1, [&](int64_t b, int64_t /*end*/) {
+    CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume),
+                  absl::MakeSpan(out + b * volume, volume));
+  });
+  return narrow;
 }
 
 // A sample's share of what `tensor` [B, …] holds; empty when it is undefined.
@@ -83,7 +80,7 @@ absl::Span<const T> SampleOf(const at::Tensor& tensor, int64_t sample) {
 class MalisLoss : public Loss {
  public:
   explicit MalisLoss(const v1::MalisLossOptions& options)
-      : neighborhood_(Neighborhood(options)),
+      : neighborhood_(MalisNeighborhood(options)),
         reduction_(options.reduction()),
         sigmoid_(options.sigmoid()),
         crop_size_(CropOption(options)) {}
@@ -178,8 +175,9 @@ class MalisLoss : public Loss {
                                              TaskPool& pool) const {
     const LossInputs seen = InRegion(region, inputs);
     const InputReader reader(seen);
-    const Edges edges = EdgesOf(seen.pred.sizes(), reader, pool);
-    const at::Tensor weights = EmptyFloats(edges.affinity.sizes());
+    const at::IntArrayRef sizes = seen.pred.sizes();
+    const AffinityEdges edges = ReadAffinityEdges(sizes, reader, sigmoid_, pool);
+    const at::Tensor weights = EmptyFloats(sizes);
     if (edges.ordered) {
       if (absl::Status status = ComputeWeights(
               region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(), pool,
@@ -191,7 +189,13 @@ class MalisLoss : public Loss {
       // No order, hence no weights: the loss is as little a number as the prediction.
       weights.fill_(std::numeric_limits<float>::quiet_NaN());
     }
-    return OfWeights(region, edges.affinity, reader, weights, inputs, pool);
+    ValueAndGradient result = WeightedAffinityError(
+        edges.affinity, reader, weights,
+        {.sigmoid = sigmoid_, .reduction = reduction_, .want_gradient = inputs.want_gradient},
+        pool);
+    result.value = result.value.to(inputs.pred.device());
+    if (inputs.want_gradient) result.gradient = InVolume(region, result.gradient, inputs.pred);
+    return result;
   }
 
   // What is read of the inputs, on the CPU.
@@ -202,101 +206,31 @@ class MalisLoss : public Loss {
     return {.pred = part(inputs.pred),
             .target = part(inputs.target),
             .weight = part(MaskOf(inputs)),
+            .clamp = inputs.clamp,
             .known = part(inputs.known),
             .blank = inputs.blank};
   }
 
-  // What the weights are computed from, contiguous [B, C, z, y, x] on the CPU.
-  struct Edges {
-    at::Tensor affinity;
-    at::Tensor positive;  // Bytes.
-    at::Tensor known;     // Bytes; undefined: all.
-    bool ordered;         // No affinity is NaN.
-  };
-
-  Edges EdgesOf(at::IntArrayRef sizes, const InputReader& reader, TaskPool& pool) const {
-    const Blocks blocks(sizes);
-    Edges edges = {.affinity = EmptyFloats(sizes),
-                   .positive = at::empty(sizes, at::kByte),
-                   .known = reader.has_weight() ? at::empty(sizes, at::kByte) : at::Tensor(),
-                   .ordered = true};
-    auto* const affinity = edges.affinity.mutable_data_ptr<float>();
-    auto* const positive = edges.positive.mutable_data_ptr<uint8_t>();
-    auto* const known = reader.has_weight() ? edges.known.mutable_data_ptr<uint8_t>() : nullptr;
-    const auto disorder = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
-      Scratch scratch[3];
-      const int64_t offset = blocks.Offset(range);
-      const bool numbers = AffinityBlock(
-          reader.Pred(range, scratch[0].data()), reader.Target(range, scratch[1].data()),
-          reader.Weight(range, scratch[2].data()), sigmoid_, range.size, affinity + offset,
-          positive + offset, known == nullptr ? nullptr : known + offset);
-      return std::array<double, 1>{numbers ? 0.0 : 1.0};
-    });
-    for (const auto& group : disorder) edges.ordered = edges.ordered && group[0] == 0;
-    return edges;
-  }
-
-  absl::Status ComputeWeights(const Region& region, const Edges& edges, const at::Tensor& gt_seg,
-                              TaskPool& pool, const at::Tensor& weights) const {
+  absl::Status ComputeWeights(const Region& region, const AffinityEdges& edges,
+                              const at::Tensor& gt_seg, TaskPool& pool,
+                              const at::Tensor& weights) const {
     const GridShape shape = {.z = region.size[0], .y = region.size[1], .x = region.size[2]};
-    std::vector<uint32_t> labels;
-    if (gt_seg.defined()) labels = Compact(region.Of(gt_seg));
+    const at::Tensor labels = gt_seg.defined() ? Narrow(region.Of(gt_seg), pool) : at::Tensor();
     const int64_t size = edges.affinity.numel() / edges.affinity.size(0);
     std::vector<MalisSample> samples;
     std::vector<absl::Span<float>> outputs;
     for (int64_t b = 0; b < edges.affinity.size(0); ++b) {
-      absl::Span<const uint32_t> sample_labels;
-      if (gt_seg.defined()) {
-        sample_labels = absl::MakeConstSpan(labels).subspan(b * shape.voxels(), shape.voxels());
-      }
-      samples.push_back({.shape = shape,
-                         .neighborhood = neighborhood_,
-                         .affinity = SampleOf<float>(edges.affinity, b),
-                         .positive = SampleOf<uint8_t>(edges.positive, b),
-                         .known = SampleOf<uint8_t>(edges.known, b),
-                         .labels = sample_labels});
+      const absl::Span<const int32_t> of_sample = SampleOf<int32_t>(labels, b);
+      samples.push_back(
+          {.shape = shape,
+           .neighborhood = neighborhood_,
+           .affinity = SampleOf<float>(edges.affinity, b),
+           .positive = SampleOf<uint8_t>(edges.positive, b),
+           .known = SampleOf<uint8_t>(edges.known, b),
+           .labels = {reinterpret_cast<const uint32_t*>(of_sample.data()), of_sample.size()}});
       outputs.push_back(absl::MakeSpan(weights.mutable_data_ptr<float>() + b * size, size));
     }
-    return MalisWeights(samples, pool, workspace_, outputs);
-  }
-
-  // The gradient takes the place of the weights.
-  ValueAndGradient OfWeights(const Region& region, const at::Tensor& affinity,
-                             const InputReader& reader, const at::Tensor& weights,
-                             const LossInputs& inputs, TaskPool& pool) const {
-    const at::Device device = inputs.pred.device();
-    const bool mean = reduction_ == v1::REDUCTION_MEAN;
-    const double scale = mean ? 1 / static_cast<double>(affinity.numel()) : 1;
-    const Blocks blocks(affinity.sizes());
-    const auto* const affinities = affinity.const_data_ptr<float>();
-    auto* const weight = weights.mutable_data_ptr<float>();
-    float* const gradients = inputs.want_gradient ? weight : nullptr;
-    at::Tensor map;
-    float* losses = nullptr;
-    if (reduction_ == v1::REDUCTION_NONE) {
-      map = EmptyFloats(affinity.sizes());
-      losses = map.mutable_data_ptr<float>();
-    }
-    const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
-      Scratch scratch;
-      const int64_t offset = blocks.Offset(range);
-      float* const gradient = gradients == nullptr ? nullptr : gradients + offset;
-      const double sum = AffinityErrorBlock({.affinity = affinities + offset,
-                                             .target = reader.Target(range, scratch.data()),
-                                             .weight = weight + offset,
-                                             .gradient = gradient,
-                                             .loss = losses == nullptr ? nullptr : losses + offset,
-                                             .size = range.size},
-                                            sigmoid_, static_cast<float>(scale));
-      reader.FinishGradient(range, gradient);
-      return std::array<double, 1>{sum};
-    });
-    double sum = 0;
-    for (const auto& group : sums) sum += group[0];
-    ValueAndGradient result = {
-        .value = (map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat)).to(device)};
-    if (inputs.want_gradient) result.gradient = InVolume(region, weights, inputs.pred);
-    return result;
+    return MalisWeights(samples, pool, pool.workspace(), outputs);
   }
 
   // The region's gradient among the zeros of the rest of the volume.
@@ -312,10 +246,18 @@ class MalisLoss : public Loss {
   const v1::Reduction reduction_;
   const bool sigmoid_;
   const std::optional<Zyx> crop_size_;
-  mutable MalisWorkspace workspace_;
 };
 
 }  // namespace
+
+std::vector<Offset> MalisNeighborhood(const v1::MalisLossOptions& options) {
+  if (options.nhood().empty()) return {{-1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
+  std::vector<Offset> offsets;
+  for (const v1::Offset& offset : options.nhood()) {
+    offsets.push_back({.z = offset.z(), .y = offset.y(), .x = offset.x()});
+  }
+  return offsets;
+}
 
 absl::StatusOr<std::unique_ptr<const Loss>> CreateMalisLoss(const v1::LossOptions& options) {
   const auto& own = options.malis();

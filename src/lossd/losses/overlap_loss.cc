@@ -174,7 +174,7 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossI
     target = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
     if (absl::Status status = CheckClassIndices(target, channels); !status.ok()) return status;
   }
-  const SoftmaxOverlap overlap(inputs.pred, target, class_options_.to_onehot_y);
+  const SoftmaxOverlap overlap(inputs.pred, inputs.clamp, target, class_options_.to_onehot_y);
   const ValueAndFactors of_sums = OfSums(overlap.Sum(pool).narrow(1, channels - counted, counted),
                                          inputs.want_gradient, inputs.pred.dim() - 2);
   ValueAndGradient result = {.value = of_sums.value};

@@ -41,7 +41,7 @@ class OverlapLoss : public AutogradLoss {
     return class_options_.softmax && inputs.pred.size(1) > 1;
   }
   // Class indices are made one-hot first.
-  bool FusesKnown() const final {
+  bool FusesMasks() const final {
     return IsMadeOfPlainSums() && !class_options_.softmax && !class_options_.to_onehot_y;
   }
   // Of true positives, false positives, false negatives and volumes [B, C, 4].

@@ -1,5 +1,8 @@
 #include "lossd/losses/registry.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
 #include <algorithm>
 #include <array>
 
@@ -130,6 +133,12 @@ constexpr std::array kLosses = {
     Weighted("WeightedMSELoss", "Squared error × weight.", kConnectomics, &CreateWeightedMSELoss),
 };
 
+// The loss's field of the options' oneof; null when none is set.
+const google::protobuf::FieldDescriptor* SetField(const v1::LossOptions& options) {
+  return v1::LossOptions::GetReflection()->GetOneofFieldDescriptor(
+      options, v1::LossOptions::descriptor()->FindOneofByName("loss"));
+}
+
 }  // namespace
 
 absl::Span<const LossTraits> AllLosses() { return kLosses; }
@@ -140,12 +149,19 @@ const LossTraits* FindLoss(absl::string_view name) {
   return found == kLosses.end() ? nullptr : found;
 }
 
+const google::protobuf::Message* OptionsOf(const v1::LossOptions& options) {
+  const google::protobuf::FieldDescriptor* field = SetField(options);
+  return field == nullptr ? nullptr : &options.GetReflection()->GetMessage(options, field);
+}
+
+google::protobuf::Message* MutableOptionsOf(v1::LossOptions& options) {
+  const google::protobuf::FieldDescriptor* field = SetField(options);
+  return field == nullptr ? nullptr : options.GetReflection()->MutableMessage(&options, field);
+}
+
 absl::string_view LossName(const v1::LossOptions& options) {
-  const google::protobuf::FieldDescriptor* field =
-      v1::LossOptions::GetReflection()->GetOneofFieldDescriptor(
-          options, v1::LossOptions::descriptor()->FindOneofByName("loss"));
-  if (field == nullptr) return {};
-  return absl::StripSuffix(field->message_type()->name(), "Options");
+  const google::protobuf::Message* own = OptionsOf(options);
+  return own == nullptr ? "" : absl::StripSuffix(own->GetDescriptor()->name(), "Options");
 }
 
 }  // namespace lossd

@@ -33,6 +33,10 @@ absl::Span<const LossTraits> AllLosses();
 // The loss of that name; null when there is none.
 const LossTraits* FindLoss(absl::string_view name);
 
+// The options message that is set in `options`; null when none is.
+const google::protobuf::Message* OptionsOf(const v1::LossOptions& options);
+google::protobuf::Message* MutableOptionsOf(v1::LossOptions& options);
+
 // The name of the loss that `options` holds the options of; empty when none is set.
 absl::string_view LossName(const v1::LossOptions& options);
 

@@ -12,6 +12,7 @@
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/fused_pointwise.h"
+#include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
 #include "lossd/losses/pooling.h"
 #include "lossd/losses/reduction.h"
@@ -54,8 +55,7 @@ class Slab {
         class_(badness_.size()) {}
 
   // Reads what the windows of the planes [begin, end) reach.
-  void Read(const BlockReader& pred, const BlockReader& target, const BlockRange& channel,
-            int64_t begin, int64_t end) {
+  void Read(const InputReader& reader, const BlockRange& channel, int64_t begin, int64_t end) {
     begin_ = begin;
     std::fill(class_.begin(), class_.end(), -1);
     std::vector<float> pred_scratch(grid_.size);
@@ -68,9 +68,9 @@ class Slab {
                                   .channel = channel.channel,
                                   .begin = (z * grid_.rows + y) * grid_.size,
                                   .size = grid_.size};
-        BadnessBlock(pred.Read(range, pred_scratch.data()),
-                     target.Read(range, target_scratch.data()), grid_.size, &badness_[Index(z, y)],
-                     &class_[Index(z, y)]);
+        BadnessBlock(reader.Pred(range, pred_scratch.data()),
+                     reader.Target(range, target_scratch.data()), grid_.size,
+                     &badness_[Index(z, y)], &class_[Index(z, y)]);
       }
     }
   }
@@ -122,6 +122,8 @@ class ScnpLoss : public AutogradLoss {
   }
 
  private:
+  bool FusesMasks() const override { return true; }
+
   // Slab by slab. A slab adds to the gradient of those next to it: first every other one is
   // computed, then the rest.
   ValueAndGradient ComputeInSlabs(const Grid& grid, const LossInputs& inputs,
@@ -129,11 +131,9 @@ class ScnpLoss : public AutogradLoss {
     FusedPointwise bce = {
         .kernel = &BceBlock, .reduction = options_.reduction(), .per_channel = true};
     if (options_.auto_pos_weight()) bce.max_pos_weight = options_.max_pos_weight();
-    const std::vector<PointwiseOptions> options = ChannelOptions(bce, inputs, pool);
     const at::IntArrayRef sizes = inputs.pred.sizes();
-    const BlockReader pred(inputs.pred, sizes);
-    const BlockReader target(inputs.target, sizes);
-    const BlockReader weight(inputs.weight, sizes);
+    const InputReader reader(inputs);
+    const std::vector<PointwiseOptions> options = ChannelOptions(bce, Blocks(sizes), reader, pool);
     ValueAndGradient result;
     float* gradient = nullptr;
     if (inputs.want_gradient) {
@@ -153,8 +153,8 @@ class ScnpLoss : public AutogradLoss {
         const BlockRange channel = {.sample = group / channels, .channel = group % channels};
         const int64_t begin = index * planes;
         const int64_t end = std::min(begin + planes, grid.planes);
-        Slab slab(grid, planes);
-        slab.Read(pred, target, channel, begin, end);
+        Slab slab(grid, end - begin);
+        slab.Read(reader, channel, begin, end);
         std::vector<float> logits(grid.size);
         std::vector<int32_t> offsets(grid.size);
         std::vector<float> scratch[3];
@@ -167,8 +167,8 @@ class ScnpLoss : public AutogradLoss {
           range.size = grid.size;
           float* derivative = gradient == nullptr ? nullptr : scratch[2].data();
           sum += BceBlock({.pred = logits.data(),
-                           .target = target.Read(range, scratch[0].data()),
-                           .weight = weight.Read(range, scratch[1].data()),
+                           .target = reader.Target(range, scratch[0].data()),
+                           .weight = reader.Weight(range, scratch[1].data()),
                            .gradient = derivative,
                            .size = grid.size},
                           options[channel.channel]);

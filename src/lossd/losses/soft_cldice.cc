@@ -59,6 +59,11 @@ class SoftClDiceLoss : public AutogradLoss {
  public:
   explicit SoftClDiceLoss(v1::SoftClDiceLossOptions options) : options_(std::move(options)) {}
 
+  int64_t WeightChannels(int64_t pred_channels) const override {
+    if (pred_channels == 1) return 1;
+    return options_.mode() == v1::CL_DICE_MODE_BINARY ? 1 : pred_channels - 1;
+  }
+
  protected:
   absl::Status Check(const LossInputs& inputs) const override {
     if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
@@ -97,8 +102,8 @@ class SoftClDiceLoss : public AutogradLoss {
         !status.ok()) {
       return status;
     }
-    Volumes volumes = {.pred = CountedChannels(pred),
-                       .target = CountedChannels(target),
+    Volumes volumes = {.pred = SelectCounted(pred),
+                       .target = SelectCounted(target),
                        .weight = CountedWeight(inputs)};
     if (options_.sigmoid()) volumes.pred = volumes.pred.sigmoid();
     if (options_.clamp_probabilities()) {
@@ -238,7 +243,7 @@ class SoftClDiceLoss : public AutogradLoss {
     const bool fits = shaped.dim() == pred.dim() && shaped.size(0) == pred.size(0) &&
                       shaped.sizes().slice(2) == pred.sizes().slice(2) &&
                       (shaped.size(1) == 1 || shaped.size(1) == pred.size(1) ||
-                       shaped.size(1) == CountedChannels(pred).size(1));
+                       shaped.size(1) == WeightChannels(pred.size(1)));
     if (fits && weight.device() == pred.device()) return absl::OkStatus();
     return FieldError(
         "weight", absl::StrCat("shape ", ShapeText(weight), " on ", weight.device().str()),
@@ -271,7 +276,7 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   // Those of the channels [B, C, …] that count.
-  at::Tensor CountedChannels(const at::Tensor& values) const {
+  at::Tensor SelectCounted(const at::Tensor& values) const {
     const int64_t channels = values.size(1);
     if (channels == 1) return values;
     if (options_.mode() == v1::CL_DICE_MODE_BINARY) {
@@ -292,8 +297,8 @@ class SoftClDiceLoss : public AutogradLoss {
     if (options_.clamp_probabilities()) weight = weight.clamp_min(0);
     // Where as many channels count as there are but one, it is the ones that count.
     const bool of_prediction =
-        weight.size(1) == pred.size(1) && weight.size(1) != CountedChannels(pred).size(1);
-    return of_prediction ? CountedChannels(weight) : weight;
+        weight.size(1) == pred.size(1) && weight.size(1) != WeightChannels(pred.size(1));
+    return of_prediction ? SelectCounted(weight) : weight;
   }
 
   static at::Tensor Weighted(const at::Tensor& x, const Volumes& volumes) {

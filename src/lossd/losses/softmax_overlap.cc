@@ -22,21 +22,23 @@ BlockRange OfClass(BlockRange range, int64_t c) {
 
 }  // namespace
 
-SoftmaxOverlap::SoftmaxOverlap(const at::Tensor& pred, const at::Tensor& target, bool one_hot)
+SoftmaxOverlap::SoftmaxOverlap(const at::Tensor& pred, const std::optional<ClampRange>& clamp,
+                               const at::Tensor& target, bool one_hot)
     : pred_(pred),
       classes_(pred.size(1)),
       one_hot_(one_hot),
       blocks_(OneChannel(pred)),
-      pred_reader_(pred, pred.sizes()),
+      pred_reader_(pred, pred.sizes(), clamp),
       target_reader_(target, one_hot ? OneChannel(pred) : pred.sizes().vec()) {}
 
 SoftmaxOverlap::Classes SoftmaxOverlap::Read(const BlockRange& range) const {
+  // No more than the block needs: there may be more classes than voxels.
   Classes block = {
-      .floats = std::make_unique_for_overwrite<float[]>((3 * classes_ + 2) * kBlockSize),
+      .floats = std::make_unique_for_overwrite<float[]>((3 * classes_ + 2) * range.size),
       .probabilities = std::vector<float*>(classes_),
       .target = std::vector<const float*>(classes_)};
   float* next = block.floats.get();
-  const auto take = [&] { return std::exchange(next, next + kBlockSize); };
+  const auto take = [&] { return std::exchange(next, next + range.size); };
   block.scratch = take();
   take();
   const float* const indices = one_hot_ ? target_reader_.Read(range, block.scratch) : nullptr;

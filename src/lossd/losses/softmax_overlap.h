@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lossd/base/task_pool.h"
 #include "lossd/losses/block_reader.h"
+#include "lossd/losses/loss.h"
 #include "lossd/losses/sweep.h"
 
 namespace lossd {
@@ -17,9 +19,10 @@ namespace lossd {
 // a block of voxels in cache, once for the sums and once more for the gradient.
 class SoftmaxOverlap {
  public:
-  // pred [B, C, …], C > 1; target of its shape, or class indices [B, 1, …] in [0, C) when
-  // `one_hot`.
-  SoftmaxOverlap(const at::Tensor& pred, const at::Tensor& target, bool one_hot);
+  // pred [B, C, …], C > 1, clamped where that is wanted; target of its shape, or class indices
+  // [B, 1, …] in [0, C) when `one_hot`.
+  SoftmaxOverlap(const at::Tensor& pred, const std::optional<ClampRange>& clamp,
+                 const at::Tensor& target, bool one_hot);
 
   // Σ p·target, Σ p and Σ target of each sample and class: float64 [B, C, 3].
   at::Tensor Sum(TaskPool& pool) const;

@@ -8,11 +8,11 @@
 
 namespace lossd {
 
-// RESOURCE_EXHAUSTED when LibTorch ran out of memory, else INTERNAL. Without its backtrace.
+// RESOURCE_EXHAUSTED when memory ran out, else INTERNAL. Without LibTorch's backtrace.
 absl::Status TorchErrorStatus(const std::exception& error);
 
-// Runs `body`, which returns a Status or StatusOr, and turns what LibTorch throws into a status: no
-// exception crosses a module's border.
+// Runs `body`, which returns a Status or StatusOr, and turns what LibTorch or the allocator
+// throws into a status: no exception crosses a module's border.
 template <typename Body>
 auto CatchTorchErrors(Body&& body) -> decltype(body()) {
   try {

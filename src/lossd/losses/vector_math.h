@@ -30,8 +30,8 @@ LOSSD_VECTORIZED float ExpMinus(float a) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * r * r + r + 1.0F;
-  const int32_t exponent = std::bit_cast<int32_t>(rounded) - std::bit_cast<int32_t>(kRound);
-  return p * std::bit_cast<float>((exponent + 127) * (1 << 23));
+  const uint32_t exponent = std::bit_cast<uint32_t>(rounded) - std::bit_cast<uint32_t>(kRound);
+  return p * std::bit_cast<float>((exponent + 127) << 23);
 }
 
 // log(1 + e) for e in [0, 1]: 2·artanh(e / (2 + e)) by its series.

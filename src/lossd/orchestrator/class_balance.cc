@@ -35,11 +35,4 @@ ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& t
   return BalancedWeights(CountClasses(target, mask));
 }
 
-at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights) {
-  at::Tensor map = at::full_like(target, weights.background, target.options().dtype(at::kFloat),
-                                 at::MemoryFormat::Contiguous);
-  map.masked_fill_(target > 0, weights.foreground);
-  return map;
-}
-
 }  // namespace lossd

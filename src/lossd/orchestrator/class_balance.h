@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "lossd/losses/loss.h"
 #include "lossd/v1/plan.pb.h"
 
 namespace lossd {
@@ -22,14 +23,6 @@ ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask);
 // Background over foreground, at most 10; 1 if a class is absent.
 double AutoPosWeight(const ClassCounts& counts);
 
-// A weight for foreground and one for background.
-struct ClassWeights {
-  double foreground = 1;
-  double background = 1;
-
-  bool AreOne() const { return foreground == 1 && background == 1; }
-};
-
 // Weights in inverse proportion to the classes' frequencies, with mean 1, each at most 10; 1 if a
 // class is absent.
 ClassWeights BalancedWeights(const ClassCounts& counts);
@@ -38,9 +31,6 @@ ClassWeights BalancedWeights(const ClassCounts& counts);
 // and 1 elsewhere.
 ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& target,
                             const at::Tensor& mask);
-
-// A float32 map of the target's shape.
-at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights);
 
 }  // namespace lossd
 

@@ -53,12 +53,5 @@ TEST(ClassBalanceTest, AFixedWeightIsForForegroundAlone) {
   EXPECT_EQ(weights.background, 1);
 }
 
-TEST(ClassBalanceTest, MapsIntegersToFloats) {
-  const at::Tensor target = torch::tensor({0, 3, 0, -1}, at::kInt);
-  const at::Tensor map = ClassWeightMap(target, {.foreground = 1.5, .background = 0.5});
-  EXPECT_TRUE(map.equal(torch::tensor({0.5F, 1.5F, 0.5F, 0.5F})));
-  EXPECT_TRUE(ClassWeightMap(target > 0, {.foreground = 1.5, .background = 0.5}).equal(map));
-}
-
 }  // namespace
 }  // namespace lossd

@@ -67,34 +67,36 @@ std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
   return spec.pos_weight().value();
 }
 
-// The spatial weight of a supervised term: its mask, or else a class-balance map, times the batch's
-// masks. A map of ones is left out: losses take a weight of ones and none alike.
-at::Tensor SpatialWeight(const v1::Term& spec, const at::Tensor& target, const Masks& masks) {
+// Class weights of a supervised term without a mask of its own. Weights of 1 are left out: losses
+// take a weight of ones and none alike.
+std::optional<ClassWeights> BalancingWeights(const v1::Term& spec, const at::Tensor& target,
+                                             const Masks& masks) {
   const bool balances = spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_WEIGHT &&
                         !spec.loss().has_weighted_bce_with_logits() && !masks.has_term_mask;
-  if (!balances) return masks.weight;
+  if (!balances) return std::nullopt;
   const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks));
-  if (weights.AreOne()) return masks.weight;
-  const at::Tensor map = ClassWeightMap(target, weights);
-  const bool broadcasts = masks.weight.defined() && masks.weight.size(1) > map.size(1);
-  if (broadcasts || !masks.weight.defined()) return Product(map, masks.weight);
-  return map.mul_(masks.weight);
+  if (weights.AreOne()) return std::nullopt;
+  return weights;
 }
 
 }  // namespace
 
-LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
-                          const at::Tensor& pred2, double clamp_min) {
+LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
+                          const std::optional<ClampRange>& clamp, double clamp_min) {
   const v1::Term& spec = evaluation.term->spec;
+  const at::Tensor& pred = batch.predictions[evaluation.pred].tensor;
   const at::IntArrayRef size = pred.sizes().slice(2);
   const bool takes_weight = spec.spatial_weight_arg() != v1::SPATIAL_WEIGHT_ARG_NONE;
   LossInputs inputs;
   inputs.want_gradient = !batch.losses_only;
   inputs.crop_origin = evaluation.crop_origin;
   inputs.pred = Select(pred, evaluation.pred_channels);
+  inputs.clamp = clamp;
   const Masks masks = MakeMasks(evaluation, batch, size);
   if (spec.call_kind() != v1::CALL_KIND_PRED_TARGET) {
-    if (pred2.defined()) inputs.pred2 = Select(pred2, evaluation.pred2_channels);
+    if (spec.call_kind() == v1::CALL_KIND_PRED_PRED) {
+      inputs.pred2 = Select(batch.predictions[evaluation.pred2].tensor, evaluation.pred2_channels);
+    }
     if (takes_weight) inputs.weight = masks.weight;
     return inputs;
   }
@@ -102,7 +104,8 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, cons
   inputs.target = Target(evaluation, batch, size);
   inputs.pos_weight = PosWeight(spec, inputs.target, masks);
   if (takes_weight) {
-    inputs.weight = SpatialWeight(spec, inputs.target, masks);
+    inputs.weight = masks.weight;
+    inputs.class_weights = BalancingWeights(spec, inputs.target, masks);
     inputs.known = masks.known;
   } else {
     inputs.known = Seen(masks);

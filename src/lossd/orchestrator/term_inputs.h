@@ -1,7 +1,7 @@
 #ifndef LOSSD_ORCHESTRATOR_TERM_INPUTS_H_
 #define LOSSD_ORCHESTRATOR_TERM_INPUTS_H_
 
-#include <torch/types.h>
+#include <optional>
 
 #include "lossd/losses/loss.h"
 #include "lossd/orchestrator/batch.h"
@@ -10,12 +10,11 @@
 namespace lossd {
 
 // Selects channels, resizes labels and masks to the prediction, and makes the spatial weight of one
-// term. `pred` and `pred2` are the term's predictions, clamped and with all their channels (pred2
-// undefined but for pred_pred terms); clamp_min is what predictions become for a loss without
-// weight where a mask is not. A schedule has been made of the batch, so nothing is checked. May
-// throw what LibTorch throws.
-LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch, const at::Tensor& pred,
-                          const at::Tensor& pred2, double clamp_min);
+// term. `clamp` is where its predictions are cut off, nothing where none lies outside; clamp_min is
+// what predictions become for a loss without weight where a mask is not. A schedule has been made
+// of the batch, so nothing is checked. May throw what LibTorch throws.
+LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
+                          const std::optional<ClampRange>& clamp, double clamp_min);
 
 }  // namespace lossd
 

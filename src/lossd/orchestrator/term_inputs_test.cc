@@ -33,13 +33,11 @@ LossInputs MaskedInputs(absl::string_view text, const Batch& batch) {
   const auto schedule = MakeSchedule(plan, batch);
   EXPECT_TRUE(schedule.ok()) << schedule.status();
   const Evaluation& evaluation = schedule->scales.back().evaluations.front();
-  const bool two = evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_PRED;
-  return MakeTermInputs(evaluation, batch, batch.predictions[evaluation.pred].tensor,
-                        two ? batch.predictions[evaluation.pred2].tensor : at::Tensor(), kClampMin);
+  return MakeTermInputs(evaluation, batch, std::nullopt, kClampMin);
 }
 
 LossInputs Inputs(absl::string_view text, const Batch& batch) {
-  return ApplyKnown(MaskedInputs(text, batch));
+  return ApplyMasks(MaskedInputs(text, batch));
 }
 
 Batch TwoChannels() {
