@@ -112,6 +112,13 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
                                                    : absl::Uniform<uint64_t>(absl::BitGen());
   batch.log_vars.assign(request.log_vars().begin(), request.log_vars().end());
   batch.task_weights.assign(request.task_weights().begin(), request.task_weights().end());
+  if (request.gradient_dtype() != v1::D_TYPE_UNSPECIFIED) {
+    if (request.gradient_dtype() != v1::D_TYPE_FLOAT32) {
+      return FieldError("gradient_dtype", absl::StrCat(static_cast<int>(request.gradient_dtype())),
+                        "D_TYPE_FLOAT32, or nothing for the predictions' own");
+    }
+    batch.float32_gradients = true;
+  }
   batch.per_term_gradients = request.per_term_gradients();
   batch.losses_only = request.losses_only();
   return batch;

@@ -89,6 +89,15 @@ TEST(ReadBatchTest, RefusesNumbersBeyondInt64ButNotIds) {
   EXPECT_EQ(Field(request), "labels.data");
 }
 
+TEST(ReadBatchTest, GradientsAreOfThePredictionsDtypeOrFloat32) {
+  v1::ComputeRequest request = RequestFor("output");
+  EXPECT_FALSE(Read(request).float32_gradients);
+  request.set_gradient_dtype(v1::D_TYPE_FLOAT32);
+  EXPECT_TRUE(Read(request).float32_gradients);
+  request.set_gradient_dtype(v1::D_TYPE_FLOAT16);
+  EXPECT_EQ(Field(request), "gradient_dtype");
+}
+
 TEST(ReadBatchTest, RefusesAnEndlessStage) {
   v1::ComputeRequest request = RequestFor("output");
   request.set_stage(std::string(128, 's'));

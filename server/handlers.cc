@@ -1,20 +1,18 @@
 #include "server/handlers.h"
 
-#include <exception>
 #include <limits>
 #include <memory>
-#include <new>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lossd/base/error.h"
+#include "lossd/losses/torch_status.h"
 #include "lossd/orchestrator/orchestrator.h"
 #include "lossd/orchestrator/plan_reader.h"
 #include "server/batch_codec.h"
@@ -26,21 +24,6 @@ namespace {
 // protobuf's own limit.
 constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
-// Runs `body`; what it throws becomes a status.
-absl::Status Caught(absl::FunctionRef<absl::Status()> body) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("not enough memory for this request");
-  } catch (const std::exception& error) {
-    // LibTorch's allocator says so only in words.
-    if (absl::StrContains(error.what(), "can't allocate memory")) {
-      return absl::ResourceExhaustedError("not enough memory for this request");
-    }
-    return absl::InternalError(absl::StrCat("unexpected: ", error.what()));
-  }
-}
-
 // "losses[3]" for a mistake in that term; empty for one elsewhere.
 std::string TermOf(const absl::Status& problem) {
   const std::string field = ErrorField(problem).value_or("");
@@ -49,19 +32,20 @@ std::string TermOf(const absl::Status& problem) {
 
 // Adds what is wrong with the plan that was read beyond the mistakes in its text, so that these do
 // not hide others: about the terms without any.
-void CheckTheRest(const v1::Plan& plan, std::vector<absl::Status>& problems) {
+void CheckTheRest(const v1::Plan& plan, const FieldSpelling& spelling,
+                  std::vector<absl::Status>& problems) {
   std::set<std::string> unread;
   for (const absl::Status& problem : problems) unread.insert(TermOf(problem));
   if (unread.contains("")) return;  // Terms depend on all that is no term.
-  for (absl::Status& problem : Orchestrator::Check(plan)) {
+  for (absl::Status& problem : Orchestrator::Check(plan, spelling)) {
     if (!unread.contains(TermOf(problem))) problems.push_back(std::move(problem));
   }
 }
 
 // The problems of a plan, if any; else what it means.
-void Explain(const v1::Plan& plan, v1::ValidatePlanResponse* response,
-             std::vector<absl::Status>& problems) {
-  CheckTheRest(plan, problems);
+void Explain(const v1::Plan& plan, const FieldSpelling& spelling,
+             v1::ValidatePlanResponse* response, std::vector<absl::Status>& problems) {
+  CheckTheRest(plan, spelling, problems);
   if (!problems.empty()) return;
   const absl::StatusOr<std::unique_ptr<const Orchestrator>> compiled = Orchestrator::Create(plan);
   if (!compiled.ok()) {
@@ -75,7 +59,7 @@ void Explain(const v1::Plan& plan, v1::ValidatePlanResponse* response,
 }  // namespace
 
 absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeResponse* response) {
-  return Caught([&]() -> absl::Status {
+  return CatchTorchErrors([&]() -> absl::Status {
     const absl::Time start = absl::Now();
     const absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
     if (!plan.ok()) return plan.status();
@@ -104,14 +88,12 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeRes
 
 absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
                                     v1::ValidatePlanResponse* response) {
-  return Caught([&]() -> absl::Status {
+  return CatchTorchErrors([&]() -> absl::Status {
     const v1::PlanSource& source = request.plan();
     if (const absl::Status checked = CheckPlanSource(source); !checked.ok()) return checked;
-    v1::Plan plan = source.typed();
-    std::vector<absl::Status> problems;
-    if (source.has_text()) problems = ReadPlan(source.text(), &plan);
-    Explain(plan, response, problems);
-    for (const absl::Status& problem : problems) {
+    PlanDocument document = ReadPlanSource(source);
+    Explain(document.plan, document.spelling, response, document.problems);
+    for (const absl::Status& problem : document.problems) {
       v1::PlanProblem* message = response->add_problems();
       message->set_field(ErrorField(problem).value_or(""));
       message->set_message(std::string(problem.message()));
@@ -121,7 +103,7 @@ absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
 }
 
 absl::Status Handlers::ListLosses(v1::ListLossesResponse* response) {
-  return Caught([&] {
+  return CatchTorchErrors([&] {
     *response = LossCatalog();
     return absl::OkStatus();
   });

@@ -29,10 +29,10 @@ absl::StatusOr<std::shared_ptr<const Orchestrator>> PlanCache::Get(const v1::Pla
   if (const absl::Status checked = CheckPlanSource(source); !checked.ok()) return checked;
   std::string key = Key(source);
   if (auto plan = Find(key)) return plan;
-  const absl::StatusOr<v1::Plan> read =
-      source.has_text() ? ReadPlan(source.text()) : source.typed();
-  if (!read.ok()) return read.status();
-  absl::StatusOr<std::unique_ptr<const Orchestrator>> created = Orchestrator::Create(*read);
+  const PlanDocument document = ReadPlanSource(source);
+  if (!document.problems.empty()) return document.problems.front();
+  absl::StatusOr<std::unique_ptr<const Orchestrator>> created =
+      Orchestrator::Create(document.plan, document.spelling);
   if (!created.ok()) return created.status();
   std::shared_ptr<const Orchestrator> plan = *std::move(created);
   Insert(std::move(key), plan);

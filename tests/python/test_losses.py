@@ -308,6 +308,24 @@ def test_soft_cldice(
     assert_same(ours, soft_cldice(pred, target, weight, channels, **kwargs), pred)
 
 
+def test_a_weight_of_soft_cldice_may_have_the_channels_that_count(client: lossd.Client) -> None:
+    torch.manual_seed(0)
+    shape = SHAPES[1]
+    pred = (2 * torch.randn(shape)).requires_grad_()
+    target, weight = (torch.rand(shape) > 0.5).float(), torch.rand(shape)[:, :2]
+    kwargs = {"softmax": True, "mode": "multi"}
+    term: dict[str, Any] = {"target_slice": "0:3", "mask_slice": "3:5"}
+    labels = torch.cat([target, weight], dim=1)
+    ours = compute_term(client, "SoftClDiceLoss", kwargs, pred, labels, **term)
+    assert_same(ours, soft_cldice(pred, target, weight, [1, 2], softmax=True), pred)
+    # Masks of all channels do not fit one of two.
+    plan = [{"function": "SoftClDiceLoss", "kwargs": kwargs, **term}]
+    for given in ({"mask": torch.ones(shape)}, {"label_mask": torch.ones(labels.shape).bool()}):
+        with pytest.raises(lossd.InvalidArgumentError, match="expected 1, beside the 2") as caught:
+            client.compute(plan, pred.detach(), labels, **given)  # type: ignore[arg-type]
+        assert str(caught.value.field).startswith(next(iter(given)))
+
+
 def binary(p: Tensor, *, min_threshold: float = 0.01, apply_sigmoid: bool = True) -> Tensor:
     p = p.sigmoid() if apply_sigmoid else p
     return 1 / (p - 0.5).abs().clamp(min=min_threshold)

@@ -346,6 +346,19 @@ def test_weighters_are_built_from_the_config(balancing: Any, kind: type) -> None
         assert [tuple(p.shape) for p in weighter.shared_parameters] == [(3,)]
 
 
+def test_balancing_may_stand_where_older_configs_have_it(client: lossd.Client) -> None:
+    cfg = config()
+    cfg.model.loss.strategy = "gradnorm"
+    cfg.model.loss.gradnorm_alpha = 0.3
+    weighter = lossd.pytc.build_loss_weighter(cfg, 2, Network())
+    assert isinstance(weighter, lossd.pytc.GradNormLossWeighter)
+    assert weighter.alpha == 0.3
+    logits, target = batch()
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client, weighter)
+    _, logs = orchestrator.compute_standard_loss(logits, target, stage="val")
+    assert "val_loss_gradnorm/term_1_weight" in logs
+
+
 def test_unknown_balancing_is_refused() -> None:
     with pytest.raises(ValueError, match="dwa"):
         lossd.pytc.build_loss_weighter(config(loss_balancing={"strategy": "dwa"}), 2)

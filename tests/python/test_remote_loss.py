@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import oracle
@@ -213,6 +214,55 @@ def test_crops_are_drawn_from_torchs_generator(client: lossd.Client) -> None:
     assert criterion.last_result is not None
     origins = [term.malis_crop_origin for term in criterion.last_result.terms]
     assert origins == [drawn[0], None, drawn[1]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_of_a_cropped_malis_alone_only_the_crop_is_sent(
+    client: lossd.Client, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, target = batch(dtype, (2, 3, 6, 9, 8))
+    mask = (torch.rand(2, 1, 6, 9, 8) > 0.2).float()
+    label_mask, gt_seg = torch.rand(target.shape) > 0.2, torch.randint(0, 4, (2, 6, 9, 8))
+    plan = [{**MALIS, "kwargs": {"malis_crop_size": [3, 4, 5], "reduction": "mean"}}]
+    whole = client.compute(
+        plan,
+        logits.detach(),
+        target,
+        mask,
+        label_mask,
+        gt_seg,
+        malis_crop_origin=(1, 2, 3),
+        float32_gradients=True,
+    )
+    shapes: list[tuple[int, ...]] = []
+    compute = client.compute
+
+    def watched(plan: lossd.Plan, outputs: dict[str, Tensor], **rest: Any) -> lossd.Result:
+        shapes.append(tuple(outputs["output"].shape))
+        return compute(plan, outputs, **rest)
+
+    monkeypatch.setattr(client, "compute", watched)
+    criterion = lossd.torch.RemoteLoss(client, plan)
+    loss, logs = criterion(logits, target, mask, label_mask, gt_seg, malis_crop_origin=(1, 2, 3))
+    assert shapes == [(2, 3, 3, 4, 5)]
+    assert logs == whole.logs
+    assert criterion.last_result is not None
+    assert criterion.last_result.terms[0].malis_crop_origin == (1, 2, 3)
+    (gradient,) = gradient_of(loss, logits)
+    assert gradient.dtype == dtype
+    torch.testing.assert_close(gradient, torch.as_tensor(whole.gradients["output"]).to(dtype))
+    # A crop that does not fit is the server's to refuse.
+    with pytest.raises(lossd.InvalidArgumentError, match="malis_crop"):
+        criterion(logits, target, malis_crop_origin=(4, 0, 0))
+    assert shapes[1] == (2, 3, 6, 9, 8)
+
+
+def test_gradnorm_is_not_for_a_loss_without_parameters(client: lossd.Client) -> None:
+    logits, target = batch()
+    plan = {"losses": [BCE, MSE], "loss_balancing": {"strategy": "gradnorm"}}
+    with pytest.raises(lossd.InvalidArgumentError, match="RemoteLossOrchestrator") as caught:
+        lossd.torch.RemoteLoss(client, plan)(logits, target)
+    assert caught.value.field == "loss_balancing.strategy"
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "none"])

@@ -49,7 +49,7 @@ struct CallTimings {
 };
 
 // What a server computed: losses, logs, terms, and the gradient of the total for each prediction,
-// in the order, dtype and shape of the batch's predictions, on the CPU.
+// in the order, shape and (but for batch.float32_gradients) dtype of its predictions, on the CPU.
 struct Result : Outcome {
   // Identifies the call in the server's log.
   std::string request_id;

@@ -47,16 +47,6 @@ def refuse_second_derivatives() -> None:
         raise RuntimeError("a served loss has no second derivatives, so no create_graph=True")
 
 
-def to_send(prediction: Tensor) -> Tensor:
-    """The prediction as it is sent: without its graph, and float16 widened to float32.
-
-    The gradient comes back in the dtype that was sent. A float16 gradient would underflow before
-    the factor of a GradScaler reaches it; bfloat16 has the range of float32.
-    """
-    prediction = prediction.detach()
-    return prediction.float() if prediction.dtype == torch.float16 else prediction
-
-
 class _ServedLoss(torch.autograd.Function):
     """(value, device, n gradients, n inputs) → the value."""
 

@@ -16,7 +16,7 @@ from lossd.errors import Error, InvalidArgumentError, from_rpc
 from lossd.plan import Plan, PlanLike
 from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
 from lossd.tensors import Array, to_wire
-from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc
+from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc, tensor_pb2
 
 DEFAULT_ADDRESS = "localhost:50051"
 
@@ -94,12 +94,13 @@ class Client:
         task_weights: Array | Sequence[float] | None = None,
         per_term_gradients: bool = False,
         losses_only: bool = False,
+        float32_gradients: bool = False,
         timeout: float | None = None,
     ) -> Result:
         """Computes a plan's losses on a batch, and d total / d prediction for each prediction.
 
-        Arrays are NumPy's or PyTorch's, on any device; what comes back is of the same kind, dtype
-        and device as the prediction it belongs to.
+        Arrays are NumPy's or PyTorch's, on any device; what comes back is of the same kind, device
+        and, unless asked otherwise, dtype as the prediction it belongs to.
 
         Args:
             plan: A Plan, a mapping, a list of terms, or the path of a YAML or JSON file.
@@ -122,6 +123,8 @@ class Client:
             task_weights: Weight of each term, for GradNorm balancing.
             per_term_gradients: Also return the gradient of each term by itself.
             losses_only: Compute no gradients.
+            float32_gradients: Return gradients in float32, whatever the predictions are: in float16
+                small ones underflow.
             timeout: Seconds until DeadlineExceededError, repeated attempts included; None waits.
 
         Raises:
@@ -138,6 +141,9 @@ class Client:
             stage=stage,
             per_term_gradients=per_term_gradients,
             losses_only=losses_only,
+            gradient_dtype=(
+                tensor_pb2.D_TYPE_FLOAT32 if float32_gradients else tensor_pb2.D_TYPE_UNSPECIFIED
+            ),
         )
         for name, prediction in predictions.items():
             message = request.predictions.add(name=name)

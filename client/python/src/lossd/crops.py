@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from types import EllipsisType
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,6 +64,47 @@ def split_scales(predictions: Mapping[str, Tensor], mode: Mode) -> list[Mapping[
         else:
             scales[""][name] = prediction
     return [scale for scale in scales.values() if scale]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """A crop of tensors whose last three dimensions are the volume's."""
+
+    origin: Voxel
+    size: Voxel
+
+    @property
+    def slices(self) -> tuple[EllipsisType | slice, ...]:
+        """What to index them with."""
+        return ..., *(slice(o, o + k) for o, k in zip(self.origin, self.size, strict=True))
+
+
+def only_crop(
+    plan: plan_pb2.Plan,
+    predictions: Mapping[str, Tensor],
+    batch: Mapping[str, Any],
+    mode: Mode,
+    origins: Voxel | Sequence[Voxel],
+) -> Cut | None:
+    """The crop, where a plan looks at nothing else of a batch; None where it may look at more.
+
+    That is so when its only term has one, all is of the prediction's size, and the crop fits.
+    """
+    if mode != "standard" or len(plan.losses) != 1 or len(predictions) != 1:
+        return None
+    size = _crop_size(plan.losses[0])
+    origin = np.asarray(origins).reshape(-1)
+    if size is None or origin.shape != (3,):
+        return None
+    (prediction,) = predictions.values()
+    volume = prediction.shape[2:]
+    given = (of for of in batch.values() if of is not None)
+    if len(volume) != 3 or any(tuple(of.shape[-3:]) != tuple(volume) for of in given):
+        return None
+    if any(not 0 <= o <= n - k for o, k, n in zip(origin, size, volume, strict=True)):
+        return None
+    z, y, x = (int(o) for o in origin)
+    return Cut((z, y, x), size)
 
 
 def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> Tensor:

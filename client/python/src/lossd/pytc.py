@@ -9,12 +9,16 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from lossd.autograd import served_loss, to_send, torch_gradients, wants_gradient
+from lossd import remote
+from lossd.autograd import served_loss, torch_gradients
 from lossd.client import Client, Mode
-from lossd.crops import COARSE_SCALES, draw_crop_origins, split_scales
+from lossd.crops import COARSE_SCALES, split_scales
 from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan, to_plain
 from lossd.results import Result
+
+# Where older configs have what is now in loss_balancing.
+_FLAT_BALANCING = ("strategy", "gradnorm_alpha", "gradnorm_lambda", "gradnorm_parameter_strategy")
 
 # A prediction, named heads, or either of them under "output" beside the coarser scales.
 Outputs = Tensor | Mapping[str, Any]
@@ -257,27 +261,25 @@ class RemoteLossOrchestrator:
         batch: Mapping[str, Any],
         stage: str,
     ) -> tuple[Tensor, dict[str, float]]:
-        inputs = dict(predictions)
         log_vars: Tensor | None = None
         if isinstance(self.loss_weighter, UncertaintyLossWeighter):
-            inputs["log_vars"] = log_vars = self.loss_weighter.log_vars
+            log_vars = self.loss_weighter.log_vars
         combined = self.loss_weighter is not None and log_vars is None
-        wanted = wants_gradient(inputs.values())
-        result = self.client.compute(
+        result, inputs = remote.compute(
+            self.client,
             self.plan,
-            {name: to_send(prediction) for name, prediction in predictions.items()},
-            **batch,
+            self._typed_plan,
+            predictions,
+            batch,
             mode=mode,
             stage=stage,
-            malis_crop_origin=draw_crop_origins(self._typed_plan, predictions, mode),
             log_vars=log_vars,
-            per_term_gradients=combined and wanted,
-            losses_only=not wanted,
+            per_term_gradients=combined,
             timeout=self.timeout,
         )
         self.last_result = result.without_gradients()
         if combined:
-            return self._combine(result, predictions, mode, stage)
+            return self._combine(result, inputs, mode, stage)
         return served_loss(result.total, torch_gradients(result.gradients), inputs), result.logs
 
     def _combine(
@@ -323,7 +325,11 @@ def _plan(cfg: Any, uncertainty: bool) -> Plan:
     loss = _get(model, "loss")
     if loss is None:
         raise InvalidArgumentError("model.loss: got none, expected a section", field="model.loss")
-    section = {key: value for key, value in to_plain(loss).items() if value is not None}
+    section = {
+        key: value
+        for key, value in to_plain(loss).items()
+        if value is not None and key not in _FLAT_BALANCING
+    }
     section["loss_balancing"] = {"strategy": "uncertainty" if uncertainty else "none"}
     heads = {key: _get(model, key) for key in ("heads", "primary_head")}
     return Plan.from_dict({"loss": section} | {k: v for k, v in heads.items() if v})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import EllipsisType
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -11,15 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lossd.autograd import (
-    refuse_second_derivatives,
-    served_loss,
-    to_send,
-    torch_gradients,
-    wants_gradient,
-)
+from lossd import remote
+from lossd.autograd import refuse_second_derivatives, served_loss, torch_gradients
 from lossd.client import Client, Mode
-from lossd.crops import draw_crop_origin, draw_crop_origins
+from lossd.crops import Cut, draw_crop_origin
 from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan, PlanLike
 from lossd.results import Result, Voxel
@@ -33,8 +27,9 @@ class RemoteLoss(nn.Module):
     """A plan's total loss from a server, carrying the served gradient into autograd.
 
     Where no gradient can be wanted (under `torch.no_grad`, or for predictions that need none), only
-    the losses are computed. Predictions in float16 travel as float32, since a float16 gradient
-    would underflow before GradScaler's factor reaches it; bfloat16 travels as it is.
+    the losses are computed. The gradient of float16 predictions travels as float32: in float16 it
+    would underflow before GradScaler's factor reaches it. For a plan whose only term is a MALIS
+    with a crop, only the crop travels.
 
     The crops of MALIS terms are drawn as in PyTorch Connectomics: from torch's global generator, z,
     y, x, for each evaluation in the order scale, then term. So a seeded run reproduces.
@@ -88,21 +83,23 @@ class RemoteLoss(nn.Module):
         heads = dict(outputs) if isinstance(outputs, Mapping) else {"output": outputs}
         if not heads:
             raise InvalidArgumentError("outputs: got none, expected a tensor", field="outputs")
-        inputs = heads if log_vars is None else {**heads, "log_vars": log_vars}
-        if malis_crop_origin is None:
-            malis_crop_origin = draw_crop_origins(self.typed_plan(), heads, self.mode)
-        result = self.client.compute(
+        typed_plan = self.typed_plan()
+        if typed_plan.loss_balancing.strategy == plan_pb2.BALANCING_STRATEGY_GRADNORM:
+            raise InvalidArgumentError(
+                "loss_balancing.strategy: got gradnorm, expected none or uncertainty, as GradNorm "
+                "needs the network's parameters: see lossd.pytc.RemoteLossOrchestrator",
+                field="loss_balancing.strategy",
+            )
+        result, inputs = remote.compute(
+            self.client,
             self.plan,
-            {name: to_send(head) for name, head in heads.items()},
-            labels,
-            mask,
-            label_mask,
-            gt_seg,
+            typed_plan,
+            heads,
+            {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg},
             mode=self.mode,
             stage=stage or ("train" if self.training else "val"),
             malis_crop_origin=malis_crop_origin,
             log_vars=log_vars,
-            losses_only=not wants_gradient(inputs.values()),
             timeout=self.timeout,
         )
         self.last_result = result.without_gradients()
@@ -206,7 +203,7 @@ class RemoteMalisLoss(nn.Module):
             )
         if self.malis_crop_size is not None:
             origin = draw_crop_origin(pred.shape[2:], self.malis_crop_size)
-            crop = _slices(origin, self.malis_crop_size)
+            crop = Cut(origin, self.malis_crop_size).slices
             pred, target = pred[crop], target[crop]
             mask = None if mask is None else mask[crop]
             gt_seg = None if gt_seg is None else gt_seg[crop]
@@ -245,11 +242,6 @@ def _expand_mask(mask: Tensor, pred: Tensor) -> Tensor:
         raise ValueError(
             f"mask: got {tuple(mask.shape)}, expected what broadcasts to pred, {tuple(pred.shape)}"
         ) from None
-
-
-def _slices(origin: Voxel, size: Voxel) -> tuple[EllipsisType | slice, ...]:
-    z, y, x = (slice(o, o + k) for o, k in zip(origin, size, strict=True))
-    return ..., z, y, x
 
 
 def _read_crop_size(size: int | Sequence[int] | None) -> Voxel | None:
