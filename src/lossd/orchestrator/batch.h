@@ -52,6 +52,8 @@ struct Batch {
   // GradNorm balancing; ones when empty.
   std::vector<double> task_weights;
   bool per_term_gradients = false;
+  // Gradients in float32, whatever the predictions are: in float16 small ones underflow.
+  bool float32_gradients = false;
   bool losses_only = false;
 };
 
@@ -76,8 +78,8 @@ struct Outcome {
   // Keys and values in the order in which they arise.
   std::vector<std::pair<std::string, double>> logs;
   std::vector<TermOutcome> terms;
-  // One per prediction of the batch, in its order, dtype and shape; empty when only losses are
-  // asked for.
+  // One per prediction of the batch, in its order and shape, and its dtype unless float32 was asked
+  // for; empty when only losses are.
   std::vector<NamedTensor> gradients;
   std::vector<double> log_vars_gradient;
   // Whether malis_crop_seed was used.

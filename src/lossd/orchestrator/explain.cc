@@ -1,9 +1,16 @@
 #include "lossd/orchestrator/explain.h"
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+#include <google/protobuf/text_format.h>
+
+#include <memory>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "lossd/losses/malis_loss.h"
+#include "lossd/losses/registry.h"
 #include "lossd/orchestrator/channel_slice.h"
 #include "lossd/orchestrator/vocabulary.h"
 
@@ -38,6 +45,30 @@ std::string Subject(const v1::Term& spec) {
           Channels(spec.has_target_slice(), spec.target_slice(), "labels"),
           spec.target_kind() == v1::TARGET_KIND_CLASS_INDEX ? ", taken as class indices" : "");
   }
+}
+
+// A singular option as it is written in a plan; its default where it is not set.
+std::string ValueText(const google::protobuf::Message& options,
+                      const google::protobuf::FieldDescriptor& field) {
+  if (field.enum_type() != nullptr) return Word(*options.GetReflection()->GetEnum(options, &field));
+  std::string text;
+  google::protobuf::TextFormat::PrintFieldValueToString(options, &field, -1, &text);
+  return text;
+}
+
+// " with sigmoid true, smooth_nr 0": the options that are not the defaults.
+std::string ChosenOptions(const v1::LossOptions& loss) {
+  const google::protobuf::Message& options = *OptionsOf(loss);
+  const std::unique_ptr<const google::protobuf::Message> defaults(options.New());
+  std::vector<std::string> chosen;
+  for (int i = 0; i < options.GetDescriptor()->field_count(); ++i) {
+    const google::protobuf::FieldDescriptor& field = *options.GetDescriptor()->field(i);
+    if (field.is_repeated() || !options.GetReflection()->HasField(options, &field)) continue;
+    const std::string value = ValueText(options, field);
+    if (field.has_default_value() && value == ValueText(*defaults, field)) continue;
+    chosen.push_back(absl::StrCat(field.name(), " ", value));
+  }
+  return chosen.empty() ? "" : absl::StrCat(" with ", absl::StrJoin(chosen, ", "));
 }
 
 // How voxels are weighted.
@@ -75,9 +106,8 @@ std::string PositivesWeight(const v1::Term& spec) {
 // MALIS has a channel an offset.
 std::string ChannelsNeeded(const v1::Term& spec) {
   if (!spec.loss().has_malis()) return "";
-  constexpr int kDefaultOffsets = 3;
-  const int given = spec.loss().malis().nhood_size();
-  return absl::StrCat(" of ", given > 0 ? given : kDefaultOffsets, " channels, one an offset");
+  return absl::StrCat(" of ", MalisNeighborhood(spec.loss().malis()).size(),
+                      " channels, one an offset");
 }
 
 // What the batch must hold.
@@ -95,8 +125,9 @@ std::string ExplainTerm(const PlanTerm& term) {
   const v1::Term& spec = term.spec;
   const auto crop = term.loss->CropSize();
   return absl::StrCat(
-      absl::StrCat(term.name, ": ", spec.coefficient(), " × ", term.traits->name, " ",
-                   Subject(spec), ". ", Weighting(spec), PositivesWeight(spec)),
+      absl::StrCat(term.name, ": ", spec.coefficient(), " × ", term.traits->name,
+                   ChosenOptions(spec.loss()), " ", Subject(spec), ". ", Weighting(spec),
+                   PositivesWeight(spec)),
       crop.has_value()
           ? absl::StrCat(" Looks at one crop of ", absl::StrJoin(*crop, " × "), " a call.")
           : "",

@@ -39,32 +39,37 @@ bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Te
 
 }  // namespace
 
-GradientSum::GradientSum(const at::Tensor& prediction, bool overlapping)
-    : prediction_(prediction), dtype_(overlapping ? at::kFloat : prediction.scalar_type()) {}
+GradientSum::GradientSum(const at::Tensor& prediction, bool overlapping, at::ScalarType dtype)
+    : prediction_(prediction),
+      dtype_(dtype),
+      dtype_while_adding_(overlapping ? at::kFloat : dtype) {}
 
 bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double factor,
                       TaskPool& pool) {
   const bool whole = channels == ChannelRange{0, prediction_.size(1)};
-  const bool sweeps = dtype_ == at::kFloat && gradient.is_cpu();
-  if (!sum_.defined() && whole && gradient.scalar_type() == dtype_ && gradient.is_contiguous() &&
-      gradient.use_count() == 1) {
+  const bool sweeps = dtype_while_adding_ == at::kFloat && gradient.is_cpu();
+  if (!sum_.defined() && whole && gradient.scalar_type() == dtype_while_adding_ &&
+      gradient.is_contiguous() && gradient.use_count() == 1) {
     sum_ = std::move(gradient);
     if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, pool);
     return IsFinite(sum_.mul_(factor));
   }
   if (!sum_.defined()) {
-    sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_));
+    sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_while_adding_));
   }
   const at::Tensor part = sum_.narrow(1, channels.start, channels.size());
   if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, pool);
   part.add_(gradient, factor);
-  return IsFinite(gradient) && std::isfinite(factor);
+  // In half precision a finite product may be none.
+  return IsFinite(part);
 }
 
-at::Tensor GradientSum::Finish(const ClampedPrediction* clamped) {
-  if (!sum_.defined()) return at::zeros(prediction_.sizes(), prediction_.options());
-  if (clamped != nullptr) clamped->ZeroWhereCut(sum_);
-  return std::exchange(sum_, at::Tensor()).to(prediction_.scalar_type());
+at::Tensor GradientSum::Finish(const PredictionClamp* clamp) {
+  if (!sum_.defined()) {
+    return at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_));
+  }
+  if (clamp != nullptr) clamp->ZeroWhereCut(sum_);
+  return std::exchange(sum_, at::Tensor()).to(dtype_);
 }
 
 }  // namespace lossd

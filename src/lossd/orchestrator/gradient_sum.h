@@ -5,7 +5,7 @@
 
 #include "lossd/base/task_pool.h"
 #include "lossd/orchestrator/channel_slice.h"
-#include "lossd/orchestrator/clamped_prediction.h"
+#include "lossd/orchestrator/prediction_clamp.h"
 
 namespace lossd {
 
@@ -13,21 +13,22 @@ namespace lossd {
 // channels.
 class GradientSum {
  public:
-  // `overlapping`: whether terms may share channels. Only then a half-precision prediction needs a
-  // float32 sum.
-  GradientSum(const at::Tensor& prediction, bool overlapping);
+  // `overlapping`: whether terms may share channels. Only then a sum in half precision is added up
+  // in float32. `dtype`: of the sum.
+  GradientSum(const at::Tensor& prediction, bool overlapping, at::ScalarType dtype);
 
   // Adds factor × gradient; takes the gradient's memory over where it can. Returns whether every
   // element of the product is finite.
   bool Add(const ChannelRange& channels, at::Tensor gradient, double factor, TaskPool& pool);
 
-  // The sum in the prediction's dtype, zero where the clamp cut; zeros when nothing was added.
-  // `clamped` may be null when no term looked at the prediction.
-  at::Tensor Finish(const ClampedPrediction* clamped);
+  // The sum, zero where the clamp cut; zeros when nothing was added.
+  // `clamp` may be null when no term looked at the prediction.
+  at::Tensor Finish(const PredictionClamp* clamp);
 
  private:
   at::Tensor prediction_;
   at::ScalarType dtype_;
+  at::ScalarType dtype_while_adding_;
   at::Tensor sum_;
 };
 

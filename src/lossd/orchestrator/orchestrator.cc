@@ -5,36 +5,27 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 #include "lossd/base/error.h"
 #include "lossd/losses/input_reader.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/orchestrator/balancing.h"
-#include "lossd/orchestrator/clamped_prediction.h"
 #include "lossd/orchestrator/diagnostics.h"
 #include "lossd/orchestrator/explain.h"
 #include "lossd/orchestrator/gradient_sum.h"
 #include "lossd/orchestrator/plan_check.h"
+#include "lossd/orchestrator/prediction_clamp.h"
 #include "lossd/orchestrator/schedule.h"
 #include "lossd/orchestrator/term_inputs.h"
 
 namespace lossd {
 namespace {
-
-// Sets a log; a key that is there keeps its place.
-void Log(Outcome& outcome, std::string key, double value) {
-  for (auto& [name, logged] : outcome.logs) {
-    if (name == key) {
-      logged = value;
-      return;
-    }
-  }
-  outcome.logs.emplace_back(std::move(key), value);
-}
 
 // An error of a loss, about the field of the request that the input came from.
 absl::Status LossError(const Evaluation& evaluation, const Batch& batch,
@@ -43,8 +34,8 @@ absl::Status LossError(const Evaluation& evaluation, const Batch& batch,
   if (!field.has_value()) return status;
   const PlanTerm& term = *evaluation.term;
   const std::string message =
-      absl::StrCat(status.message().substr(std::min(field->size() + 2, status.message().size())),
-                   " (", term.path, ", ", term.traits->name, ")");
+      absl::StrCat(absl::StripPrefix(absl::StripPrefix(status.message(), *field), ": "), " (",
+                   term.path, ", ", term.traits->name, ")");
   const auto root = absl::string_view(*field).substr(0, field->find_first_of(".["));
   const absl::string_view rest = absl::string_view(*field).substr(root.size());
   const auto prediction = [&](size_t index) {
@@ -60,6 +51,14 @@ absl::Status LossError(const Evaluation& evaluation, const Batch& batch,
                       message);
   }
   return FieldError(*field, message);
+}
+
+// The inputs as the term saw them, for diagnostics.
+LossInputs Applied(const LossInputs& inputs) {
+  LossInputs applied = ApplyMasks(inputs);
+  applied.pred = WidenAndClamp(applied.pred, applied.clamp);
+  if (applied.pred2.defined()) applied.pred2 = WidenAndClamp(applied.pred2, applied.clamp);
+  return applied;
 }
 
 // Whether two terms of the schedule share channels of a prediction.
@@ -92,10 +91,10 @@ class Computation {
         schedule_(schedule),
         pool_(pool),
         strategy_(plan.plan.loss_balancing().strategy()),
-        clamped_(batch.predictions.size()) {
+        clamps_(batch.predictions.size()) {
     const std::vector<bool> overlaps = FindOverlaps(schedule, batch);
     for (size_t i = 0; i < batch.predictions.size(); ++i) {
-      sums_.emplace_back(batch.predictions[i].tensor, overlaps[i]);
+      sums_.push_back(MakeSum(i, overlaps[i]));
     }
   }
 
@@ -108,12 +107,17 @@ class Computation {
       if (absl::Status status = RunScale(static_cast<int>(k)); !status.ok()) return status;
     }
     if (absl::Status status = CheckTotal(); !status.ok()) return status;
-    Log(outcome_, absl::StrCat(batch_.stage, "_loss_total"), outcome_.total);
+    Log(absl::StrCat(batch_.stage, "_loss_total"), outcome_.total);
     if (!batch_.losses_only) FinishGradients();
     return std::move(outcome_);
   }
 
  private:
+  GradientSum MakeSum(size_t prediction, bool overlapping) const {
+    const at::Tensor& tensor = batch_.predictions[prediction].tensor;
+    return {tensor, overlapping, batch_.float32_gradients ? at::kFloat : tensor.scalar_type()};
+  }
+
   bool Uncertain() const { return strategy_ == v1::BALANCING_STRATEGY_UNCERTAINTY; }
   bool Balanced() const { return Uncertain() || strategy_ == v1::BALANCING_STRATEGY_GRADNORM; }
 
@@ -135,7 +139,7 @@ class Computation {
       if (Balanced()) FinishBalancing(scale, balance, first);
     }
     if (batch_.mode == Mode::kDeepSupervision) {
-      Log(outcome_, absl::StrCat(batch_.stage, "_loss_scale_", k), total);
+      Log(absl::StrCat(batch_.stage, "_loss_scale_", k), total);
     }
     outcome_.total += scale.weight * total;
     return absl::OkStatus();
@@ -168,8 +172,7 @@ class Computation {
     const PlanTerm& term = *evaluation.term;
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
     const LossInputs inputs =
-        MakeTermInputs(evaluation, batch_, Clamped(evaluation.pred),
-                       two ? Clamped(evaluation.pred2) : at::Tensor(), plan_.plan.clamp_min());
+        MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min());
     auto result = term.loss->Compute(inputs, pool_);
     if (!result.ok()) return LossError(evaluation, batch_, result.status());
     if (result->value.numel() != 1) {
@@ -178,7 +181,7 @@ class Computation {
     }
     const auto raw = result->value.item<double>();
     if (MustBeFinite() && !std::isfinite(raw)) {
-      return NotFiniteError(term, evaluation.scale, raw, ApplyKnown(inputs));
+      return NotFiniteError(term, evaluation.scale, raw, Applied(inputs));
     }
 
     TermOutcome& outcome = outcome_.terms.emplace_back();
@@ -203,21 +206,41 @@ class Computation {
       }
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
       if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
-        return NotFiniteError(term, evaluation.scale, raw, ApplyKnown(inputs));
+        return NotFiniteError(term, evaluation.scale, raw, Applied(inputs));
       }
     }
     outcome.time = absl::FromChrono(std::chrono::steady_clock::now() - start);
     return absl::OkStatus();
   }
 
-  // Shared among the terms of a prediction.
-  const at::Tensor& Clamped(size_t prediction) {
-    std::optional<ClampedPrediction>& clamped = clamped_[prediction];
-    if (!clamped.has_value()) {
-      clamped.emplace(batch_.predictions[prediction].tensor, plan_.plan.clamp_min(),
-                      plan_.plan.clamp_max());
+  // Where the term's predictions are cut off; nothing where none lies outside.
+  std::optional<ClampRange> ClampOf(const Evaluation& evaluation) {
+    std::optional<ClampRange> range = ClampOfPrediction(evaluation.pred).range();
+    if (evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_PRED) {
+      const std::optional<ClampRange>& other = ClampOfPrediction(evaluation.pred2).range();
+      if (!range.has_value()) range = other;
     }
-    return clamped->value();
+    return range;
+  }
+
+  // Shared among the terms of a prediction.
+  const PredictionClamp& ClampOfPrediction(size_t prediction) {
+    std::optional<PredictionClamp>& clamp = clamps_[prediction];
+    if (!clamp.has_value()) {
+      clamp.emplace(batch_.predictions[prediction].tensor,
+                    ClampRange{plan_.plan.clamp_min(), plan_.plan.clamp_max()});
+    }
+    return *clamp;
+  }
+
+  // Sets a log; a key that is there keeps its place.
+  void Log(std::string key, double value) {
+    const auto [place, is_new] = log_places_.try_emplace(key, outcome_.logs.size());
+    if (is_new) {
+      outcome_.logs.emplace_back(std::move(key), value);
+    } else {
+      outcome_.logs[place->second].second = value;
+    }
   }
 
   std::string TermPrefix(const TermOutcome& term) const {
@@ -228,9 +251,9 @@ class Computation {
 
   void LogTerm(const TermOutcome& term) {
     const std::string prefix = TermPrefix(term);
-    Log(outcome_, absl::StrCat(prefix, "_raw"), term.raw);
-    Log(outcome_, absl::StrCat(prefix, "_coef"), term.coefficient);
-    Log(outcome_, absl::StrCat(prefix, "_weighted"), term.weighted);
+    Log(absl::StrCat(prefix, "_raw"), term.raw);
+    Log(absl::StrCat(prefix, "_coef"), term.coefficient);
+    Log(absl::StrCat(prefix, "_weighted"), term.weighted);
   }
 
   // The gradient of the term's weighted loss, by itself.
@@ -239,7 +262,7 @@ class Computation {
     // A term's two predictions may be channels of one tensor, even the same ones.
     std::map<size_t, GradientSum> sums;
     const auto add = [&](size_t index, const ChannelRange& channels, const at::Tensor& gradient) {
-      const auto [sum, is_new] = sums.try_emplace(index, batch_.predictions[index].tensor, true);
+      const auto [sum, is_new] = sums.try_emplace(index, MakeSum(index, true));
       sum->second.Add(channels, gradient, outcome.coefficient, pool_);
     };
     add(evaluation.pred, evaluation.pred_channels, result.gradient);
@@ -247,7 +270,7 @@ class Computation {
       add(evaluation.pred2, evaluation.pred2_channels, result.gradient2);
     }
     for (auto& [index, sum] : sums) {
-      outcome.gradients.push_back({batch_.predictions[index].name, sum.Finish(&*clamped_[index])});
+      outcome.gradients.push_back({batch_.predictions[index].name, sum.Finish(&*clamps_[index])});
     }
   }
 
@@ -258,15 +281,15 @@ class Computation {
       const TermOutcome& term = outcome_.terms[first + i];
       names.push_back(term.name);
       const std::string prefix = TermPrefix(term);
-      Log(outcome_, absl::StrCat(prefix, "_balance_weight"), term.balance_weight);
-      Log(outcome_, absl::StrCat(prefix, "_balanced"), term.weighted * term.balance_weight);
+      Log(absl::StrCat(prefix, "_balance_weight"), term.balance_weight);
+      Log(absl::StrCat(prefix, "_balanced"), term.weighted * term.balance_weight);
       if (!outcome_.log_vars_gradient.empty()) {
         outcome_.log_vars_gradient[scale.evaluations[i].term_index] +=
             scale.weight * LogVarGradient(balance.factors[i], term.weighted);
       }
     }
     for (auto& [key, value] : BalancingLogs(strategy_, batch_.stage, names, balance)) {
-      Log(outcome_, std::move(key), value);
+      Log(std::move(key), value);
     }
   }
 
@@ -274,8 +297,7 @@ class Computation {
     for (size_t i = 0; i < batch_.predictions.size(); ++i) {
       outcome_.gradients.push_back(
           {batch_.predictions[i].name,
-           sums_[i].Finish(clamped_[i].has_value() ? &*clamped_[i] : nullptr)});
-      clamped_[i].reset();
+           sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr)});
     }
   }
 
@@ -284,38 +306,46 @@ class Computation {
   const Schedule& schedule_;
   TaskPool& pool_;
   const v1::BalancingStrategy strategy_;
-  std::vector<std::optional<ClampedPrediction>> clamped_;  // By prediction, made when needed.
-  std::vector<GradientSum> sums_;                          // By prediction.
+  std::vector<std::optional<PredictionClamp>> clamps_;  // By prediction, made when needed.
+  std::vector<GradientSum> sums_;                       // By prediction.
   Outcome outcome_;
+  std::unordered_map<std::string, size_t> log_places_;  // Index in outcome_.logs, by key.
 };
 
 }  // namespace
 
 struct Orchestrator::Impl {
   CheckedPlan plan;
+  FieldSpelling spelling;
 };
 
 Orchestrator::Orchestrator(std::unique_ptr<const Impl> impl) : impl_(std::move(impl)) {}
 Orchestrator::~Orchestrator() = default;
 
-absl::StatusOr<std::unique_ptr<const Orchestrator>> Orchestrator::Create(const v1::Plan& plan) {
+absl::StatusOr<std::unique_ptr<const Orchestrator>> Orchestrator::Create(
+    const v1::Plan& plan, const FieldSpelling& spelling) {
   auto impl = std::make_unique<Impl>();
   const std::vector<absl::Status> problems = CheckPlan(plan, &impl->plan);
-  if (!problems.empty()) return problems.front();
+  if (!problems.empty()) return InSpelling(spelling, problems.front());
+  impl->spelling = spelling;
   return std::unique_ptr<const Orchestrator>(new Orchestrator(std::move(impl)));
 }
 
-std::vector<absl::Status> Orchestrator::Check(const v1::Plan& plan) {
+std::vector<absl::Status> Orchestrator::Check(const v1::Plan& plan, const FieldSpelling& spelling) {
   CheckedPlan checked;
-  return CheckPlan(plan, &checked);
+  std::vector<absl::Status> problems = CheckPlan(plan, &checked);
+  for (absl::Status& problem : problems) problem = InSpelling(spelling, problem);
+  return problems;
 }
 
 absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, TaskPool& pool) const {
-  return CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
+  absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
     const auto schedule = MakeSchedule(impl_->plan, batch);
     if (!schedule.ok()) return schedule.status();
     return Computation(impl_->plan, batch, *schedule, pool).Run();
   });
+  if (!outcome.ok()) return InSpelling(impl_->spelling, outcome.status());
+  return outcome;
 }
 
 std::vector<std::string> Orchestrator::Explain() const {

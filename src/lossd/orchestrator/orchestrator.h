@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/orchestrator/batch.h"
+#include "lossd/orchestrator/field_spelling.h"
 #include "lossd/v1/plan.pb.h"
 
 namespace lossd {
@@ -17,11 +18,12 @@ namespace lossd {
 class Orchestrator {
  public:
   // Checks everything about a plan that does not depend on a batch. Errors are FieldErrors
-  // ("losses[1].pos_weight").
-  static absl::StatusOr<std::unique_ptr<const Orchestrator>> Create(const v1::Plan& plan);
+  // ("losses[1].pos_weight"); `spelling` is what they call fields of the plan.
+  static absl::StatusOr<std::unique_ptr<const Orchestrator>> Create(
+      const v1::Plan& plan, const FieldSpelling& spelling = {});
 
   // The same, with every mistake instead of the first; empty when there is none.
-  static std::vector<absl::Status> Check(const v1::Plan& plan);
+  static std::vector<absl::Status> Check(const v1::Plan& plan, const FieldSpelling& spelling = {});
 
   ~Orchestrator();
 

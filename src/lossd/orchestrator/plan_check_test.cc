@@ -184,6 +184,14 @@ TEST(PlanCheckTest, RefusesTermsWithoutEnd) {
   EXPECT_THAT(Fields(plan), ElementsAre("losses"));
 }
 
+TEST(PlanCheckTest, RefusesHeadsWithoutEnd) {
+  v1::Plan plan = Typed(absl::StrCat("losses { ", kMse, " } primary_head: 'head0'"));
+  for (int i = 0; i < 256; ++i) (*plan.mutable_heads())[absl::StrCat("head", i)];
+  EXPECT_THAT(Fields(plan), ElementsAre());
+  (*plan.mutable_heads())["another"];
+  EXPECT_THAT(Fields(plan), ElementsAre("heads"));
+}
+
 TEST(PlanCheckTest, RefusesMistakesAboutHeads) {
   const auto fields = [](const std::string& term, const std::string& frame = "") {
     return Fields(Typed(absl::StrCat("losses { ", term, " } ", frame, kHeads)));
@@ -208,7 +216,12 @@ TEST(PlanCheckTest, RefusesWhatThisVersionDoesNotKnow) {
   newer = plan;
   auto* options = newer.mutable_losses(1)->mutable_loss()->mutable_l1();
   options->GetReflection()->MutableUnknownFields(options)->AddVarint(77, 1);
-  EXPECT_THAT(Fields(newer), ElementsAre("losses[1].loss.l1"));
+  EXPECT_THAT(Fields(newer), ElementsAre("losses[1].kwargs"));
+  newer = plan;
+  newer.set_primary_head("sdt");
+  v1::Head& head = (*newer.mutable_heads())["sdt"];
+  head.GetReflection()->MutableUnknownFields(&head)->AddVarint(77, 1);
+  EXPECT_THAT(Fields(newer), ElementsAre("heads.sdt"));
   // A value that its enum does not have.
   v1::Plan parsed;
   ASSERT_TRUE(parsed.ParseFromString(std::string("\x0a\x06\x0a\x02\x42\x00\x48\x09", 8)));
@@ -258,6 +271,8 @@ TEST(ExplainTest, SaysWhatATermDoesAndNeeds) {
       "term_0: 1 × WeightedMSELoss between all channels of the prediction and all channels of "
       "labels. Weighted by class balance counted from the batch, mask and label_mask if given. "
       "Needs predictions, labels, label_mask. Under deep supervision, at the finest scale only.");
+  EXPECT_THAT(explain("loss { weighted_mse { tanh: true reduction: REDUCTION_SUM } }"),
+              HasSubstr("1 × WeightedMSELoss with reduction sum, tanh true between all channels"));
   EXPECT_THAT(explain("loss { weighted_mse {} } pos_weight { value: 3 }"),
               HasSubstr("Weighted by 3 on foreground, mask"));
   EXPECT_THAT(explain("loss { weighted_mse {} } mask_slice { start: -1 }"),

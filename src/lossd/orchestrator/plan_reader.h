@@ -6,9 +6,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lossd/orchestrator/field_spelling.h"
 #include "lossd/v1/plan.pb.h"
 
 namespace lossd {
+
+// A plan as a document has it.
+struct PlanDocument {
+  v1::Plan plan = {};                       // What could be read, each term in its place.
+  FieldSpelling spelling = {};              // What its fields are called there.
+  std::vector<absl::Status> problems = {};  // Every mistake that can be told apart.
+};
 
 // Reads a plan written by a person: YAML or JSON in the schema of PyTorch Connectomics'
 // `model.loss` section.
@@ -20,11 +28,13 @@ namespace lossd {
 // `deep_supervision_clamp_min`/`clamp_min`, likewise `_max`. Unknown fields and wrong types are
 // FieldErrors whose field reads like "losses[1].kwargs.sigmoid", with the nearest known name when
 // one is close.
-absl::StatusOr<v1::Plan> ReadPlan(absl::string_view text);
+PlanDocument ReadPlanDocument(absl::string_view text);
 
-// The same, but every mistake that can be told apart, not only the first; none when it is empty.
-// *plan holds what could be read, each term in its place.
-std::vector<absl::Status> ReadPlan(absl::string_view text, v1::Plan* plan);
+// The plan of a request, typed or as a document.
+PlanDocument ReadPlanSource(const v1::PlanSource& source);
+
+// The plan alone; its first mistake if there are any.
+absl::StatusOr<v1::Plan> ReadPlan(absl::string_view text);
 
 }  // namespace lossd
 

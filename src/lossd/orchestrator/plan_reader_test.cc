@@ -33,9 +33,8 @@ void ExpectPlan(absl::string_view text, const std::string& typed) {
 
 // The fields of the mistakes in a plan.
 std::vector<std::string> Fields(absl::string_view text) {
-  v1::Plan plan;
   std::vector<std::string> fields;
-  for (const absl::Status& problem : ReadPlan(text, &plan)) {
+  for (const absl::Status& problem : ReadPlanDocument(text).problems) {
     fields.push_back(ErrorField(problem).value_or("none"));
   }
   return fields;
@@ -133,6 +132,42 @@ TEST(PlanReaderTest, AFieldsOwnNameWinsOverItsOtherSpelling) {
                "L1Loss"),
       "losses { loss { l1 {} } coefficient: 2 call_kind: CALL_KIND_PRED_PRED pred2_slice { "
       "start: 1 stop: 2 } mask_slice { start: 2 stop: 3 } target_slice { start: 3 stop: 4 } }");
+}
+
+TEST(PlanReaderTest, TellsWhatFieldsAreCalled) {
+  EXPECT_THAT(
+      ReadPlanDocument(R"({losses: [{function: L1Loss, pred: 0, target_slice: 1},
+                                            {function: L1Loss, call: pred_target, mask: 2}],
+                                   deep_supervision_clamp_max: 3})")
+          .spelling,
+      testing::UnorderedElementsAre(testing::Pair("losses[0].pred_slice", "losses[0].pred"),
+                                    testing::Pair("losses[1].call_kind", "losses[1].call"),
+                                    testing::Pair("losses[1].mask_slice", "losses[1].mask"),
+                                    testing::Pair("clamp_max", "deep_supervision_clamp_max")));
+  // The one that counts.
+  EXPECT_THAT(ReadPlanDocument(TermWith("pred: 0, pred_slice: 1", "L1Loss")).spelling,
+              testing::IsEmpty());
+}
+
+TEST(FieldSpellingTest, CallsFieldsByTheirNames) {
+  const FieldSpelling spelling = {{"losses[1].pred_slice", "losses[1].pred"}};
+  const auto field = [&](const char* of) {
+    return *ErrorField(InSpelling(spelling, FieldError(of, "wrong")));
+  };
+  EXPECT_EQ(field("losses[1].pred_slice"), "losses[1].pred");
+  EXPECT_EQ(field("losses[1].pred_slice.start"), "losses[1].pred.start");
+  EXPECT_EQ(field("losses[0].pred_slice"), "losses[0].pred_slice");
+  EXPECT_EQ(field("losses[1].pred_slices"), "losses[1].pred_slices");
+  EXPECT_EQ(InSpelling(spelling, FieldError("losses[1].pred_slice", "wrong")).message(),
+            "losses[1].pred: wrong");
+  EXPECT_EQ(InSpelling(spelling, absl::InternalError("x")), absl::InternalError("x"));
+}
+
+TEST(PlanReaderTest, TakesNullAsPyTorchConnectomicsDoes) {
+  ExpectPlan(TermWith("pred_slice: null, pos_weight: null", "L1Loss"), "losses { loss { l1 {} } }");
+  ExpectPlan(TermWith("spatial_weight_arg: null, apply_deep_supervision: null", "L1Loss"),
+             "losses { loss { l1 {} } spatial_weight_arg: SPATIAL_WEIGHT_ARG_NONE "
+             "apply_deep_supervision: false }");
 }
 
 TEST(PlanReaderTest, ReadsListsAndSingleValues) {
@@ -303,8 +338,7 @@ TEST(PlanReaderTest, SurvivesPlansOfRandomPieces) {
     const std::string text = absl::StrCat(
         "losses: [{function: ", pick(scalars), ", kwargs: ", value(0), ", weight: ", value(3),
         ", pred: ", value(3), "}, ", value(0), "]\nheads: ", value(2));
-    v1::Plan plan;
-    for (const absl::Status& problem : ReadPlan(text, &plan)) {
+    for (const absl::Status& problem : ReadPlanDocument(text).problems) {
       ASSERT_TRUE(ErrorField(problem).has_value()) << text << "\n" << problem;
     }
   }

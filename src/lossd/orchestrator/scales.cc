@@ -37,7 +37,8 @@ absl::Status CheckFinest(const ScaleOutputs& finest, const std::vector<std::stri
                          const Batch& batch) {
   const bool coarse = batch.mode == Mode::kDeepSupervision;
   if (heads.empty() && (!finest.lone || finest.outputs.front().head != kLonePrediction)) {
-    return FieldError("predictions", NamesIn(finest, batch),
+    return FieldError("predictions",
+                      finest.outputs.empty() ? "none at the finest scale" : NamesIn(finest, batch),
                       absl::StrCat("[\"output\"]", coarse ? " and ds_1 to ds_4" : "",
                                    ", as the plan has no heads"));
   }

@@ -253,15 +253,15 @@ class Router {
     if (channels->size() != 1 && channels->size() != evaluation.pred_channels.size()) {
       return FieldError(absl::StrCat(term.path, ".target_slice"),
                         absl::StrCat(channels->size(), " channels of labels"),
-                        ChannelsText(evaluation.pred_channels.size()));
+                        ChannelsText(evaluation.pred_channels.size(), "prediction"));
     }
     return absl::OkStatus();
   }
 
-  static std::string ChannelsText(int64_t pred_channels) {
-    return pred_channels == 1 ? "1, as the term's prediction has"
-                              : absl::StrCat("1 or ", pred_channels,
-                                             ", as the term's prediction has ", pred_channels);
+  static std::string ChannelsText(int64_t channels, absl::string_view of) {
+    return channels == 1
+               ? absl::StrCat("1, as the term's ", of, " has")
+               : absl::StrCat("1 or ", channels, ", as the term's ", of, " has ", channels);
   }
 
   // Masks broadcast to the prediction; those that blank a target also to the target.
@@ -269,19 +269,38 @@ class Router {
     const PlanTerm& term = *evaluation.term;
     const bool blanks_target = term.spec.call_kind() == v1::CALL_KIND_PRED_TARGET &&
                                term.spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_NONE;
+    const int64_t pred = evaluation.pred_channels.size();
     const auto check = [&](const std::string& field, int64_t channels) -> absl::Status {
-      const int64_t pred = evaluation.pred_channels.size();
-      const int64_t most = blanks_target ? std::min(pred, evaluation.target_channels.size()) : pred;
+      const bool by_target = blanks_target && evaluation.target_channels.size() < pred;
+      const int64_t most = by_target ? evaluation.target_channels.size() : pred;
       if (channels == 1 || channels == most) return absl::OkStatus();
-      return FieldError(field, absl::StrCat(channels, " channels"),
-                        absl::StrCat(ChannelsText(most), " in ", term.path));
+      return FieldError(
+          field, absl::StrCat(channels, " channels"),
+          absl::StrCat(ChannelsText(most, by_target ? "target" : "prediction"), " in ", term.path));
     };
     if (evaluation.mask_channels.has_value()) {
-      absl::Status status =
-          check(absl::StrCat(term.path, ".mask_slice"), evaluation.mask_channels->size());
+      const int64_t channels = evaluation.mask_channels->size();
+      const bool of_counted =
+          channels != pred && channels != 1 && channels == term.loss->WeightChannels(pred);
+      if (of_counted) return CheckOtherMasks(evaluation, channels);
+      absl::Status status = check(absl::StrCat(term.path, ".mask_slice"), channels);
       if (!status.ok()) return status;
     }
     return batch_.mask.defined() ? check("mask.shape", batch_.mask.size(1)) : absl::OkStatus();
+  }
+
+  // Beside a term mask of the channels that count, which those of all channels do not fit.
+  absl::Status CheckOtherMasks(const Evaluation& evaluation, int64_t counted) const {
+    const std::string expected =
+        absl::StrCat("1, beside the ", counted, " of ", evaluation.term->path, ".mask_slice");
+    if (batch_.mask.defined() && batch_.mask.size(1) != 1) {
+      return FieldError("mask.shape", absl::StrCat(batch_.mask.size(1), " channels"), expected);
+    }
+    const int64_t known = evaluation.target_channels.size();
+    if (batch_.label_mask.defined() && known != 1) {
+      return FieldError("label_mask", absl::StrCat(known, " channels of the target"), expected);
+    }
+    return absl::OkStatus();
   }
 
   // What losses on volumes need.

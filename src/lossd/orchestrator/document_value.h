@@ -1,0 +1,23 @@
+#ifndef LOSSD_ORCHESTRATOR_DOCUMENT_VALUE_H_
+#define LOSSD_ORCHESTRATOR_DOCUMENT_VALUE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lossd/orchestrator/document.h"
+
+namespace lossd {
+
+// What a value is, for an error message.
+std::string Describe(const DocumentNode& node);
+
+// The bool, integer or number that an unquoted scalar is, by the rules that OmegaConf users know:
+// yes and on are bools, 1e-5 is a number. Numbers are finite in float32.
+std::optional<bool> AsBool(const DocumentNode& node);
+std::optional<int64_t> AsInteger(const DocumentNode& node);
+std::optional<double> AsNumber(const DocumentNode& node);
+
+}  // namespace lossd
+
+#endif  // LOSSD_ORCHESTRATOR_DOCUMENT_VALUE_H_
