@@ -202,8 +202,8 @@ void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
     for (int run = 0; run < 3; ++run) {
       absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
       if (!keys.ok()) std::abort();
-      CountSink negative(sample, MalisPass::kNegative, keys->shared(), nullptr, weights.data());
-      CountSink positive(sample, MalisPass::kPositive, keys->shared(), nullptr, weights.data());
+      CountSink negative(sample, MalisPass::kNegative, keys->shared, nullptr, weights.data());
+      CountSink positive(sample, MalisPass::kPositive, keys->shared, nullptr, weights.data());
       const std::array<CountSink*, 2> sinks = {&negative, &positive};
       std::array<ContractedGraph, 2> graphs =
           ContractBlocks(sample, sample.labels, *std::move(keys), sinks, pool, workspace);
@@ -304,6 +304,12 @@ void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
     inconsistent.positive[e] = static_cast<uint8_t>(static_cast<uint32_t>(e * 2654435761U) >> 31);
   }
   print("inconsistent: and half of the edges positive", inconsistent);
+  MalisVolume masked = volume(eroded, Prediction::kHalfTrained);
+  masked.known.resize(masked.positive.size());
+  for (size_t e = 0; e < masked.known.size(); ++e) {
+    masked.known[e] = static_cast<uint32_t>(e * 2654435761U) >> 29 != 0 ? 1 : 0;
+  }
+  print("a mask that leaves out an eighth", masked);
   MalisVolume beyond = volume(eroded, Prediction::kHalfTrained);
   for (float& a : beyond.affinity) a = 3.0F * a - 1.0F;
   print("affinities beyond 0 and 1", beyond);

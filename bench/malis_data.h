@@ -39,13 +39,14 @@ struct MalisVolume {
   std::vector<float> affinity;
   std::vector<uint8_t> positive;
   std::vector<uint32_t> labels;
+  std::vector<uint8_t> known = {};  // Empty: all.
 
   MalisSample Sample() const {
     return {.shape = shape,
             .neighborhood = neighborhood,
             .affinity = affinity,
             .positive = positive,
-            .known = {},
+            .known = known,
             .labels = labels};
   }
 };

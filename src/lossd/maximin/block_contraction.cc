@@ -101,6 +101,73 @@ ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
   return graph;
 }
 
+// What is contracted, and how.
+struct Contraction {
+  const MalisSample& sample;
+  absl::Span<const uint32_t> labels;
+  const BlockGrid& grid;
+  TaskPool& pool;
+  Workspace& workspace;
+
+  // Calls body(block, edges, sets) for all blocks in parallel, a thread's edges and sets serving
+  // one block after the other.
+  template <typename Body>
+  void ForEachBlock(const PassKeys& keys, const Body& body) const {
+    const CycleFilter filter(sample.shape, sample.neighborhood, keys.keys);
+    const int64_t grain = std::max<int64_t>(1, grid.blocks() / (4 * pool.threads()));
+    pool.ParallelFor(grid.blocks(), grain, [&](int64_t begin, int64_t end) {
+      BlockEdges edges(grid, filter, keys, workspace);
+      BlockSets sets(grid, labels, workspace);
+      for (int64_t block = begin; block < end; ++block) {
+        const Box box = grid.BoxOf(block);
+        edges.Collect(box);
+        sets.StartFromVoxels(box);
+        body(block, edges, sets);
+      }
+    });
+  }
+};
+
+// What a pass leaves of all blocks.
+struct Remains {
+  std::vector<BlockRest> rests;
+  Workspace::Buffer<LocalVoxel> set_of;  // [Z, Y, X], of voxels that edges lead out of.
+
+  void Resize(const Contraction& contraction) {
+    rests.resize(contraction.grid.blocks());
+    set_of = Workspace::Buffer<LocalVoxel>(contraction.workspace,
+                                           static_cast<size_t>(contraction.sample.shape.voxels()));
+  }
+};
+
+// Both passes, of shared keys. The positive edges that the negative pass contracts are those that
+// the positive pass joins: its components are where the negative pass starts.
+void ContractTogether(const Contraction& contraction, const EdgeKeys& keys,
+                      const std::array<CountSink*, 2>& counts, std::array<Remains, 2>& remains) {
+  auto& [negative, positive] = remains;
+  contraction.ForEachBlock(keys.pass[0], [&](int64_t block, BlockEdges& edges, BlockSets& sets) {
+    sets.Open(edges.upper());
+    sets.JoinInOrder(edges.upper(), MalisPass::kPositive, *counts[1]);
+    positive.rests[block] = sets.Rest({&edges.upper()}, positive.set_of.data());
+    sets.StartFromComponents();
+    sets.Open(edges.upper());
+    sets.Open(edges.lower());
+    sets.JoinInOrder(edges.lower(), MalisPass::kNegative, *counts[0]);
+    negative.rests[block] = sets.Rest({&edges.lower(), &edges.upper()}, negative.set_of.data());
+  });
+}
+
+void ContractPass(const Contraction& contraction, const PassKeys& keys, MalisPass pass,
+                  CountSink& counts, Remains& remains) {
+  contraction.ForEachBlock(keys, [&](int64_t block, BlockEdges& edges, BlockSets& sets) {
+    sets.JoinAll(edges.upper());
+    sets.Open(edges.upper());
+    sets.Open(edges.lower());
+    sets.JoinInOrder(edges.lower(), pass, counts);
+    remains.rests[block] = sets.Rest({&edges.lower(), &edges.upper()}, remains.set_of.data());
+  });
+}
+
 }  // namespace
 
 std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
@@ -108,70 +175,29 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
                                               const std::array<CountSink*, 2>& counts,
                                               TaskPool& pool, Workspace& workspace,
                                               int block_bits) {
-  constexpr int kNegative = static_cast<int>(MalisPass::kNegative);
-  constexpr int kPositive = static_cast<int>(MalisPass::kPositive);
   const BlockGrid grid(sample.shape, sample.neighborhood, block_bits);
-  const int64_t count = grid.blocks();
-  const auto voxels = static_cast<size_t>(sample.shape.voxels());
-  std::array<Workspace::Buffer<LocalVoxel>, 2> set_of;
-  std::array<std::vector<BlockRest>, 2> rests;
-  for (const int p : {kNegative, kPositive}) {
-    if (counts[p] == nullptr) continue;
-    set_of[p] = Workspace::Buffer<LocalVoxel>(workspace, voxels);
-    rests[p].resize(count);
+  const Contraction contraction = {
+      .sample = sample, .labels = labels, .grid = grid, .pool = pool, .workspace = workspace};
+  std::array<Remains, 2> remains;
+  for (const int p : {0, 1}) {
+    if (counts[p] != nullptr) remains[p].Resize(contraction);
   }
-  const bool both = counts[kNegative] != nullptr && counts[kPositive] != nullptr;
-  const int64_t grain = std::max<int64_t>(1, count / (4 * pool.threads()));
-  if (keys.shared() && both) {
-    // The positive edges that the negative pass contracts are those that the positive pass joins:
-    // its components are where the negative pass starts.
-    const CycleFilter filter(sample.shape, sample.neighborhood, keys.pass[kNegative].keys);
-    pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
-      BlockEdges edges(grid, filter, keys.pass[kNegative], workspace);
-      BlockSets sets(grid, labels, workspace);
-      for (int64_t block = begin; block < end; ++block) {
-        const Box box = grid.BoxOf(block);
-        edges.Collect(box);
-        sets.StartFromVoxels(box);
-        sets.Open(edges.upper());
-        sets.JoinInOrder(edges.upper(), MalisPass::kPositive, *counts[kPositive]);
-        rests[kPositive][block] = sets.Rest({&edges.upper()}, set_of[kPositive].data());
-        sets.StartFromComponents();
-        sets.Open(edges.upper());
-        sets.Open(edges.lower());
-        sets.JoinInOrder(edges.lower(), MalisPass::kNegative, *counts[kNegative]);
-        rests[kNegative][block] =
-            sets.Rest({&edges.lower(), &edges.upper()}, set_of[kNegative].data());
-      }
-    });
+  if (keys.shared && counts[0] != nullptr && counts[1] != nullptr) {
+    ContractTogether(contraction, keys, counts, remains);
   } else {
-    for (const MalisPass pass : {MalisPass::kNegative, MalisPass::kPositive}) {
-      const int p = static_cast<int>(pass);
+    for (const int p : {0, 1}) {
       if (counts[p] == nullptr) continue;
-      const CycleFilter filter(sample.shape, sample.neighborhood, keys.pass[p].keys);
-      pool.ParallelFor(count, grain, [&](int64_t begin, int64_t end) {
-        BlockEdges edges(grid, filter, keys.pass[p], workspace);
-        BlockSets sets(grid, labels, workspace);
-        for (int64_t block = begin; block < end; ++block) {
-          const Box box = grid.BoxOf(block);
-          edges.Collect(box);
-          sets.StartFromVoxels(box);
-          sets.JoinAll(edges.upper());
-          sets.Open(edges.upper());
-          sets.Open(edges.lower());
-          sets.JoinInOrder(edges.lower(), pass, *counts[p]);
-          rests[p][block] = sets.Rest({&edges.lower(), &edges.upper()}, set_of[p].data());
-        }
-      });
+      const auto pass = static_cast<MalisPass>(p);
+      if (!keys.shared) BuildPassKeys(sample, pass, pool, keys);
+      ContractPass(contraction, keys.pass[p], pass, *counts[p], remains[p]);
     }
   }
   // The keys are read; their memory can hold what is left.
-  keys.storage[0] = {};
-  keys.storage[1] = {};
+  keys.storage = {};
   std::array<ContractedGraph, 2> graphs;
-  for (const int p : {kNegative, kPositive}) {
+  for (const int p : {0, 1}) {
     if (counts[p] == nullptr) continue;
-    graphs[p] = Assemble(grid, rests[p], set_of[p].data(), pool, workspace);
+    graphs[p] = Assemble(grid, remains[p].rests, remains[p].set_of.data(), pool, workspace);
     graphs[p].contracted = keys.pass[p].contracted;
   }
   return graphs;

@@ -31,8 +31,8 @@ TEST_P(BlockContractionTest, KeepsTheCounts) {
     ASSERT_TRUE(keys.ok()) << keys.status();
     std::array<std::vector<uint64_t>, 2> counts;
     counts.fill(std::vector<uint64_t>(sample.affinity.size(), 0));
-    CountSink negative(sample, MalisPass::kNegative, keys->shared(), counts[0].data(), nullptr);
-    CountSink positive(sample, MalisPass::kPositive, keys->shared(), counts[1].data(), nullptr);
+    CountSink negative(sample, MalisPass::kNegative, keys->shared, counts[0].data(), nullptr);
+    CountSink positive(sample, MalisPass::kPositive, keys->shared, counts[1].data(), nullptr);
     auto graphs = ContractBlocks(sample, sample.labels, *std::move(keys), {&negative, &positive},
                                  pool, workspace, GetParam());
     for (ContractedGraph& graph : graphs) SortEdges(graph, pool, workspace);

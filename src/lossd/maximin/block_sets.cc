@@ -6,12 +6,6 @@
 #include "lossd/maximin/radix_sort.h"
 
 namespace lossd {
-namespace {
-
-// How many edges ahead memory is asked for the sets that they will join.
-constexpr size_t kAhead = 8;
-
-}  // namespace
 
 void BlockSets::StartFromVoxels(const Box& block) {
   block_ = block;
@@ -96,10 +90,6 @@ void BlockSets::JoinInOrder(const BlockEdgeList& edges, MalisPass pass, CountSin
   const int64_t base = Base();
   uint64_t sum = 0;
   for (size_t i = 0; i < size; ++i) {
-    // Most sets are single voxels, or have the voxel near their root.
-    const uint32_t ahead = sorted[std::min(i + kAhead, size - 1)].code;
-    __builtin_prefetch(&sets_[VoxelOf(ahead)], 1);
-    __builtin_prefetch(&sets_[OtherEnd(ahead)], 1);
     const KeyedCode edge = sorted[i];
     const uint32_t a = FindSet(VoxelOf(edge.code));
     const uint32_t b = FindSet(OtherEnd(edge.code));

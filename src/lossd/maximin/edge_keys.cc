@@ -19,38 +19,44 @@ constexpr EdgeKey kOne = std::bit_cast<EdgeKey>(1.0F);
 constexpr EdgeKey kPositive = EdgeKey{1} << 30;
 constexpr EdgeKey kContracted = std::numeric_limits<EdgeKey>::max() - 1;
 
-// Memory for a KeyArray.
-class KeyStorage {
+// Where the keys of a sample lie in their storage.
+class KeyPlaces {
  public:
-  KeyStorage(const MalisSample& sample, Workspace& workspace)
-      : margin_(KeyMargin(sample.shape, sample.neighborhood)),
-        channel_stride_(sample.shape.voxels() + margin_),
-        buffer_(workspace,
-                static_cast<size_t>(
-                    static_cast<int64_t>(sample.neighborhood.size()) * channel_stride_ + margin_)) {
-    for (size_t c = 0; c <= sample.neighborhood.size(); ++c) {
-      std::fill_n(buffer_.data() + static_cast<int64_t>(c) * channel_stride_, margin_, kNoEdge);
+  explicit KeyPlaces(const MalisSample& sample)
+      : channels_(static_cast<int64_t>(sample.neighborhood.size())),
+        margin_(KeyMargin(sample.shape, sample.neighborhood)),
+        channel_stride_(sample.shape.voxels() + margin_) {}
+
+  // With its margins filled.
+  Workspace::Buffer<EdgeKey> Allocate(Workspace& workspace) const {
+    Workspace::Buffer<EdgeKey> storage(workspace,
+                                       static_cast<size_t>(channels_ * channel_stride_ + margin_));
+    for (int64_t c = 0; c <= channels_; ++c) {
+      std::fill_n(storage.data() + c * channel_stride_, margin_, kNoEdge);
     }
+    return storage;
   }
 
-  EdgeKey* At(int64_t channel, int64_t voxel) const {
-    return buffer_.data() + margin_ + channel * channel_stride_ + voxel;
+  KeyArray In(const Workspace::Buffer<EdgeKey>& storage) const {
+    return {.first = storage.data() + margin_, .channel_stride = channel_stride_};
   }
-  KeyArray Array() const { return {.first = At(0, 0), .channel_stride = channel_stride_}; }
-  Workspace::Buffer<EdgeKey> Release() && { return std::move(buffer_); }
+  EdgeKey* At(const Workspace::Buffer<EdgeKey>& storage, int64_t channel, int64_t voxel) const {
+    return storage.data() + margin_ + channel * channel_stride_ + voxel;
+  }
 
  private:
+  int64_t channels_;
   int64_t margin_;
   int64_t channel_stride_;
-  Workspace::Buffer<EdgeKey> buffer_;
 };
 
 // Calls fill(first edge, count, keys) for every row along x of every channel, and puts kNoEdge
 // where the channel has no edge.
 template <typename Fill>
-void ForEachChannelRow(const MalisSample& sample, TaskPool& pool, const KeyStorage& keys,
-                       const Fill& fill) {
+void ForEachChannelRow(const MalisSample& sample, TaskPool& pool,
+                       const Workspace::Buffer<EdgeKey>& storage, const Fill& fill) {
   const GridShape& shape = sample.shape;
+  const KeyPlaces places(sample);
   const int64_t rows = shape.z * shape.y;
   const auto channels = static_cast<int64_t>(sample.neighborhood.size());
   pool.ParallelFor(channels * rows, 1024, [&](int64_t begin, int64_t end) {
@@ -59,7 +65,7 @@ void ForEachChannelRow(const MalisSample& sample, TaskPool& pool, const KeyStora
       const int64_t z = i % rows / shape.y;
       const int64_t y = i % rows % shape.y;
       const EdgeBox box = EdgesOf(shape, sample.neighborhood[c]);
-      EdgeKey* const row = keys.At(c, i % rows * shape.x);
+      EdgeKey* const row = places.At(storage, c, i % rows * shape.x);
       const bool inside = z >= box.begin.z && z < box.end.z && y >= box.begin.y && y < box.end.y;
       fill(i * shape.x, shape.x, row);
       std::fill(row, row + (inside ? box.begin.x : shape.x), kNoEdge);
@@ -69,9 +75,10 @@ void ForEachChannelRow(const MalisSample& sample, TaskPool& pool, const KeyStora
 }
 
 // The keys both passes can share. Returns false when there is an affinity outside [0, 1].
-bool BuildSharedKeys(const MalisSample& sample, TaskPool& pool, const KeyStorage& keys) {
+bool BuildSharedKeys(const MalisSample& sample, TaskPool& pool,
+                     const Workspace::Buffer<EdgeKey>& storage) {
   std::atomic<bool> in_range = true;
-  ForEachChannelRow(sample, pool, keys, [&](int64_t first, int64_t count, EdgeKey* out) {
+  ForEachChannelRow(sample, pool, storage, [&](int64_t first, int64_t count, EdgeKey* out) {
     const float* const affinity = sample.affinity.data() + first;
     const uint8_t* const positive = sample.positive.data() + first;
     uint32_t beyond = 0;
@@ -91,15 +98,47 @@ EdgeKey Ordered(float affinity) {
   return bits ^ ((bits >> 31) & std::numeric_limits<EdgeKey>::max());
 }
 
-// The keys of one pass for any mask and any numbers. Edges that the constraint does not bind may
-// lie beyond the constraint's value: then they stand on the far side of the constrained ones, with
-// a key between left free for those.
-void BuildPassKeys(const MalisSample& sample, MalisPass pass, bool in_range, TaskPool& pool,
-                   const KeyStorage& keys) {
+}  // namespace
+
+int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood) {
+  int64_t longest = 0;
+  for (const Offset& offset : neighborhood) {
+    longest = std::max(longest, std::abs(EdgesOf(shape, offset).stride));
+  }
+  // Two steps, and a vector beyond.
+  return 2 * longest + kVectorKeys;
+}
+
+absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
+                                       Workspace& workspace) {
+  const KeyPlaces places(sample);
+  EdgeKeys keys;
+  keys.storage = places.Allocate(workspace);
+  keys.in_range = BuildSharedKeys(sample, pool, keys.storage);
+  if (!keys.in_range) {
+    const auto* const nan = std::find_if(sample.affinity.begin(), sample.affinity.end(),
+                                         [](float a) { return std::isnan(a); });
+    if (nan != sample.affinity.end()) {
+      return FieldError("affinity", absl::StrCat("NaN at index ", nan - sample.affinity.begin()),
+                        "numbers");
+    }
+  }
+  keys.shared = keys.in_range && sample.known.empty();
+  if (keys.shared) {
+    const KeyArray array = places.In(keys.storage);
+    keys.pass[0] = {.keys = array, .lowest = 0, .contracted = kPositive};
+    keys.pass[1] = {.keys = array, .lowest = kPositive};
+  }
+  return keys;
+}
+
+// Edges that the constraint does not bind may lie beyond the constraint's value: then they stand on
+// the far side of the constrained ones, with a key between left free for those.
+void BuildPassKeys(const MalisSample& sample, MalisPass pass, TaskPool& pool, EdgeKeys& keys) {
   const bool negative = pass == MalisPass::kNegative;
   const EdgeKey beside = negative ? kOne + 1 : -1;
-  const EdgeKey constrained = in_range ? (negative ? kContracted : kNoEdge) : beside;
-  ForEachChannelRow(sample, pool, keys, [&](int64_t first, int64_t count, EdgeKey* out) {
+  const EdgeKey constrained = keys.in_range ? (negative ? kContracted : kNoEdge) : beside;
+  ForEachChannelRow(sample, pool, keys.storage, [&](int64_t first, int64_t count, EdgeKey* out) {
     const float* const affinity = sample.affinity.data() + first;
     const uint8_t* const positive = sample.positive.data() + first;
     const uint8_t* const known = sample.known.empty() ? nullptr : sample.known.data() + first;
@@ -114,48 +153,9 @@ void BuildPassKeys(const MalisSample& sample, MalisPass pass, bool in_range, Tas
       }
     }
   });
-}
-
-}  // namespace
-
-int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood) {
-  int64_t longest = 0;
-  for (const Offset& offset : neighborhood) {
-    longest = std::max(longest, std::abs(EdgesOf(shape, offset).stride));
-  }
-  // Two steps, and a vector beyond.
-  return 2 * longest + kVectorKeys;
-}
-
-absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
-                                       Workspace& workspace) {
-  EdgeKeys keys;
-  KeyStorage shared(sample, workspace);
-  const bool in_range = BuildSharedKeys(sample, pool, shared);
-  if (!in_range) {
-    const auto* const nan = std::find_if(sample.affinity.begin(), sample.affinity.end(),
-                                         [](float a) { return std::isnan(a); });
-    if (nan != sample.affinity.end()) {
-      return FieldError("affinity", absl::StrCat("NaN at index ", nan - sample.affinity.begin()),
-                        "numbers");
-    }
-  }
-  if (in_range && sample.known.empty()) {
-    keys.pass[0] = {.keys = shared.Array(), .lowest = 0, .contracted = kPositive};
-    keys.pass[1] = {.keys = shared.Array(), .lowest = kPositive};
-    keys.storage[0] = std::move(shared).Release();
-    return keys;
-  }
-  KeyStorage other(sample, workspace);
-  KeyStorage* const storages[2] = {&shared, &other};
-  for (const int pass : {0, 1}) {
-    KeyStorage& storage = *storages[pass];
-    BuildPassKeys(sample, static_cast<MalisPass>(pass), in_range, pool, storage);
-    keys.pass[pass].keys = storage.Array();
-    keys.storage[pass] = std::move(storage).Release();
-  }
-  if (in_range) keys.pass[0].contracted = kContracted;
-  return keys;
+  PassKeys& built = keys.pass[static_cast<int>(pass)];
+  built = {.keys = KeyPlaces(sample).In(keys.storage)};
+  if (negative && keys.in_range) built.contracted = kContracted;
 }
 
 }  // namespace lossd

@@ -49,24 +49,29 @@ struct PassKeys {
   EdgeKey contracted = std::numeric_limits<EdgeKey>::max();
 };
 
-// The keys of both passes.
+// The keys of a sample, in one array at any time.
 struct EdgeKeys {
-  Workspace::Buffer<EdgeKey> storage[2];
+  Workspace::Buffer<EdgeKey> storage;
   PassKeys pass[2];  // By MalisPass.
   // Whether both passes have one order. Then every edge that a pass orders is also one whose count
-  // it keeps: known and of its class.
-  bool shared() const { return pass[0].keys.first == pass[1].keys.first; }
+  // it keeps: known and of its class. Else each pass has its keys built when its turn comes.
+  bool shared = false;
+  bool in_range = false;  // No affinity is outside [0, 1].
 };
 
 // How far from a voxel the cycles through its edges reach (cycle_filter.h): the margin of a
 // KeyArray.
 int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood);
 
-// Builds them. Without a mask and with affinities in [0, 1], one array serves both passes: known
+// Builds the keys that both passes share, without a mask and with affinities in [0, 1]: known
 // positive edges lie above all others, contracted for the negative pass, all there is for the
-// positive one. INVALID_ARGUMENT about "affinity" when one is NaN.
+// positive one. Other samples get none yet. INVALID_ARGUMENT about "affinity" when one is NaN.
 absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
                                        Workspace& workspace);
+
+// For a sample whose passes do not share keys: puts those of one pass in the place of what was
+// there.
+void BuildPassKeys(const MalisSample& sample, MalisPass pass, TaskPool& pool, EdgeKeys& keys);
 
 }  // namespace lossd
 

@@ -96,8 +96,8 @@ absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, Workspace&
     std::fill(weights.data() + begin, weights.data() + end, 0.0F);
   });
   // An edge counts in the pass of its own class only: both write to one array.
-  CountSink negative(sample, MalisPass::kNegative, keys->shared(), nullptr, weights.data());
-  CountSink positive(sample, MalisPass::kPositive, keys->shared(), nullptr, weights.data());
+  CountSink negative(sample, MalisPass::kNegative, keys->shared, nullptr, weights.data());
+  CountSink positive(sample, MalisPass::kPositive, keys->shared, nullptr, weights.data());
   const std::array<CountSink*, 2> sinks = {&negative, &positive};
   std::array<ContractedGraph, 2> graphs =
       ContractBlocks(sample, labels, *std::move(keys), sinks, pool, workspace);
@@ -154,7 +154,7 @@ absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& po
   Workspace::Buffer<uint32_t> components;
   const absl::Span<const uint32_t> labels = LabelsOf(sample, pool, workspace, components);
   std::fill(counts.begin(), counts.end(), 0);
-  CountSink sink(sample, pass, keys->shared(), counts.data(), nullptr);
+  CountSink sink(sample, pass, keys->shared, counts.data(), nullptr);
   const int p = static_cast<int>(pass);
   std::array<CountSink*, 2> sinks = {};
   sinks[p] = &sink;
