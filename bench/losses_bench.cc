@@ -1,10 +1,11 @@
 // Measures every loss against LibTorch's eager autograd doing the same, in one run.
 //
 //   losses_bench [--size 128] [--repetitions 7] [--threads 2] [--only Dice] [--no-memory]
-//   losses_bench --memory-of REQUEST
+//   losses_bench --time-of LOSS | --memory-of REQUEST
 //
 // Value and gradient together, of predictions [2, 3, size, size, size] in float32; medians of
-// interleaved repetitions. Then the peak memory of whole requests. Prints Markdown tables:
+// interleaved repetitions. Then the peak memory of whole requests. Each row is measured in a
+// process of its own: memory that one frees would serve the next. Prints Markdown tables:
 // docs/losses.md.
 
 #include <ATen/Parallel.h>
@@ -22,6 +23,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -215,13 +217,10 @@ struct Settings {
   int repetitions = 7;
   int threads = 2;
   std::string only;
+  std::string time_of;
   std::string memory_of;
   bool no_memory = false;
 };
-
-bool Wanted(const Settings& settings, const Case& c) {
-  return absl::StrContains(c.label, settings.only);
-}
 
 void PrintTimesOf(absl::string_view label, double eager, double lossd, double half) {
   std::printf("| %s | %.1f | %.1f | %.1f | %.1f |\n", std::string(label).c_str(), eager, lossd,
@@ -229,39 +228,33 @@ void PrintTimesOf(absl::string_view label, double eager, double lossd, double ha
   std::fflush(stdout);
 }
 
-void PrintTimes(const Settings& settings, TaskPool& pool) {
-  std::printf(
-      "| loss | eager ms | lossd ms | float16 ms | eager / lossd |\n"
-      "| --- | --- | --- | --- | --- |\n");
-  for (const Case& c : Cases()) {
-    if (!Wanted(settings, c)) continue;
-    const LossInputs inputs = MakeInputs(c.data, settings.size);
-    LossInputs half = inputs;
-    half.pred = inputs.pred.to(at::kHalf);
-    if (inputs.pred2.defined()) half.pred2 = inputs.pred2.to(at::kHalf);
-    const v1::LossOptions options = PlanOf(c).losses(0).loss();
-    const auto loss = OrFail(FindLoss(LossName(options))->create(options), c.label);
-    const auto lossd = [&](const LossInputs& x) { return OrFail(loss->Compute(x, pool), c.label); };
-    CheckSame(c, Eager(c, inputs), lossd(inputs));
-    // The published MALIS takes seconds.
-    const int repetitions = c.data == Data::kMalis ? 1 : settings.repetitions;
-    std::vector<double> eager_ms;
-    std::vector<double> lossd_ms;
-    std::vector<double> half_ms;
-    for (int r = 0; r < repetitions; ++r) {
-      eager_ms.push_back(Milliseconds([&] { Eager(c, inputs); }));
-      lossd_ms.push_back(Milliseconds([&] { lossd(inputs); }));
-      half_ms.push_back(Milliseconds([&] { lossd(half); }));
-    }
-    PrintTimesOf(c.label, Median(eager_ms), Median(lossd_ms), Median(half_ms));
+void PrintTimeOf(const Case& c, const Settings& settings, TaskPool& pool) {
+  const LossInputs inputs = MakeInputs(c.data, settings.size);
+  LossInputs half = inputs;
+  half.pred = inputs.pred.to(at::kHalf);
+  if (inputs.pred2.defined()) half.pred2 = inputs.pred2.to(at::kHalf);
+  const v1::LossOptions options = PlanOf(c).losses(0).loss();
+  const auto loss = OrFail(FindLoss(LossName(options))->create(options), c.label);
+  const auto lossd = [&](const LossInputs& x) { return OrFail(loss->Compute(x, pool), c.label); };
+  CheckSame(c, Eager(c, inputs), lossd(inputs));
+  // The published MALIS takes seconds.
+  const int repetitions = c.data == Data::kMalis ? 1 : settings.repetitions;
+  std::vector<double> eager_ms;
+  std::vector<double> lossd_ms;
+  std::vector<double> half_ms;
+  for (int r = 0; r < repetitions; ++r) {
+    eager_ms.push_back(Milliseconds([&] { Eager(c, inputs); }));
+    lossd_ms.push_back(Milliseconds([&] { lossd(inputs); }));
+    half_ms.push_back(Milliseconds([&] { lossd(half); }));
   }
+  PrintTimesOf(c.label, Median(eager_ms), Median(lossd_ms), Median(half_ms));
 }
 
 // MALIS's squared error by itself, its weights being there: what the network's side of the loss
 // costs.
-void PrintMalisError(const Settings& settings, TaskPool& pool) {
-  constexpr absl::string_view kLabel = "MalisLoss, squared error alone";
-  if (!absl::StrContains(kLabel, settings.only)) return;
+constexpr char kMalisError[] = "MalisLoss, squared error alone";
+
+void PrintTimeOfMalisError(const Settings& settings, TaskPool& pool) {
   const LossInputs inputs = MakeInputs(Data::kDense, settings.size);
   const at::Tensor weights = at::rand(inputs.pred.sizes()).mul_(1e-6);
   const auto eager = [&]() -> ValueAndGradient {
@@ -290,8 +283,8 @@ void PrintMalisError(const Settings& settings, TaskPool& pool) {
     half_ms.push_back(Milliseconds([&] { fused(half); }));
   }
   used_up = weights.clone();
-  CheckSame({.label = kLabel.data(), .term = "", .eager = nullptr}, eager(), fused(inputs.pred));
-  PrintTimesOf(kLabel, Median(eager_ms), Median(fused_ms), Median(half_ms));
+  CheckSame({.label = kMalisError, .term = "", .eager = nullptr}, eager(), fused(inputs.pred));
+  PrintTimesOf(kMalisError, Median(eager_ms), Median(fused_ms), Median(half_ms));
 }
 
 // Bytes of a line of /proc/self/status.
@@ -325,10 +318,12 @@ double PeakOfRequest(const std::string& label, const v1::Plan& plan, const Batch
   const auto orchestrator = OrFail(Orchestrator::Create(plan), label);
   double predictions = 0;
   for (const NamedTensor& prediction : batch.predictions) predictions += Bytes(prediction.tensor);
-  // Twice: what stays allocated between requests is not part of one.
-  double peak = 0;
-  for (int run = 0; run < 2; ++run) {
-    peak = PeakBytes([&] { OrFail(orchestrator->Compute(batch, pool), label); });
+  // What stays allocated between requests is not part of one; how much that is, depends a little on
+  // how tasks meet.
+  double peak = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < 5; ++run) {
+    const double now = PeakBytes([&] { OrFail(orchestrator->Compute(batch, pool), label); });
+    if (run > 0) peak = std::min(peak, now);
   }
   return (peak - predictions) / predictions;
 }
@@ -435,29 +430,52 @@ void PrintMemoryOf(const MemoryRow& row, const Settings& settings, TaskPool& poo
               PeakOfRequest(row.label, row.plan(), row.batch(settings.size), pool));
 }
 
-// Each row in a process of its own: memory that one frees would serve the next.
-void PrintMemory(const Settings& settings) {
-  std::printf("\n| request | peak memory, predictions |\n| --- | --- |\n");
-  for (const MemoryRow& row : MemoryRows()) {
-    if (!absl::StrContains(row.label, settings.only)) continue;
-    std::fflush(stdout);
-    std::vector<std::string> arguments = {"losses_bench",
-                                          "--memory-of",
-                                          row.label,
-                                          "--size",
-                                          absl::StrCat(settings.size),
-                                          "--threads",
-                                          absl::StrCat(settings.threads)};
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    pid_t child = 0;
-    int status = 0;
-    if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), environ) != 0 ||
-        waitpid(child, &status, 0) != child || status != 0) {
-      Fail(absl::StrCat(row.label, ": its process failed"));
-    }
+// Measures a row in a process of its own, which prints it.
+void PrintRow(const char* option, const std::string& label, const Settings& settings) {
+  if (!absl::StrContains(label, settings.only)) return;
+  std::fflush(stdout);
+  std::vector<std::string> arguments = {"losses_bench",
+                                        option,
+                                        label,
+                                        "--size",
+                                        absl::StrCat(settings.size),
+                                        "--threads",
+                                        absl::StrCat(settings.threads),
+                                        "--repetitions",
+                                        absl::StrCat(settings.repetitions)};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  pid_t child = 0;
+  int status = 0;
+  if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, argv.data(), environ) != 0 ||
+      waitpid(child, &status, 0) != child || status != 0) {
+    Fail(absl::StrCat(label, ": its process failed"));
   }
+}
+
+void PrintTables(const Settings& settings) {
+  std::printf(
+      "| loss | eager ms | lossd ms | float16 ms | eager / lossd |\n"
+      "| --- | --- | --- | --- | --- |\n");
+  for (const Case& c : Cases()) PrintRow("--time-of", c.label, settings);
+  PrintRow("--time-of", kMalisError, settings);
+  if (settings.no_memory) return;
+  std::printf("\n| request | peak memory, predictions |\n| --- | --- |\n");
+  for (const MemoryRow& row : MemoryRows()) PrintRow("--memory-of", row.label, settings);
+}
+
+// One row of a table.
+void PrintOne(const Settings& settings, TaskPool& pool) {
+  if (settings.time_of == kMalisError) return PrintTimeOfMalisError(settings, pool);
+  for (const Case& c : Cases()) {
+    if (c.label == settings.time_of) return PrintTimeOf(c, settings, pool);
+  }
+  for (const MemoryRow& row : MemoryRows()) {
+    if (row.label == settings.memory_of) return PrintMemoryOf(row, settings, pool);
+  }
+  Fail(
+      absl::StrCat("got ", settings.time_of, settings.memory_of, ", expected a row of the tables"));
 }
 
 int Main(int argc, char** argv) {
@@ -468,22 +486,17 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", settings.threads, "Of both sides")->check(CLI::PositiveNumber);
   app.add_option("--only", settings.only, "Only losses whose name contains this");
+  app.add_option("--time-of", settings.time_of, "Only the times of the loss so named");
   app.add_option("--memory-of", settings.memory_of, "Only the peak memory of the request so named");
   app.add_flag("--no-memory", settings.no_memory, "Only times");
   CLI11_PARSE(app, argc, argv);
   at::set_num_threads(settings.threads);
-  TaskPool pool(settings.threads);
-  if (!settings.memory_of.empty()) {
-    for (const MemoryRow& row : MemoryRows()) {
-      if (row.label != settings.memory_of) continue;
-      PrintMemoryOf(row, settings, pool);
-      return 0;
-    }
-    Fail(absl::StrCat("--memory-of: ", settings.memory_of, ", expected a row of the table"));
+  if (settings.time_of.empty() && settings.memory_of.empty()) {
+    PrintTables(settings);
+  } else {
+    TaskPool pool(settings.threads);
+    PrintOne(settings, pool);
   }
-  PrintTimes(settings, pool);
-  PrintMalisError(settings, pool);
-  if (!settings.no_memory) PrintMemory(settings);
   return 0;
 }
 

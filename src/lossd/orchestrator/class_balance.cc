@@ -1,6 +1,13 @@
 #include "lossd/orchestrator/class_balance.h"
 
+#include <ATen/ExpandUtils.h>
+
 #include <algorithm>
+#include <array>
+
+#include "lossd/losses/block_reader.h"
+#include "lossd/losses/kernels.h"
+#include "lossd/losses/sweep.h"
 
 namespace lossd {
 namespace {
@@ -9,11 +16,30 @@ constexpr double kMaxWeight = 10;
 
 }  // namespace
 
-ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask) {
-  const auto count = [&](const at::Tensor& is_class) {
-    return (mask.defined() ? is_class.logical_and(mask) : is_class).sum().item<int64_t>();
-  };
-  return {count(target > 0), count(target <= 0)};
+ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, TaskPool& pool) {
+  if (!target.is_cpu()) {
+    const auto count = [&](const at::Tensor& is_class) {
+      return (mask.defined() ? is_class.logical_and(mask) : is_class).sum().item<int64_t>();
+    };
+    return {count(target > 0), count(target <= 0)};
+  }
+  const std::vector<int64_t> sizes =
+      mask.defined() ? at::infer_size(target.sizes(), mask.sizes()) : target.sizes().vec();
+  const BlockReader targets(target, sizes);
+  const BlockReader masks(mask, sizes);
+  const auto sums = Sweep<2>(Blocks(sizes), pool, [&](const BlockRange& range) {
+    std::array<float, kBlockSize> scratch[2];
+    const BlockCounts counts = CountBlock(targets.Read(range, scratch[0].data()),
+                                          masks.Read(range, scratch[1].data()), range.size);
+    return std::array<double, 2>{static_cast<double>(counts.positives),
+                                 static_cast<double>(counts.negatives)};
+  });
+  ClassCounts counts;
+  for (const auto& [foreground, background] : sums) {
+    counts.foreground += static_cast<int64_t>(foreground);
+    counts.background += static_cast<int64_t>(background);
+  }
+  return counts;
 }
 
 double AutoPosWeight(const ClassCounts& counts) {
@@ -30,9 +56,9 @@ ClassWeights BalancedWeights(const ClassCounts& counts) {
 }
 
 ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& target,
-                            const at::Tensor& mask) {
+                            const at::Tensor& mask, TaskPool& pool) {
   if (pos_weight.has_value()) return {.foreground = pos_weight.value(), .background = 1};
-  return BalancedWeights(CountClasses(target, mask));
+  return BalancedWeights(CountClasses(target, mask, pool));
 }
 
 }  // namespace lossd

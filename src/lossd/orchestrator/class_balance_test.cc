@@ -10,11 +10,13 @@ namespace {
 
 TEST(ClassBalanceTest, CountsByClassWhereTheMaskIs) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  const at::Tensor target = torch::tensor({1.F, 0.F, -2.F, 0.5F, nan, 0.F});
-  const ClassCounts all = CountClasses(target, {});
+  TaskPool pool(2);
+  const at::Tensor target = torch::tensor({1.F, 0.F, -2.F, 0.5F, nan, 0.F}).view({1, 1, 6});
+  const ClassCounts all = CountClasses(target, {}, pool);
   EXPECT_EQ(all.foreground, 2);
   EXPECT_EQ(all.background, 3);
-  const ClassCounts masked = CountClasses(target, torch::tensor({0, 1, 1, 1, 1, 0}).to(at::kBool));
+  const at::Tensor mask = torch::tensor({0, 1, 1, 1, 1, 0}).to(at::kBool).view({1, 1, 6});
+  const ClassCounts masked = CountClasses(target, mask, pool);
   EXPECT_EQ(masked.foreground, 1);
   EXPECT_EQ(masked.background, 2);
 }
@@ -23,8 +25,12 @@ TEST(ClassBalanceTest, CountsEveryChannelUnderABroadcastMask) {
   const at::Tensor target = at::ones({2, 3, 4, 4}, at::kByte);
   const at::Tensor mask = at::zeros({2, 1, 4, 4}, at::kBool);
   mask[1].fill_(true);
-  EXPECT_EQ(CountClasses(target, mask).foreground, 3 * 16);
-  EXPECT_EQ(CountClasses(target > 0, mask).background, 0);
+  TaskPool pool(2);
+  EXPECT_EQ(CountClasses(target, mask, pool).foreground, 3 * 16);
+  EXPECT_EQ(CountClasses(target > 0, mask, pool).background, 0);
+  // A mask of more channels than the target.
+  EXPECT_EQ(CountClasses(target.narrow(1, 0, 1), mask.expand({2, 3, 4, 4}), pool).foreground,
+            3 * 16);
 }
 
 TEST(ClassBalanceTest, BalancedWeightsHaveMeanOneUpToTheCap) {
@@ -46,9 +52,10 @@ TEST(ClassBalanceTest, AutoPosWeightIsTheRatioUpToTheCap) {
 }
 
 TEST(ClassBalanceTest, AFixedWeightIsForForegroundAlone) {
+  TaskPool pool(1);
   v1::PosWeight pos_weight;
   pos_weight.set_value(2.5);
-  const ClassWeights weights = ClassWeightsOf(pos_weight, at::ones({4}), {});
+  const ClassWeights weights = ClassWeightsOf(pos_weight, at::ones({1, 1, 4}), {}, pool);
   EXPECT_EQ(weights.foreground, 2.5);
   EXPECT_EQ(weights.background, 1);
 }

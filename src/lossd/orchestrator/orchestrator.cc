@@ -172,7 +172,7 @@ class Computation {
     const PlanTerm& term = *evaluation.term;
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
     const LossInputs inputs =
-        MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min());
+        MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min(), pool_);
     auto result = term.loss->Compute(inputs, pool_);
     if (!result.ok()) return LossError(evaluation, batch_, result.status());
     if (result->value.numel() != 1) {

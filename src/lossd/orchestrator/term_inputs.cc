@@ -58,10 +58,10 @@ at::Tensor Seen(const Masks& masks) {
 
 // The weight of positives of WeightedBCEWithLogitsLoss, when the plan rather than the loss says
 // what it is.
-std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
-                                const Masks& masks) {
+std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target, const Masks& masks,
+                                TaskPool& pool) {
   if (!spec.loss().has_weighted_bce_with_logits() || !spec.has_pos_weight()) return std::nullopt;
-  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, Seen(masks)));
+  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, Seen(masks), pool));
   const bool own = spec.loss().weighted_bce_with_logits().has_pos_weight();
   if (own || spec.pos_weight().value() == 1) return std::nullopt;
   return spec.pos_weight().value();
@@ -70,11 +70,11 @@ std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target,
 // Class weights of a supervised term without a mask of its own. Weights of 1 are left out: losses
 // take a weight of ones and none alike.
 std::optional<ClassWeights> BalancingWeights(const v1::Term& spec, const at::Tensor& target,
-                                             const Masks& masks) {
+                                             const Masks& masks, TaskPool& pool) {
   const bool balances = spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_WEIGHT &&
                         !spec.loss().has_weighted_bce_with_logits() && !masks.has_term_mask;
   if (!balances) return std::nullopt;
-  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks));
+  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks), pool);
   if (weights.AreOne()) return std::nullopt;
   return weights;
 }
@@ -82,7 +82,8 @@ std::optional<ClassWeights> BalancingWeights(const v1::Term& spec, const at::Ten
 }  // namespace
 
 LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
-                          const std::optional<ClampRange>& clamp, double clamp_min) {
+                          const std::optional<ClampRange>& clamp, double clamp_min,
+                          TaskPool& pool) {
   const v1::Term& spec = evaluation.term->spec;
   const at::Tensor& pred = batch.predictions[evaluation.pred].tensor;
   const at::IntArrayRef size = pred.sizes().slice(2);
@@ -102,10 +103,10 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
   }
 
   inputs.target = Target(evaluation, batch, size);
-  inputs.pos_weight = PosWeight(spec, inputs.target, masks);
+  inputs.pos_weight = PosWeight(spec, inputs.target, masks, pool);
   if (takes_weight) {
     inputs.weight = masks.weight;
-    inputs.class_weights = BalancingWeights(spec, inputs.target, masks);
+    inputs.class_weights = BalancingWeights(spec, inputs.target, masks, pool);
     inputs.known = masks.known;
   } else {
     inputs.known = Seen(masks);

@@ -33,7 +33,8 @@ LossInputs MaskedInputs(absl::string_view text, const Batch& batch) {
   const auto schedule = MakeSchedule(plan, batch);
   EXPECT_TRUE(schedule.ok()) << schedule.status();
   const Evaluation& evaluation = schedule->scales.back().evaluations.front();
-  return MakeTermInputs(evaluation, batch, std::nullopt, kClampMin);
+  TaskPool pool(2);
+  return MakeTermInputs(evaluation, batch, std::nullopt, kClampMin, pool);
 }
 
 LossInputs Inputs(absl::string_view text, const Batch& batch) {
