@@ -132,7 +132,7 @@ absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
         "integers [Z, Y, X]");
   }
   const at::Tensor ids = read->to(at::kLong).contiguous();
-  const int64_t* const first = ids.const_data_ptr<int64_t>();
+  const auto* const first = ids.const_data_ptr<int64_t>();
   return Segmentation{.shape = {.z = ids.size(0), .y = ids.size(1), .x = ids.size(2)},
                       .labels = {first, first + ids.numel()}};
 }

@@ -81,8 +81,9 @@ TEST_P(RandomComponentsTest, OfLargeVolumesAreTheOracles) {
     std::mt19937 random(percent);
     std::vector<uint8_t> positive(neighborhood.size() * shape.voxels());
     // Any number but 0 is positive.
-    for (uint8_t& flag : positive)
+    for (uint8_t& flag : positive) {
       flag = random() % 100 < percent ? static_cast<uint8_t>(1 + random() % 255) : 0;
+    }
     MalisSample sample;
     sample.shape = shape;
     sample.neighborhood = neighborhood;

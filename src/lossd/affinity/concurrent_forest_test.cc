@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/oracle/cases.h"
+
 namespace lossd {
 namespace {
 
@@ -29,7 +31,7 @@ void JoinThrees(ConcurrentForest& forest) {
 
 // Now and then both do so at once, and the one that comes second must notice.
 TEST(ConcurrentForestTest, LosesNoJoinOfThreadsThatMeet) {
-  for (int round = 0; round < 50; ++round) {
+  for (uint32_t round = 0; round < Cases(50); ++round) {
     ConcurrentForest forest(3 * kThrees);
     JoinThrees(forest);
     for (uint32_t a = 0; a < 3 * kThrees; ++a) {
