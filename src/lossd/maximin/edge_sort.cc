@@ -43,8 +43,9 @@ class Ranges {
       first_ = std::min(first_, lowest);
       last = std::max(last, highest);
     }
-    if (first_ < last)
+    if (first_ < last) {
       shift_ = std::max(0, static_cast<int>(std::bit_width(last - first_)) - kRangeBits);
+    }
   }
 
   size_t Of(const ContractedEdge& edge) const {

@@ -113,7 +113,7 @@ void CountPairs(JoinForest& forest, MalisPass pass, TaskPool& pool, Workspace& w
   Workspace::Buffer<Placed> order(workspace, forest.leaves.size());
   const uint32_t size = Place(forest, workspace, order.data());
   // Each range clears an array of all labels: together they shall not be larger than the order.
-  const int64_t grain =
+  const auto grain =
       std::max<int64_t>({1 << 14, size / (4 * pool.threads()) + 1, static_cast<int64_t>(labels)});
   pool.ParallelFor(size, grain, [&](int64_t begin, int64_t end) {
     Workspace::Buffer<uint32_t> voxels(workspace, labels);

@@ -39,8 +39,8 @@ bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Te
 
 }  // namespace
 
-GradientSum::GradientSum(const at::Tensor& prediction, bool overlapping, at::ScalarType dtype)
-    : prediction_(prediction),
+GradientSum::GradientSum(at::Tensor prediction, bool overlapping, at::ScalarType dtype)
+    : prediction_(std::move(prediction)),
       dtype_(dtype),
       dtype_while_adding_(overlapping ? at::kFloat : dtype) {}
 

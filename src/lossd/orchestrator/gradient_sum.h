@@ -15,7 +15,7 @@ class GradientSum {
  public:
   // `overlapping`: whether terms may share channels. Only then a sum in half precision is added up
   // in float32. `dtype`: of the sum.
-  GradientSum(const at::Tensor& prediction, bool overlapping, at::ScalarType dtype);
+  GradientSum(at::Tensor prediction, bool overlapping, at::ScalarType dtype);
 
   // Adds factor × gradient; takes the gradient's memory over where it can. Returns whether every
   // element of the product is finite.
