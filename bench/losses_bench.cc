@@ -312,20 +312,26 @@ double PeakBytes(const std::function<void()>& body) {
 
 double Bytes(const at::Tensor& tensor) { return static_cast<double>(tensor.nbytes()); }
 
-// Of a request beyond its inputs and gradients, in units of the predictions' bytes.
-double PeakOfRequest(const std::string& label, const v1::Plan& plan, const Batch& batch,
-                     TaskPool& pool) {
+// In units of the predictions' bytes.
+struct MemoryUse {
+  double request;  // At the peak of a request, beyond inputs, gradients and scratch.
+  double scratch;  // Kept for the requests to come.
+};
+
+MemoryUse MemoryOf(const std::string& label, const v1::Plan& plan, const Batch& batch,
+                   TaskPool& pool) {
   const auto orchestrator = OrFail(Orchestrator::Create(plan), label);
   double predictions = 0;
   for (const NamedTensor& prediction : batch.predictions) predictions += Bytes(prediction.tensor);
-  // What stays allocated between requests is not part of one; how much that is, depends a little on
-  // how tasks meet.
+  const auto scratch = [&] { return static_cast<double>(pool.workspace().bytes()); };
+  // What a first request sets up for all is not part of one.
   double peak = std::numeric_limits<double>::infinity();
   for (int run = 0; run < 5; ++run) {
+    const double before = scratch();
     const double now = PeakBytes([&] { OrFail(orchestrator->Compute(batch, pool), label); });
-    if (run > 0) peak = std::min(peak, now);
+    if (run > 0) peak = std::min(peak, now - (scratch() - before));
   }
-  return (peak - predictions) / predictions;
+  return {.request = (peak - predictions) / predictions, .scratch = scratch() / predictions};
 }
 
 Batch BatchOf(const LossInputs& inputs) {
@@ -426,8 +432,8 @@ std::vector<MemoryRow> MemoryRows() {
 void PrintMemoryOf(const MemoryRow& row, const Settings& settings, TaskPool& pool) {
   // Large blocks come from the system and go back to it, so that resident is what is in use.
   mallopt(M_MMAP_THRESHOLD, 1 << 16);
-  std::printf("| %s | %.2f |\n", row.label.c_str(),
-              PeakOfRequest(row.label, row.plan(), row.batch(settings.size), pool));
+  const MemoryUse use = MemoryOf(row.label, row.plan(), row.batch(settings.size), pool);
+  std::printf("| %s | %.2f | %.2f |\n", row.label.c_str(), use.request, use.scratch);
 }
 
 // Measures a row in a process of its own, which prints it.
@@ -461,7 +467,7 @@ void PrintTables(const Settings& settings) {
   for (const Case& c : Cases()) PrintRow("--time-of", c.label, settings);
   PrintRow("--time-of", kMalisError, settings);
   if (settings.no_memory) return;
-  std::printf("\n| request | peak memory, predictions |\n| --- | --- |\n");
+  std::printf("\n| request | peak memory, predictions | scratch kept |\n| --- | --- | --- |\n");
   for (const MemoryRow& row : MemoryRows()) PrintRow("--memory-of", row.label, settings);
 }
 

@@ -7,30 +7,39 @@
 // windows, those outside the volume not counting.
 namespace lossd {
 
-struct MorphologyGrid {
-  int64_t z;  // 1 for an image.
+struct PlaneShape {
   int64_t y;
   int64_t x;
   bool has_z;  // False for an image.
 
-  int64_t voxels() const { return z * y * x; }
+  int64_t voxels() const { return y * x; }
 };
 
-// Erosion of plane z: the minimum over the windows of 3 along each axis.
-void ErodePlane(const MorphologyGrid& grid, const float* volume, int64_t z, float* eroded_plane);
+// A plane with those before and after it, which are null outside the volume.
+template <typename T>
+struct Planes {
+  T* before;
+  T* plane;
+  T* after;
+};
 
-// Dilation of plane z: the maximum over the window of 3 × 3 × 3.
-void DilatePlane(const MorphologyGrid& grid, const float* volume, int64_t z, float* dilated_plane);
+// Erosion of the plane: the minimum over the windows of 3 along each axis.
+void ErodePlane(const PlaneShape& shape, const Planes<const float>& volume, float* eroded);
 
-// What the erosion of plane z passes on of its gradient to that of the volume, `sum`: along each
+// Dilation of the plane: the maximum over the window of 3 × 3 × 3.
+void DilatePlane(const PlaneShape& shape, const Planes<const float>& volume, float* dilated);
+
+// Adds to `sum` what the erosion of the plane passes on of its gradient to the volume: along each
 // axis to the first voxel of the window that has the minimum, halved where two axes have the same,
-// as LibTorch does it. Writes planes z − 1 to z + 1.
-void AddErosionGradient(const MorphologyGrid& grid, const float* volume, int64_t z,
-                        const float* gradient_plane, float* sum);
+// as LibTorch does it.
+void AddErosionGradient(const PlaneShape& shape, const Planes<const float>& volume,
+                        const float* gradient, const Planes<float>& sum);
 
-// The same of a dilation, negated: −gradient to the first voxel of the window that has the maximum.
-void SubtractDilationGradient(const MorphologyGrid& grid, const float* volume, int64_t z,
-                              const float* gradient_plane, float* sum);
+// The same of a dilation, negated: −gradient to the first voxel of the window that has the maximum,
+// which is `dilated`.
+void SubtractDilationGradient(const PlaneShape& shape, const Planes<const float>& volume,
+                              const float* dilated, const float* gradient,
+                              const Planes<float>& sum);
 
 }  // namespace lossd
 

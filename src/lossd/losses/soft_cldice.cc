@@ -14,12 +14,13 @@
 #include "lossd/losses/overlap.h"
 #include "lossd/losses/pooling.h"
 #include "lossd/losses/reduction.h"
+#include "lossd/losses/skeleton_kernels.h"
 #include "lossd/losses/soft_skeleton.h"
 
 namespace lossd {
 namespace {
 
-// Each iteration keeps several volumes for the gradient, and objects are thinned to nothing long
+// Each iteration may keep several volumes for the gradient, and objects are thinned to nothing long
 // before: publications take 3 to 50.
 constexpr int64_t kMaxIterations = 100;
 
@@ -42,7 +43,7 @@ at::Tensor Removed(const at::Tensor& volume, const at::Tensor& eroded) {
   return (volume - MaxPool(eroded, window)).relu();
 }
 
-// What SoftSkeleton computes, for any device and type.
+// What ForEachSkeletonPlane computes, for any device and type.
 at::Tensor ExpressionOfSkeleton(at::Tensor volume, int64_t num_iters) {
   at::Tensor eroded = SoftErode(volume);
   at::Tensor skeleton = Removed(volume, eroded);
@@ -72,8 +73,9 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    const absl::StatusOr<Volumes> volumes = Prepare(inputs);
+    absl::StatusOr<Volumes> volumes = Prepare(inputs);
     if (!volumes.ok()) return volumes.status();
+    volumes->target = TargetProbabilities(volumes->target, volumes->pred.scalar_type());
     const at::Tensor sums =
         Sums(*volumes, ExpressionOfSkeleton(volumes->pred, options_.num_iters()),
              ExpressionOfSkeleton(volumes->target, options_.num_iters()));
@@ -84,7 +86,7 @@ class SoftClDiceLoss : public AutogradLoss {
   // What the loss is of, [B, C, …] with the channels that count.
   struct Volumes {
     at::Tensor pred;    // Probabilities.
-    at::Tensor target;  // Likewise, of the same type.
+    at::Tensor target;  // In its own type, see TargetProbabilities.
     at::Tensor weight;  // Broadcastable to them; undefined without one.
   };
 
@@ -106,11 +108,14 @@ class SoftClDiceLoss : public AutogradLoss {
                        .target = SelectCounted(target),
                        .weight = CountedWeight(inputs)};
     if (options_.sigmoid()) volumes.pred = volumes.pred.sigmoid();
-    if (options_.clamp_probabilities()) {
-      volumes.pred = volumes.pred.clamp(0, 1);
-      volumes.target = volumes.target.clamp(0, 1);
-    }
+    if (options_.clamp_probabilities()) volumes.pred = volumes.pred.clamp(0, 1);
     return volumes;
+  }
+
+  // Of a channel or all: whole volumes of one-hot classes are bytes until then.
+  at::Tensor TargetProbabilities(const at::Tensor& target, at::ScalarType type) const {
+    const at::Tensor typed = target.to(type);
+    return options_.clamp_probabilities() ? typed.clamp(0, 1) : typed;
   }
 
   // Sample by sample, for memory's sake.
@@ -132,10 +137,14 @@ class SoftClDiceLoss : public AutogradLoss {
       sample = Leaves(sample);
       const absl::StatusOr<Volumes> volumes = Prepare(sample);
       if (!volumes.ok()) return volumes.status();
-      const ValueAndGradient channels = OfSample(*volumes, inputs.want_gradient, pool);
-      losses.push_back(channels.value);
+      // Where all channels count, the gradient's own memory holds that of the probabilities.
+      at::Tensor of_probabilities = of_sample(result.gradient);
+      if (inputs.want_gradient && volumes->pred.sizes() != of_probabilities.sizes()) {
+        of_probabilities = EmptyFloats(volumes->pred.sizes());
+      }
+      losses.push_back(OfSample(*volumes, of_probabilities, pool));
       if (!inputs.want_gradient) continue;
-      const ValueAndGradient of_pred = Differentiate(volumes->pred, channels.gradient, sample);
+      const ValueAndGradient of_pred = Differentiate(volumes->pred, of_probabilities, sample);
       of_sample(result.gradient).copy_(of_pred.gradient);
     }
     const at::Tensor all = at::cat(losses);
@@ -146,52 +155,79 @@ class SoftClDiceLoss : public AutogradLoss {
     return result;
   }
 
-  // The losses of the channels of one sample, [1, C], and the gradient of their sum with respect to
-  // the probabilities.
-  ValueAndGradient OfSample(const Volumes& volumes, bool want_gradient, TaskPool& pool) const {
-    const at::Tensor pred = volumes.pred.detach();
-    ValueAndGradient result;
-    if (want_gradient) result.gradient = EmptyFloats(pred.sizes());
-    std::vector<at::Tensor> losses;
-    for (int64_t c = 0; c < pred.size(1); ++c) {
+  // The losses of the channels of one sample, [1, C]. Writes the gradient of their sum with respect
+  // to the probabilities, unless it is undefined.
+  at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient, TaskPool& pool) const {
+    const int64_t channels = volumes.pred.size(1);
+    std::vector<at::Tensor> losses(channels);
+    pool.ParallelFor(channels, 1, [&](int64_t c, int64_t /*end*/) {
       const auto of_channel = [&](const at::Tensor& tensor) {
-        return tensor.defined() ? tensor.narrow(1, tensor.size(1) == 1 ? 0 : c, 1) : tensor;
+        return tensor.defined() ? tensor.detach()[0][tensor.size(1) == 1 ? 0 : c] : tensor;
       };
-      const Volumes channel = {.pred = of_channel(pred),
-                               .target = of_channel(volumes.target),
-                               .weight = of_channel(volumes.weight)};
-      const ValueAndGradient of_pred = OfChannel(channel, want_gradient, pool);
-      losses.push_back(of_pred.value);
-      if (want_gradient) of_channel(result.gradient).copy_(of_pred.gradient);
-    }
-    result.value = at::cat(losses, 1);
-    return result;
+      float* const of_pred = gradient.defined() ? gradient.mutable_data_ptr<float>() +
+                                                      c * (gradient.numel() / channels)
+                                                : nullptr;
+      losses[c] = OfChannel({.pred = of_channel(volumes.pred),
+                             .target = TargetProbabilities(of_channel(volumes.target), at::kFloat),
+                             .weight = of_channel(volumes.weight)},
+                            of_pred, pool);
+    });
+    return at::stack(losses).view({1, channels});
   }
 
-  // The same of one channel, whose volumes are [1, 1, …].
-  ValueAndGradient OfChannel(const Volumes& volumes, bool want_gradient, TaskPool& pool) const {
-    const auto volume = [](const at::Tensor& tensor) { return tensor[0][0].contiguous(); };
+  // The same of one channel, whose volumes are [Z, Y, X] or [Y, X]. A scalar.
+  at::Tensor OfChannel(const Volumes& volumes, float* gradient, TaskPool& pool) const {
+    const VolumeShape shape = ShapeOf(volumes.pred);
+    const int64_t plane_size = shape.plane.voxels();
+    const at::Tensor contiguous[] = {
+        volumes.pred.contiguous(), volumes.target.contiguous(),
+        volumes.weight.defined() ? volumes.weight.contiguous() : at::Tensor()};
+    const auto* const pred = contiguous[0].const_data_ptr<float>();
+    const auto* const target = contiguous[1].const_data_ptr<float>();
+    const auto* const weights =
+        volumes.weight.defined() ? contiguous[2].const_data_ptr<float>() : nullptr;
+    const auto plane_of = [&](auto* volume, int64_t z) {
+      return volume == nullptr ? nullptr : volume + z * plane_size;
+    };
     const int64_t num_iters = options_.num_iters();
-    const at::Tensor target_skeleton =
-        SoftSkeleton(volume(volumes.target), num_iters, pool).Value().view_as(volumes.pred);
-    const SoftSkeleton skeleton(volume(volumes.pred), num_iters, pool);
-    at::Tensor pred_skeleton = skeleton.Value().view_as(volumes.pred);
-    at::Tensor sums = Sums(volumes, pred_skeleton, target_skeleton).to(at::kDouble);
-    sums.requires_grad_(want_gradient);
-    const at::Tensor losses = LossesOfSums(sums);
-    ValueAndGradient result = {.value = losses.detach()};
-    if (!want_gradient) return result;
+    SkeletonSums of_pred;
+    SkeletonSums of_target;
+    ForEachSkeletonPlane(shape, target, num_iters, pool, [&](int64_t z, const float* skeleton) {
+      of_target += SumSkeletonBlock(skeleton, plane_of(pred, z), plane_of(weights, z), plane_size,
+                                    plane_of(gradient, z));
+    });
+    ForEachSkeletonPlane(shape, pred, num_iters, pool, [&](int64_t z, const float* skeleton) {
+      of_pred += SumSkeletonBlock(skeleton, plane_of(target, z), plane_of(weights, z), plane_size,
+                                  /*of_other=*/nullptr);
+    });
+    at::Tensor sums = at::tensor(
+        std::vector<double>{of_pred.within, of_pred.total, of_target.within, of_target.total},
+        at::kDouble);
+    const c10::InferenceMode no_inference_mode(false);
+    const c10::AutoGradMode grad_mode(gradient != nullptr);
+    sums.requires_grad_(gradient != nullptr);
+    const at::Tensor loss = LossesOfSums(sums);
+    if (gradient == nullptr) return loss;
 
-    const at::Tensor of_sums = torch::autograd::grad({losses.sum()}, {sums})[0][0][0];
-    const auto factor = [&](int64_t i) { return of_sums[i].item<double>(); };
-    // In place of the skeleton, which has done its work.
-    at::Tensor of_skeleton = std::move(pred_skeleton);
-    at::mul_out(of_skeleton, Weighted(volumes.target, volumes), at::scalar_tensor(factor(0)));
-    of_skeleton.add_(factor(1));
-    if (volumes.weight.defined()) of_skeleton.mul_(volumes.weight);
-    result.gradient = skeleton.Backward(of_skeleton[0][0]).view_as(volumes.pred);
-    result.gradient.add_(Weighted(Weighted(target_skeleton, volumes), volumes), factor(2));
-    return result;
+    const at::Tensor of_sums = torch::autograd::grad({loss}, {sums})[0];
+    const auto factor = [&](int64_t i) { return static_cast<float>(of_sums[i].item<double>()); };
+    // By way of the target's skeleton, then of the prediction's.
+    const float of_within_pred = factor(2);
+    for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_within_pred;
+    AddSkeletonGradient(
+        shape, pred, num_iters, pool,
+        [&](int64_t z, float* of_skeleton) {
+          SkeletonGradientBlock(plane_of(target, z), plane_of(weights, z), factor(0), factor(1),
+                                plane_size, of_skeleton);
+        },
+        gradient);
+    return loss.detach();
+  }
+
+  static VolumeShape ShapeOf(const at::Tensor& volume) {
+    const bool has_z = volume.dim() == 3;
+    return {.plane = {.y = volume.size(-2), .x = volume.size(-1), .has_z = has_z},
+            .z = has_z ? volume.size(0) : 1};
   }
 
   absl::Status CheckSize(const at::Tensor& pred) const {
@@ -264,15 +300,14 @@ class SoftClDiceLoss : public AutogradLoss {
                       "probabilities in [0, 1]; set sigmoid or softmax for logits");
   }
 
-  // The target as probabilities of the prediction's channels.
+  // The target in the prediction's channels.
   static absl::StatusOr<at::Tensor> DenseTarget(const LossInputs& inputs) {
-    const at::ScalarType type = inputs.pred.scalar_type();
     const int64_t channels = inputs.pred.size(1);
-    if (IsDense(inputs)) return inputs.target.to(type);
-    if (channels == 1) return inputs.target.to(type).unsqueeze(1);
+    if (IsDense(inputs)) return inputs.target;
+    if (channels == 1) return inputs.target.unsqueeze(1);
     const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
     if (absl::Status status = CheckClassIndices(indices, channels); !status.ok()) return status;
-    return OneHot(indices.unsqueeze(1), channels).to(type);
+    return OneHot(indices.unsqueeze(1), channels);
   }
 
   // Those of the channels [B, C, …] that count.

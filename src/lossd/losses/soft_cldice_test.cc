@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "lossd/losses/testing.h"
 
 namespace lossd::testing {
@@ -80,6 +82,27 @@ TEST(SoftClDiceLossTest, GradientIsThatOfTheValue) {
     inputs.weight = Coins({2, 1, 4, 3, 5}, 3) * 2;
     ExpectGradientOfValue(*MakeLoss(options), inputs);
     ExpectSameInEveryType(*MakeLoss(options), inputs);
+  }
+}
+
+// Volumes of few numbers, hence full of ties: LibTorch's rules of who gets the gradient are kept,
+// whatever the planes, rows and iterations.
+TEST(SoftClDiceLossTest, EqualsTheExpressionWhereNumbersAreEqual) {
+  int seed = 0;
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{1, 1, 40, 5, 9},
+                                            {2, 2, 3, 20, 11},
+                                            {1, 2, 13, 8, 70},
+                                            {1, 1, 17, 33}}) {
+    for (const int num_iters : {0, 1, 3, 8, 20}) {
+      LossInputs inputs = {.pred = Normal(shape, ++seed).div_(2).round_().div_(8).add_(0.5),
+                           .target = Coins(shape, ++seed, 0.9)};
+      inputs.pred.clamp_(0, 1);
+      const std::string loss =
+          absl::StrCat("soft_cl_dice { mode: CL_DICE_MODE_MULTI num_iters: ", num_iters, " }");
+      ExpectSameInEveryType(*MakeLoss(loss), inputs);
+      inputs.weight = Coins(shape, ++seed, 0.8) * 1.5;
+      ExpectSameInEveryType(*MakeLoss(loss), inputs);
+    }
   }
 }
 

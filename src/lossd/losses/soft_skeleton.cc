@@ -1,105 +1,223 @@
 #include "lossd/losses/soft_skeleton.h"
 
 #include <algorithm>
+#include <vector>
+
+#include "lossd/losses/skeleton_kernels.h"
 
 namespace lossd {
 namespace {
 
-MorphologyGrid GridOf(const at::Tensor& volume) {
-  const bool has_z = volume.dim() == 3;
-  return {
-      .z = has_z ? volume.size(0) : 1, .y = volume.size(-2), .x = volume.size(-1), .has_z = has_z};
+// Voxels of a plane that one task takes through the iterations, a block at a time.
+constexpr int64_t kGrain = 4096;
+constexpr int64_t kBlock = 512;
+
+// Those planes of a volume that are `kept` at a time, around one that moves on.
+class PlaneRing {
+ public:
+  PlaneRing(const VolumeShape& shape, int64_t kept)
+      : kept_(std::min(kept, shape.z)),
+        size_(shape.plane.voxels()),
+        planes_(static_cast<size_t>(kept_ * size_)) {}
+
+  float* operator[](int64_t z) { return planes_.data() + z % kept_ * size_; }
+
+ private:
+  int64_t kept_;
+  int64_t size_;
+  std::vector<float> planes_;
+};
+
+// Plane z, as plane_of(z) has it, and those next to it.
+template <typename T, typename PlaneOf>
+Planes<T> Around(const VolumeShape& shape, int64_t z, const PlaneOf& plane_of) {
+  return {.before = z > 0 ? plane_of(z - 1) : nullptr,
+          .plane = plane_of(z),
+          .after = z + 1 < shape.z ? plane_of(z + 1) : nullptr};
 }
 
-// Calls body(z) for all planes in parallel, those next to each other never at the same time and
-// always in the same order: the body may add to the planes next to its own.
-template <typename Body>
-void ForEachPlaneApart(int64_t planes, TaskPool& pool, const Body& body) {
-  constexpr int64_t kSlab = 4;
-  const int64_t slabs = (planes + kSlab - 1) / kSlab;
-  for (const int64_t odd : {0, 1}) {
-    pool.ParallelFor((slabs + 1 - odd) / 2, 1, [&](int64_t index, int64_t /*end*/) {
-      const int64_t begin = (2 * index + odd) * kSlab;
-      for (int64_t z = begin; z < std::min(begin + kSlab, planes); ++z) body(z);
+// A plane that moves through a volume, with the erosions around it.
+class Front {
+ public:
+  // Keeps E(i) on as many planes behind the front as `behind`(i) says, at least one.
+  template <typename Behind>
+  Front(const VolumeShape& shape, const float* volume, int64_t erosions, TaskPool& pool,
+        const Behind& behind)
+      : shape_(shape),
+        volume_(volume),
+        erosions_(erosions),
+        pool_(pool),
+        opened_(static_cast<size_t>(erosions * shape.plane.voxels())) {
+    for (int64_t i = 1; i <= erosions; ++i) {
+      rings_.emplace_back(shape, behind(i) + 1 + Distance(i));
+    }
+  }
+
+  int64_t erosions() const { return erosions_; }
+
+  // How many planes ahead of the front E(i) is made, and behind it its gradient passed on: two more
+  // than for E(i + 1), so that all can be at the same time.
+  int64_t Distance(int64_t i) const { return 1 + 2 * (erosions_ - i); }
+  // Where to begin: before the volume, for the erosions' sake.
+  int64_t first() const { return -Distance(1); }
+
+  // Makes the erosions that are due and, within the volume, what they leave of it. Every plane from
+  // first() on has its turn.
+  void MoveTo(int64_t front) {
+    front_ = front;
+    pool_.ParallelFor(erosions_, 1, [&](int64_t index, int64_t /*end*/) {
+      const int64_t i = index + 1;
+      const int64_t z = front + Distance(i);
+      if (shape_.Has(z)) ErodePlane(shape_.plane, LevelAround(i - 1, z), rings_[index][z]);
+    });
+    if (!shape_.Has(front)) return;
+    pool_.ParallelFor(erosions_, 1, [&](int64_t i, int64_t /*end*/) {
+      DilatePlane(shape_.plane, LevelAround(i + 1, front), MutableOpened(i));
     });
   }
-}
 
-template <typename Body>
-void ForEachPlane(int64_t planes, TaskPool& pool, const Body& body) {
-  pool.ParallelFor(planes, 1, [&](int64_t z, int64_t /*end*/) { body(z); });
-}
+  // E(i) and the dilation of E(i + 1) at the front.
+  const float* level(int64_t i) { return PlaneOf(i, front_); }
+  const float* opened(int64_t i) { return MutableOpened(i); }
+
+  Planes<const float> LevelAround(int64_t i, int64_t z) {
+    return Around<const float>(shape_, z, [&](int64_t k) { return PlaneOf(i, k); });
+  }
+
+ private:
+  const float* PlaneOf(int64_t i, int64_t z) {
+    return i == 0 ? volume_ + z * shape_.plane.voxels() : rings_[i - 1][z];
+  }
+  float* MutableOpened(int64_t i) { return opened_.data() + i * shape_.plane.voxels(); }
+
+  VolumeShape shape_;
+  const float* volume_;
+  int64_t erosions_;
+  TaskPool& pool_;
+  int64_t front_ = 0;
+  std::vector<PlaneRing> rings_;  // E(1), …
+  std::vector<float> opened_;     // [erosions, Y, X]
+};
+
+// Passes gradients on from the skeleton to the volume, in step with a front.
+class Backward {
+ public:
+  Backward(const VolumeShape& shape, Front& front, TaskPool& pool, float* sum)
+      : shape_(shape),
+        front_(front),
+        pool_(pool),
+        sum_(sum),
+        of_removed_(static_cast<size_t>(front.erosions() * shape.plane.voxels())) {
+    for (int64_t i = 1; i <= front.erosions(); ++i) {
+      // From the plane that is passed on to the one after the front.
+      of_levels_.emplace_back(shape, front.Distance(i) + 2);
+    }
+  }
+
+  // From the plane of the skeleton at the front to D(i), and from there to E(i). Uses up the
+  // gradient.
+  void ThroughIterations(int64_t z, float* gradient) {
+    pool_.ParallelFor(shape_.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
+      std::vector<float> skeletons(static_cast<size_t>(front_.erosions() * kBlock));
+      for (; begin < end; begin += kBlock) {
+        const int64_t size = std::min(kBlock, end - begin);
+        const auto skeleton = [&](int64_t i) { return skeletons.data() + i * kBlock; };
+        for (int64_t i = 0; i + 1 < front_.erosions(); ++i) {
+          ThickenBlock(front_.level(i) + begin, front_.opened(i) + begin, skeleton(i), size,
+                       skeleton(i + 1));
+        }
+        for (int64_t i = front_.erosions() - 1; i >= 0; --i) {
+          ThickenGradientBlock(front_.level(i) + begin, front_.opened(i) + begin, skeleton(i), size,
+                               gradient + begin, OfRemoved(i) + begin);
+          float* const of_level = OfLevel(i, z) + begin;
+          const float* const of_removed = OfRemoved(i) + begin;
+          for (int64_t v = 0; v < size; ++v) of_level[v] += of_removed[v];
+        }
+      }
+    });
+  }
+
+  // From D(i) at the front to E(i + 1).
+  void ThroughDilations(int64_t z) {
+    pool_.ParallelFor(front_.erosions(), 1, [&](int64_t i, int64_t /*end*/) {
+      SubtractDilationGradient(shape_.plane, front_.LevelAround(i + 1, z), front_.opened(i),
+                               OfRemoved(i), OfLevelAround(i + 1, z));
+    });
+  }
+
+  // From E(i), where the front is done with it, to E(i − 1).
+  void ThroughErosions(int64_t front) {
+    pool_.ParallelFor(front_.erosions(), 1, [&](int64_t index, int64_t /*end*/) {
+      const int64_t i = index + 1;
+      const int64_t z = front - front_.Distance(i);
+      if (!shape_.Has(z)) return;
+      AddErosionGradient(shape_.plane, front_.LevelAround(i - 1, z), OfLevel(i, z),
+                         OfLevelAround(i - 1, z));
+      // In its place another plane begins.
+      std::fill_n(OfLevel(i, z), shape_.plane.voxels(), 0.0F);
+    });
+  }
+
+ private:
+  float* OfRemoved(int64_t i) { return of_removed_.data() + i * shape_.plane.voxels(); }
+  float* OfLevel(int64_t i, int64_t z) {
+    return i == 0 ? sum_ + z * shape_.plane.voxels() : of_levels_[i - 1][z];
+  }
+  Planes<float> OfLevelAround(int64_t i, int64_t z) {
+    return Around<float>(shape_, z, [&](int64_t k) { return OfLevel(i, k); });
+  }
+
+  VolumeShape shape_;
+  Front& front_;
+  TaskPool& pool_;
+  float* sum_;
+  std::vector<PlaneRing> of_levels_;  // Of E(1), …
+  std::vector<float> of_removed_;     // [erosions, Y, X], of D(0), … at the front.
+};
 
 }  // namespace
 
-SoftSkeleton::SoftSkeleton(const at::Tensor& volume, int64_t num_iters, TaskPool& pool)
-    : pool_(pool), grid_(GridOf(volume)), levels_({volume}) {
-  const int64_t plane = grid_.y * grid_.x;
-  while (levels_.size() < static_cast<size_t>(num_iters) + 2) {
-    const auto* from = levels_.back().const_data_ptr<float>();
-    const at::Tensor eroded = at::empty_like(volume);
-    auto* to = eroded.mutable_data_ptr<float>();
-    ForEachPlane(grid_.z, pool_, [&](int64_t z) { ErodePlane(grid_, from, z, to + z * plane); });
-    levels_.push_back(eroded);
+void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t num_iters,
+                          TaskPool& pool,
+                          const std::function<void(int64_t z, const float* plane)>& body) {
+  Front front(shape, volume, num_iters + 1, pool, [](int64_t /*i*/) { return 1; });
+  std::vector<float> skeleton(static_cast<size_t>(shape.plane.voxels()));
+  for (int64_t z = front.first(); z < shape.z; ++z) {
+    front.MoveTo(z);
+    if (!shape.Has(z)) continue;
+    pool.ParallelFor(shape.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
+      for (; begin < end; begin += kBlock) {
+        const int64_t size = std::min(kBlock, end - begin);
+        float* const block = skeleton.data() + begin;
+        std::fill_n(block, size, 0.0F);
+        for (int64_t i = 0; i < front.erosions(); ++i) {
+          ThickenBlock(front.level(i) + begin, front.opened(i) + begin, block, size, block);
+        }
+      }
+    });
+    body(z, skeleton.data());
   }
 }
 
-at::Tensor SoftSkeleton::Skeleton(size_t i) const {
-  const int64_t plane = grid_.y * grid_.x;
-  const at::Tensor result = at::zeros_like(levels_.front());
-  auto* skeleton = result.mutable_data_ptr<float>();
-  std::vector<const float*> levels;
-  for (size_t k = 0; k <= i + 1; ++k) levels.push_back(levels_[k].const_data_ptr<float>());
-  ForEachPlane(grid_.z, pool_, [&](int64_t z) {
-    std::vector<float> dilated(plane);
-    float* s = skeleton + z * plane;
-    for (size_t k = 0; k <= i; ++k) {
-      DilatePlane(grid_, levels[k + 1], z, dilated.data());
-      const float* level = levels[k] + z * plane;
-      for (int64_t v = 0; v < plane; ++v) {
-        const float d = std::max(level[v] - dilated[v], 0.0F);
-        s[v] += std::max(d - s[v] * d, 0.0F);
-      }
-    }
+void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t num_iters,
+                         TaskPool& pool,
+                         const std::function<void(int64_t z, float* plane)>& gradient, float* sum) {
+  const int64_t erosions = num_iters + 1;
+  Front front(shape, volume, erosions, pool, [&](int64_t i) {
+    // E(i) is looked at again when the gradient of E(i + 1) is passed on.
+    return std::max<int64_t>(1, 2 * (erosions - i));
   });
-  return result;
-}
-
-at::Tensor SoftSkeleton::Backward(const at::Tensor& gradient) const {
-  const int64_t plane = grid_.y * grid_.x;
-  auto* of_skeleton = gradient.mutable_data_ptr<float>();
-  at::Tensor of_next = at::zeros_like(gradient);  // With respect to E(i + 1).
-  for (size_t i = levels_.size() - 1; i-- > 0;) {
-    const at::Tensor skeleton = i > 0 ? Skeleton(i - 1) : at::Tensor();
-    const float* s = i > 0 ? skeleton.const_data_ptr<float>() : nullptr;
-    const auto* level = levels_[i].const_data_ptr<float>();
-    const auto* next = levels_[i + 1].const_data_ptr<float>();
-    at::Tensor of_level = at::empty_like(gradient);
-    auto* sum = of_level.mutable_data_ptr<float>();
-    auto* sum_of_next = of_next.mutable_data_ptr<float>();
-    // From S(i) to S(i − 1) and D(i), from that to E(i).
-    ForEachPlane(grid_.z, pool_, [&](int64_t z) {
-      std::vector<float> dilated(plane);
-      DilatePlane(grid_, next, z, dilated.data());
-      for (int64_t v = z * plane; v < (z + 1) * plane; ++v) {
-        const float d = std::max(level[v] - dilated[v - z * plane], 0.0F);
-        const float before = s == nullptr ? 0.0F : s[v];
-        // A D of 0 passes nothing on, and with it the relu of the sum.
-        const float passed = d - before * d > 0 ? of_skeleton[v] : 0.0F;
-        sum[v] = passed * (1.0F - before);
-        of_skeleton[v] -= passed * d;
-      }
-    });
-    // From D(i) to E(i + 1), and from that to E(i).
-    ForEachPlaneApart(grid_.z, pool_, [&](int64_t z) {
-      SubtractDilationGradient(grid_, next, z, sum + z * plane, sum_of_next);
-    });
-    ForEachPlaneApart(grid_.z, pool_, [&](int64_t z) {
-      AddErosionGradient(grid_, level, z, sum_of_next + z * plane, sum);
-    });
-    of_next = of_level;
+  Backward backward(shape, front, pool, sum);
+  std::vector<float> of_skeleton(static_cast<size_t>(shape.plane.voxels()));
+  for (int64_t z = front.first(); z < shape.z + front.Distance(1); ++z) {
+    front.MoveTo(z);
+    if (shape.Has(z)) {
+      gradient(z, of_skeleton.data());
+      backward.ThroughIterations(z, of_skeleton.data());
+      backward.ThroughDilations(z);
+    }
+    backward.ThroughErosions(z);
   }
-  return of_next;
 }
 
 }  // namespace lossd

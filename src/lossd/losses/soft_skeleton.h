@@ -1,39 +1,41 @@
 #ifndef LOSSD_LOSSES_SOFT_SKELETON_H_
 #define LOSSD_LOSSES_SOFT_SKELETON_H_
 
-#include <torch/types.h>
-
 #include <cstdint>
-#include <vector>
+#include <functional>
 
 #include "lossd/base/task_pool.h"
 #include "lossd/losses/morphology.h"
-
-namespace lossd {
 
 // The soft skeleton of a volume (Shit et al., clDice, CVPR 2021) and its derivative. With E(0) the
 // volume, E(i + 1) the erosion of E(i) and D(i) = relu(E(i) − dilation of E(i + 1)), the skeleton
 // is S(n) of S(0) = D(0), S(i) = S(i − 1) + relu(D(i) − S(i − 1)·D(i)).
 //
-// Keeps the erosions alone, n + 2 volumes: everything else is quicker made again than remembered.
-class SoftSkeleton {
- public:
-  // `volume`: contiguous float32 [Z, Y, X] or [Y, X] on the CPU. `pool` must outlive the object.
-  SoftSkeleton(const at::Tensor& volume, int64_t num_iters, TaskPool& pool);
+// Both go through the volume once. A front moves from its first plane to its last; each erosion is
+// made some planes ahead of the front, in time for the next, and its gradient is passed on some
+// planes behind. What the front has left behind is forgotten: with L = n + 1 erosions, L·(L + 3)
+// planes are kept at a time for a skeleton and less than 3·L·(L + 2) for its derivative, or the
+// whole volume where that is less. Erosions are made in parallel, hence at most L threads share the
+// work.
+namespace lossd {
 
-  at::Tensor Value() const { return Skeleton(levels_.size() - 2); }
+struct VolumeShape {
+  PlaneShape plane;
+  int64_t z;  // 1 for an image.
 
-  // d Σ gradient × skeleton / d volume. Uses up the gradient's memory.
-  at::Tensor Backward(const at::Tensor& gradient) const;
-
- private:
-  // S(i).
-  at::Tensor Skeleton(size_t i) const;
-
-  TaskPool& pool_;
-  MorphologyGrid grid_;
-  std::vector<at::Tensor> levels_;  // E(0) … E(n + 1).
+  bool Has(int64_t plane_index) const { return plane_index >= 0 && plane_index < z; }
 };
+
+// Calls body(z, plane) for every plane of the skeleton of `volume` [Z, Y, X], in order.
+void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t num_iters,
+                          TaskPool& pool,
+                          const std::function<void(int64_t z, const float* plane)>& body);
+
+// Adds d Σ gradient × skeleton / d volume to `sum` [Z, Y, X]. gradient(z, plane) writes a plane of
+// the gradient; it is called for every plane, in order.
+void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t num_iters,
+                         TaskPool& pool,
+                         const std::function<void(int64_t z, float* plane)>& gradient, float* sum);
 
 }  // namespace lossd
 
