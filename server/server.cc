@@ -6,6 +6,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
@@ -22,7 +23,8 @@ constexpr std::chrono::seconds kFlushTimeout{5};
 Server::Server(const Config& config, Log& log) : config_(config), service_(config, log) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
-  at::set_num_threads(config.threads);
+  // LibTorch has threads of its own for every request that is computed at the same time.
+  at::set_num_threads(std::max(1, config.threads / config.max_concurrent_requests));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
