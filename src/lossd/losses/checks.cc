@@ -65,6 +65,8 @@ std::string ShapeText(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
+std::string DTypeText(const at::Tensor& tensor) { return c10::toString(tensor.scalar_type()); }
+
 absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction) {
   if (!prediction.defined()) return FieldError(field, "nothing", "a tensor");
   if (!prediction.is_floating_point()) {
@@ -124,6 +126,25 @@ absl::Status CheckPredTarget(const LossInputs& inputs) {
   if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
   return FirstError({CheckLikePrediction("target", inputs.target, inputs.pred),
                      CheckBroadcastable("weight", inputs.weight, inputs.pred)});
+}
+
+absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred) {
+  if (!gt_seg.defined()) return absl::OkStatus();
+  if (!at::isIntegralType(gt_seg.scalar_type(), /*includeBool=*/true)) {
+    return FieldError("gt_seg.dtype", DTypeText(gt_seg), "an integer dtype");
+  }
+  const std::vector<int64_t> volume = pred.sizes().slice(2).vec();
+  std::vector<int64_t> with_batch = volume;
+  with_batch.insert(with_batch.begin(), pred.size(0));
+  std::vector<int64_t> with_channel = volume;
+  with_channel.insert(with_channel.begin(), {pred.size(0), 1});
+  if (gt_seg.sizes() == with_batch || gt_seg.sizes() == with_channel ||
+      (pred.size(0) == 1 && gt_seg.sizes() == volume)) {
+    return absl::OkStatus();
+  }
+  return FieldError("gt_seg.shape", ShapeText(gt_seg),
+                    absl::StrCat("[", absl::StrJoin(with_batch, ", "), "] or [",
+                                 absl::StrJoin(with_channel, ", "), "]"));
 }
 
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred) {

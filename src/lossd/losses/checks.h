@@ -44,6 +44,8 @@ absl::Status CheckActivation(bool sigmoid, bool softmax);
 
 // The sizes of a tensor as "[2, 3, 8, 8, 8]".
 std::string ShapeText(const at::Tensor& tensor);
+// Its dtype as "Float".
+std::string DTypeText(const at::Tensor& tensor);
 
 // A floating-point tensor [B, C, Y, X] or [B, C, Z, Y, X] that is not empty.
 absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction);
@@ -56,6 +58,10 @@ absl::Status CheckBroadcastable(absl::string_view field, const at::Tensor& tenso
 
 // What every loss of a prediction, a target of its shape and perhaps a weight needs.
 absl::Status CheckPredTarget(const LossInputs& inputs);
+
+// Absent, or instance labels of an integer type for a prediction [B, C, Z, Y, X]: [B, Z, Y, X],
+// [B, 1, Z, Y, X] or, when B is 1, [Z, Y, X].
+absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred);
 
 // Targets that are class indices: [B, 1, …] or [B, …] for a prediction [B, C, …].
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred);

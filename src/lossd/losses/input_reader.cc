@@ -16,12 +16,6 @@ at::Tensor WeightOf(const LossInputs& inputs) {
                                                              : at::Tensor();
 }
 
-// The product of those present.
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
-  if (!a.defined()) return b;
-  return b.defined() ? a * b : a;
-}
-
 at::Tensor KeepKnown(const at::Tensor& known, const at::Tensor& values, double otherwise) {
   return at::where(known, values, at::full({}, otherwise, values.options()));
 }
@@ -114,6 +108,11 @@ LossInputs ApplyMasks(const LossInputs& inputs) {
                          : inputs.known;
   }
   return applied;
+}
+
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+  if (!a.defined()) return b;
+  return b.defined() ? a * b : a;
 }
 
 at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights) {

@@ -61,6 +61,9 @@ bool HasMasks(const LossInputs& inputs);
 // The same inputs with copies to which class_weights, `known` and `blank` have been applied.
 LossInputs ApplyMasks(const LossInputs& inputs);
 
+// The product of those that are defined.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b);
+
 // A float32 map of the target's shape.
 at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights);
 

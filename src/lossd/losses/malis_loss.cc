@@ -107,7 +107,7 @@ class MalisLoss : public Loss {
     }
     return FirstError({CheckLikePrediction("target", inputs.target, pred),
                        CheckBroadcastable("weight", MaskOf(inputs), pred),
-                       CheckSegmentation(inputs), CheckCrop(inputs)});
+                       CheckSegmentation(inputs.gt_seg, pred), CheckCrop(inputs)});
   }
 
   // The mask as [B or 1, C or 1, …], unless it has more dimensions than that.
@@ -119,28 +119,12 @@ class MalisLoss : public Loss {
     return mask;
   }
 
-  // gt_seg as [B, Z, Y, X], unless it has a shape that it may not have.
+  // gt_seg as [B, Z, Y, X].
   static at::Tensor SegmentationOf(const LossInputs& inputs) {
     const at::Tensor& labels = inputs.gt_seg;
     if (labels.dim() == 5 && labels.size(1) == 1) return labels.squeeze(1);
     if (labels.dim() == 3 && inputs.pred.size(0) == 1) return labels.unsqueeze(0);
     return labels;
-  }
-
-  static absl::Status CheckSegmentation(const LossInputs& inputs) {
-    if (!inputs.gt_seg.defined()) return absl::OkStatus();
-    if (!at::isIntegralType(inputs.gt_seg.scalar_type(), /*includeBool=*/true)) {
-      return FieldError(
-          "gt_seg", absl::StrCat("elements of type ", c10::toString(inputs.gt_seg.scalar_type())),
-          "an integer type");
-    }
-    std::vector<int64_t> expected = inputs.pred.sizes().vec();
-    expected.erase(expected.begin() + 1);
-    if (SegmentationOf(inputs).sizes() == expected) return absl::OkStatus();
-    return FieldError("gt_seg", absl::StrCat("shape ", ShapeText(inputs.gt_seg)),
-                      absl::StrCat("[B, Z, Y, X], [B, 1, Z, Y, X] or, when B is 1, [Z, Y, X] for a "
-                                   "prediction of shape ",
-                                   ShapeText(inputs.pred)));
   }
 
   absl::Status CheckCrop(const LossInputs& inputs) const {

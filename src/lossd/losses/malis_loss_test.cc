@@ -147,9 +147,9 @@ TEST(MalisLossTest, WrongInputsAreNamed) {
   EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("weight: got shape"));
   inputs = TwoObjects();
   inputs.gt_seg = at::ones({1, 1, 5}, at::kLong);
-  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg: got shape [1, 1, 5]"));
+  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg.shape: got [1, 1, 5]"));
   inputs.gt_seg = at::ones({1, 1, 4});
-  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg: got elements of type Float"));
+  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg.dtype: got Float"));
 }
 
 TEST(MalisLossTest, WrongCropsAreNamed) {

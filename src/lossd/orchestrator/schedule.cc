@@ -20,8 +20,6 @@
 namespace lossd {
 namespace {
 
-std::string DTypeText(const at::Tensor& tensor) { return c10::toString(tensor.scalar_type()); }
-
 std::vector<int64_t> SpatialSize(const at::Tensor& tensor) { return tensor.sizes().slice(2).vec(); }
 
 absl::Status CheckPredictions(const Batch& batch) {
@@ -322,28 +320,7 @@ class Router {
                         absl::StrCat("at most the prediction's size, ", ShapeText(pred)));
     }
     if (!term.traits->takes_gt_seg || batch_.mode != Mode::kStandard) return absl::OkStatus();
-    return CheckSegmentation(pred);
-  }
-
-  absl::Status CheckSegmentation(const at::Tensor& pred) const {
-    const at::Tensor& seg = batch_.gt_seg;
-    if (!seg.defined()) return absl::OkStatus();
-    if (!at::isIntegralType(seg.scalar_type(), /*includeBool=*/true)) {
-      return FieldError("gt_seg.dtype", DTypeText(seg), "an integer dtype");
-    }
-    const int64_t batch = pred.size(0);
-    std::vector<int64_t> volume = SpatialSize(pred);
-    std::vector<int64_t> with_batch = volume;
-    with_batch.insert(with_batch.begin(), batch);
-    std::vector<int64_t> with_channel = volume;
-    with_channel.insert(with_channel.begin(), {batch, 1});
-    if (seg.sizes() == with_batch || seg.sizes() == with_channel ||
-        (batch == 1 && seg.sizes() == volume)) {
-      return absl::OkStatus();
-    }
-    return FieldError("gt_seg.shape", ShapeText(seg),
-                      absl::StrCat("[", absl::StrJoin(with_batch, ", "), "] or [",
-                                   absl::StrJoin(with_channel, ", "), "]"));
+    return CheckSegmentation(batch_.gt_seg, pred);
   }
 
   const CheckedPlan& plan_;

@@ -1,5 +1,6 @@
 #include "lossd/orchestrator/term_inputs.h"
 
+#include "lossd/losses/input_reader.h"
 #include "lossd/orchestrator/class_balance.h"
 #include "lossd/orchestrator/resize.h"
 
@@ -8,12 +9,6 @@ namespace {
 
 at::Tensor Select(const at::Tensor& tensor, const ChannelRange& channels) {
   return tensor.narrow(1, channels.start, channels.size());
-}
-
-// The product of those present.
-at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
-  if (!a.defined()) return b;
-  return b.defined() ? a * b : a;
 }
 
 // Labels as a loss takes them: doubles are computed on as floats.
