@@ -269,6 +269,11 @@ LOSSD_CLONES void WorstNeighbours(const NeighbourWindow& window, int64_t size,
   }
 }
 
+LOSSD_CLONES void SigmoidBlock(const float* elements, int64_t size, float* __restrict out) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) out[i] = Sigmoid(elements[i]);
+}
+
 LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const float* mask,
                                 bool sigmoid, int64_t size, float* __restrict affinity,
                                 uint8_t* __restrict positive, uint8_t* __restrict known) {

@@ -58,14 +58,18 @@ LOSSD_CLONES SkeletonSums SumSkeletonBlock(const float* skeleton, const float* o
                              : Sum<true, true>(skeleton, other, weight, size, of_other);
 }
 
-LOSSD_CLONES void SkeletonGradientBlock(const float* other, const float* weight, float of_within,
-                                        float of_total, int64_t size, float* __restrict gradient) {
+LOSSD_CLONES void SkeletonGradientBlock(const float* other, const float* weight, double of_within,
+                                        double of_total, int64_t size, float* __restrict gradient) {
   if (weight == nullptr) {
-    for (int64_t v = 0; v < size; ++v) gradient[v] = of_within * other[v] + of_total;
+    for (int64_t v = 0; v < size; ++v) {
+      gradient[v] = static_cast<float>(of_within * static_cast<double>(other[v]) + of_total);
+    }
     return;
   }
   for (int64_t v = 0; v < size; ++v) {
-    gradient[v] = weight[v] * (of_within * (weight[v] * other[v]) + of_total);
+    const auto w = static_cast<double>(weight[v]);
+    gradient[v] =
+        static_cast<float>(w * (of_within * w * static_cast<double>(other[v]) + of_total));
   }
 }
 

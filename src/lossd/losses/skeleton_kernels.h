@@ -31,9 +31,10 @@ struct SkeletonSums {
 SkeletonSums SumSkeletonBlock(const float* skeleton, const float* other, const float* weight,
                               int64_t size, float* of_other);
 
-// w·(of_within·w·other + of_total): the gradient with respect to the skeleton.
-void SkeletonGradientBlock(const float* other, const float* weight, float of_within, float of_total,
-                           int64_t size, float* gradient);
+// w·(of_within·w·other + of_total): the gradient with respect to the skeleton. In float64, as the
+// two may all but cancel.
+void SkeletonGradientBlock(const float* other, const float* weight, double of_within,
+                           double of_total, int64_t size, float* gradient);
 
 }  // namespace lossd
 

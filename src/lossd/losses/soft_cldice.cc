@@ -10,6 +10,7 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/class_channels.h"
+#include "lossd/losses/kernels.h"
 #include "lossd/losses/large_tensor.h"
 #include "lossd/losses/overlap.h"
 #include "lossd/losses/pooling.h"
@@ -54,6 +55,30 @@ at::Tensor ExpressionOfSkeleton(at::Tensor volume, int64_t num_iters) {
     skeleton = skeleton + (delta - skeleton * delta).relu();
   }
   return skeleton;
+}
+
+// σ that is the same for the same logits. LibTorch's is another for the last few of a tensor, which
+// do not fill a vector, and the least bit of difference decides who has a minimum.
+class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
+ public:
+  // NOLINTBEGIN(readability-identifier-naming): as LibTorch wants them.
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits) {
+    const at::Tensor from = logits.contiguous();
+    const at::Tensor sigmoid = EmptyFloats(from.sizes());
+    SigmoidBlock(from.const_data_ptr<float>(), from.numel(), sigmoid.mutable_data_ptr<float>());
+    context->save_for_backward({sigmoid});
+    return sigmoid;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    return {at::sigmoid_backward(gradients[0], context->get_saved_variables()[0])};
+  }
+  // NOLINTEND(readability-identifier-naming)
+};
+
+at::Tensor Sigmoid(const at::Tensor& logits) {
+  const bool even = logits.is_cpu() && logits.scalar_type() == at::kFloat;
+  return even ? EvenSigmoid::apply(logits) : logits.sigmoid();
 }
 
 class SoftClDiceLoss : public AutogradLoss {
@@ -107,7 +132,7 @@ class SoftClDiceLoss : public AutogradLoss {
     Volumes volumes = {.pred = SelectCounted(pred),
                        .target = SelectCounted(target),
                        .weight = CountedWeight(inputs)};
-    if (options_.sigmoid()) volumes.pred = volumes.pred.sigmoid();
+    if (options_.sigmoid()) volumes.pred = Sigmoid(volumes.pred);
     if (options_.clamp_probabilities()) volumes.pred = volumes.pred.clamp(0, 1);
     return volumes;
   }
@@ -210,9 +235,9 @@ class SoftClDiceLoss : public AutogradLoss {
     if (gradient == nullptr) return loss;
 
     const at::Tensor of_sums = torch::autograd::grad({loss}, {sums})[0];
-    const auto factor = [&](int64_t i) { return static_cast<float>(of_sums[i].item<double>()); };
+    const auto factor = [&](int64_t i) { return of_sums[i].item<double>(); };
     // By way of the target's skeleton, then of the prediction's.
-    const float of_within_pred = factor(2);
+    const auto of_within_pred = static_cast<float>(factor(2));
     for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_within_pred;
     AddSkeletonGradient(
         shape, pred, num_iters, pool,

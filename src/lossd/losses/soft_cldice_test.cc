@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,25 @@ TEST(SoftClDiceLossTest, EqualsTheExpressionWhereNumbersAreEqual) {
       ExpectSameInEveryType(*MakeLoss(loss), inputs);
     }
   }
+}
+
+// The same logits are the same probabilities, or else ties would be none.
+TEST(SoftClDiceLossTest, SigmoidKeepsTies) {
+  // Some whose σ LibTorch rounds in two ways.
+  const at::Tensor some = at::tensor({-3.265625F, -2.3046875F, -1.421875F, -1.0859375F});
+  const at::Tensor logits =
+      some.take(Normal({1, 2, 5, 7, 9}, 1).round_().clamp_(-2, 1).add_(2).to(at::kLong));
+  at::Tensor probabilities = at::empty_like(logits);
+  for (int64_t i = 0; i < logits.numel(); ++i) {
+    probabilities.view(-1)[i] = 1 / (1 + std::exp(-logits.view(-1)[i].item<float>()));
+  }
+  const at::Tensor target = Coins({1, 2, 5, 7, 9}, 2);
+  const ValueAndGradient of_logits = Compute("soft_cl_dice { sigmoid: true foreground_channel: 0 }",
+                                             {.pred = logits, .target = target});
+  const ValueAndGradient of_probabilities =
+      Compute("soft_cl_dice { foreground_channel: 0 }", {.pred = probabilities, .target = target});
+  const at::Tensor expected = of_probabilities.gradient * probabilities * (1 - probabilities);
+  EXPECT_TRUE(at::allclose(of_logits.gradient, expected, 1e-5, 1e-9));
 }
 
 TEST(SoftClDiceLossTest, MistakesAreNamed) {
