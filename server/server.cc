@@ -23,7 +23,7 @@ constexpr std::chrono::seconds kFlushTimeout{5};
 Server::Server(const Config& config, Log& log) : config_(config), service_(config, log) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
-  // LibTorch has threads of its own for every request that is computed at the same time.
+  // LibTorch has threads of its own, as many as here for each request in flight: a share of ours.
   at::set_num_threads(std::max(1, config.threads / config.max_concurrent_requests));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();

@@ -1,6 +1,7 @@
 #include "lossd/losses/checks.h"
 
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -142,9 +143,12 @@ absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred)
       (pred.size(0) == 1 && gt_seg.sizes() == volume)) {
     return absl::OkStatus();
   }
+  const auto text = [](const std::vector<int64_t>& shape) {
+    return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+  };
+  const std::string alone = pred.size(0) == 1 ? absl::StrCat(text(volume), ", ") : "";
   return FieldError("gt_seg.shape", ShapeText(gt_seg),
-                    absl::StrCat("[", absl::StrJoin(with_batch, ", "), "] or [",
-                                 absl::StrJoin(with_channel, ", "), "]"));
+                    absl::StrCat(alone, text(with_batch), " or ", text(with_channel)));
 }
 
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred) {
@@ -177,7 +181,9 @@ absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
   if (ignored.has_value()) bad.logical_and_(indices.ne(*ignored));
   if (!bad.any().item<bool>()) return absl::OkStatus();
   const auto first = indices.masked_select(bad)[0].item<int64_t>();
-  return FieldError("target", absl::StrCat("class ", first),
+  // What NaN and numbers beyond int64 become.
+  const bool none = first == std::numeric_limits<int64_t>::min();
+  return FieldError("target", none ? "a class that is no number" : absl::StrCat("class ", first),
                     absl::StrCat("classes 0 to ", classes - 1));
 }
 

@@ -64,25 +64,29 @@ TEST_P(EveryLossTest, CountsNothingWhereTheTargetIsUnknown) {
   // The target of GANLoss is no map.
   if (GetParam().call_kind != v1::CALL_KIND_PRED_TARGET || GetParam().name == "GANLoss") return;
   constexpr float kBlank = -3;
+  // What a mask does: to the prediction of a loss without a weight, or as the weight.
+  enum class Mask { kOfPrediction, kAsWeight, kTimesWeight };
   for (const bool one_channel : {true, false}) {
-    for (const bool weighted : {true, false}) {
-      if (weighted && !TakesWeight()) continue;
-      LossInputs inputs = Inputs({2, 3, 20, 17, 33}, weighted);
+    for (const Mask mask : {Mask::kOfPrediction, Mask::kAsWeight, Mask::kTimesWeight}) {
+      if (mask != Mask::kOfPrediction && !TakesWeight()) continue;
+      LossInputs inputs = Inputs({2, 3, 20, 17, 33}, mask == Mask::kTimesWeight);
       const bool of_classes = GetParam().target_kind == v1::TARGET_KIND_CLASS_INDEX;
       inputs.known = Coins({2, one_channel || of_classes ? 1 : 3, 20, 17, 33}, 5).to(at::kBool);
       LossInputs applied = inputs;
       applied.target = inputs.target * inputs.known;
-      if (TakesWeight()) {
-        applied.weight = inputs.known * (weighted ? inputs.weight : at::ones({}));
-      } else {
+      if (mask == Mask::kOfPrediction) {
         inputs.blank = kBlank;
         applied.pred = at::where(inputs.known, inputs.pred, at::full({}, kBlank));
+      } else {
+        applied.weight = inputs.known * (inputs.weight.defined() ? inputs.weight : at::ones({}));
       }
       // What stands there does not matter.
       if (!of_classes) inputs.target.masked_fill_(inputs.known.logical_not(), 7);
       applied.known.reset();
       ValueAndGradient expected = Compute(*Make(), applied);
-      if (!TakesWeight()) expected.gradient.masked_fill_(inputs.known.logical_not(), 0);
+      if (mask == Mask::kOfPrediction) {
+        expected.gradient.masked_fill_(inputs.known.logical_not(), 0);
+      }
       const ValueAndGradient actual = Compute(*Make(), inputs);
       EXPECT_TRUE(at::equal(actual.value, expected.value)) << actual.value << expected.value;
       EXPECT_TRUE(at::equal(actual.gradient, expected.gradient));

@@ -80,7 +80,8 @@ void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* worst, 
 bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
                    int64_t size, float* affinity, uint8_t* positive, uint8_t* known);
 
-// σ of each element: the same for the same number, wherever in the block it stands.
+// σ of each element: the same for the same number, wherever in the block it stands, as the compiler
+// makes one sequence of operations of the loop's vectors and of its rest.
 void SigmoidBlock(const float* elements, int64_t size, float* out);
 
 // out = elements clamped to [min, max], NaN staying NaN; `out` may be `elements`.

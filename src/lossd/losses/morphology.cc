@@ -141,8 +141,10 @@ LOSSD_CLONES void AddErosionGradient(const PlaneShape& shape, const Planes<const
     const std::array<const float*, 3> along_y = {Row(shape, volume.plane, y - 1), row,
                                                  Row(shape, volume.plane, y + 1)};
     for (int axis = 0; axis < 3; ++axis) std::copy_n(row, shape.x, minima.least(axis));
-    for (const float* const other : along_z) Lower(other, shape.x, minima.least(0));
-    for (const float* const other : along_y) Lower(other, shape.x, minima.least(1));
+    for (const int side : {0, 2}) {
+      Lower(along_z[side], shape.x, minima.least(0));
+      Lower(along_y[side], shape.x, minima.least(1));
+    }
     Lower(row, shape.x - 1, minima.least(2) + 1);
     Lower(row + 1, shape.x - 1, minima.least(2));
     ShareOut(shape.has_z, of_row, minima);
@@ -150,7 +152,7 @@ LOSSD_CLONES void AddErosionGradient(const PlaneShape& shape, const Planes<const
                                                Row(shape, sum.after, y)};
     const std::array<float*, 3> sum_along_y = {
         Row(shape, sum.plane, y - 1), Row(shape, sum.plane, y), Row(shape, sum.plane, y + 1)};
-    for (int k = 0; k < 3; ++k) {
+    for (int k = 0; shape.has_z && k < 3; ++k) {
       if (along_z[k] == nullptr) continue;
       PassOn(along_z[k], minima.least(0), shape.x, minima.gradient(0), sum_along_z[k]);
     }

@@ -178,6 +178,13 @@ class ScnpLoss : public AutogradLoss {
         }
       });
     }
+    // Neighbours of each other pass gradients on to where there may be none.
+    if (gradient != nullptr) {
+      const Blocks blocks(sizes);
+      pool.ParallelFor(blocks.count(), 1, [&](int64_t index, int64_t /*end*/) {
+        reader.FinishGradient(blocks[index], gradient + blocks.Offset(blocks[index]));
+      });
+    }
     double value = 0;
     for (size_t i = 0; i < sums.size(); ++i) {
       const auto channel = static_cast<int64_t>(i) / slabs % channels;

@@ -41,7 +41,7 @@ LOSSD_CLONES void ThickenGradientBlock(const float* level, const float* opened,
 #pragma omp simd
   for (int64_t v = 0; v < size; ++v) {
     const float d = Relu(level[v] - opened[v]);
-    // A d of 0 passes nothing on, and with it the relu of the sum.
+    // Where d − skeleton·d is above 0, so is d: one test serves both relus.
     const float passed = d - skeleton[v] * d > 0 ? gradient[v] : 0.0F;
     of_d[v] = passed * (1.0F - skeleton[v]);
     gradient[v] -= passed * d;

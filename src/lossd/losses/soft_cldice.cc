@@ -21,8 +21,8 @@
 namespace lossd {
 namespace {
 
-// Each iteration may keep several volumes for the gradient, and objects are thinned to nothing long
-// before: publications take 3 to 50.
+// The more iterations, the more planes are kept (soft_skeleton.h), up to two volumes for each; and
+// objects are thinned to nothing long before: publications take 3 to 50.
 constexpr int64_t kMaxIterations = 100;
 
 // The minimum over the windows of 3 along each axis.
@@ -235,15 +235,16 @@ class SoftClDiceLoss : public AutogradLoss {
     if (gradient == nullptr) return loss;
 
     const at::Tensor of_sums = torch::autograd::grad({loss}, {sums})[0];
-    const auto factor = [&](int64_t i) { return of_sums[i].item<double>(); };
+    const auto of_pred_within = of_sums[0].item<double>();
+    const auto of_pred_total = of_sums[1].item<double>();
+    const auto of_target_within = static_cast<float>(of_sums[2].item<double>());
     // By way of the target's skeleton, then of the prediction's.
-    const auto of_within_pred = static_cast<float>(factor(2));
-    for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_within_pred;
+    for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_target_within;
     AddSkeletonGradient(
         shape, pred, num_iters, pool,
         [&](int64_t z, float* of_skeleton) {
-          SkeletonGradientBlock(plane_of(target, z), plane_of(weights, z), factor(0), factor(1),
-                                plane_size, of_skeleton);
+          SkeletonGradientBlock(plane_of(target, z), plane_of(weights, z), of_pred_within,
+                                of_pred_total, plane_size, of_skeleton);
         },
         gradient);
     return loss.detach();

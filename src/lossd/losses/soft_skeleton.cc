@@ -56,7 +56,8 @@ class Front {
   int64_t erosions() const { return erosions_; }
 
   // How many planes ahead of the front E(i) is made, and behind it its gradient passed on: two more
-  // than for E(i + 1), so that all can be at the same time.
+  // than for E(i + 1). As a plane needs both its neighbours of the level before, these have then
+  // been made with an earlier front, and all levels can be worked on at the same time.
   int64_t Distance(int64_t i) const { return 1 + 2 * (erosions_ - i); }
   // Where to begin: before the volume, for the erosions' sake.
   int64_t first() const { return -Distance(1); }
@@ -118,6 +119,7 @@ class Backward {
   // gradient.
   void ThroughIterations(int64_t z, float* gradient) {
     pool_.ParallelFor(shape_.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
+      // S(i − 1) of each D(i); that of D(0) stays 0.
       std::vector<float> skeletons(static_cast<size_t>(front_.erosions() * kBlock));
       for (; begin < end; begin += kBlock) {
         const int64_t size = std::min(kBlock, end - begin);
