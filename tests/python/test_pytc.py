@@ -192,6 +192,28 @@ def test_deep_supervision_of_named_heads(client: lossd.Client) -> None:
     torch.testing.assert_close(torch.autograd.grad(same, (fine, coarse)), expected)
 
 
+def test_a_head_may_be_named_output(client: lossd.Client) -> None:
+    outputs, target, _ = scales()
+    cfg = config(LOSSES[:1], heads={"output": {}, "extra": {}}, primary_head="output")
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    heads = {scale: {"output": of, "extra": of.detach()} for scale, of in outputs.items()}
+    loss, _ = orchestrator.compute_deep_supervision_loss(heads, target)
+    unnamed = lossd.pytc.RemoteLossOrchestrator(config(LOSSES[:1]), client)
+    expected, _ = unnamed.compute_deep_supervision_loss(outputs, target)
+    assert loss.item() == expected.item()
+
+
+def test_wrong_heads_are_named(client: lossd.Client) -> None:
+    logits, target = batch()
+    for term in ({}, {"function": "MalisLoss", "kwargs": {"malis_crop_size": 2}}):
+        cfg = config([{**LOSSES[0], **term}], heads={"aff": {}})
+        orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+        with pytest.raises(lossd.InvalidArgumentError, match="did you mean aff"):
+            orchestrator.compute_standard_loss({"af": logits}, target)
+        with pytest.raises(lossd.InvalidArgumentError, match="predictions"):
+            orchestrator.compute_standard_loss({}, target)
+
+
 def test_crops_are_drawn_in_the_order_of_evaluation(client: lossd.Client) -> None:
     def malis(**term: Any) -> dict[str, Any]:
         return {"function": "MalisLoss", "kwargs": {"malis_crop_size": [2, 3, 4]}, **term}
@@ -315,6 +337,30 @@ def test_gradnorm_across_scales(client: lossd.Client) -> None:
     torch.testing.assert_close(loss, at_scale[0] + 0.5 * at_scale[1], rtol=1e-5, atol=1e-5)
     assert logs["train_loss_scale_1"] == pytest.approx(at_scale[1].item(), rel=1e-5)
     assert logs["train_loss_scale_0_term_1_balance_weight"] == pytest.approx(1.5)
+
+
+def test_gradnorm_of_terms_for_the_finest_scale_only(client: lossd.Client) -> None:
+    outputs, target, targets = scales()
+    terms = [LOSSES[0], {**LOSSES[0], "apply_deep_supervision": False}, LOSSES[1]]
+    shared = nn.Parameter(torch.ones(()))
+    weighter = lossd.pytc.GradNormLossWeighter(3, shared_parameters=[shared])
+    with torch.no_grad():
+        weighter.task_weights.copy_(torch.tensor([0.5, 1.5, 2.5]))
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), client, weighter)
+    scaled = {scale: output * shared for scale, output in outputs.items()}
+    _, logs = orchestrator.compute_deep_supervision_loss(scaled, target)
+    bce, mse = local_terms(outputs["ds_1"], targets[1])
+    expected = (2 / 3) * (0.5 * bce + 2.5 * mse)
+    balanced = [logs[f"train_loss_scale_1_term_{i}_balanced"] for i in (0, 2)]
+    assert sum(balanced) == pytest.approx(expected.item(), rel=1e-5)
+    assert weighter.initial_losses is not None
+    assert weighter.initial_losses.shape == (3,)
+    assert weighter.initial_losses.isfinite().all()
+
+    too_few = lossd.pytc.GradNormLossWeighter(2)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), client, too_few)
+    with pytest.raises(ValueError, match="num_tasks 2"):
+        orchestrator.compute_standard_loss(outputs["output"], target)
 
 
 def test_validation_of_balanced_losses_needs_no_gradients(client: lossd.Client) -> None:

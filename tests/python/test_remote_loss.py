@@ -317,6 +317,8 @@ def test_remote_malis_loss(
         {"malis_crop_size": True},
         {"malis_crop_size": (True, 4, 4)},
         {"malis_num_workers": 0},
+        {"nhood": [[1, 0], [0, 1]]},
+        {"nhood": []},
         {"malis_num_workers": 1.5},
     ],
 )
@@ -340,6 +342,8 @@ def test_remote_malis_loss_refuses_shapes_that_do_not_fit(client: lossd.Client) 
     for loss in (criterion, cropped):
         with pytest.raises(ValueError, match="gt_seg"):
             loss(logits, target, gt_seg=torch.ones(2, 5, 6, 5, dtype=torch.int64))
+        with pytest.raises(ValueError, match=r"gt_seg.*\(4, 6, 5\)"):
+            loss(logits, target, gt_seg=torch.ones(4, 6, 5, dtype=torch.int64))
     with pytest.raises(ValueError, match="malis_crop_size"):
         lossd.torch.RemoteMalisLoss(malis_crop_size=7, client=client)(logits, target)
     with pytest.raises(ValueError, match="nhood"):
@@ -359,6 +363,18 @@ def test_remote_malis_loss_takes_what_the_original_takes(client: lossd.Client) -
         logits.sigmoid(), target, torch.from_numpy(segmentation.astype(np.int64)), mask[:, None]
     )
     torch.testing.assert_close(loss, expected.sum())
+
+
+def test_segmentations_may_be_floats(client: lossd.Client) -> None:
+    logits, target = batch()
+    segmentation = torch.randint(0, 3, (2, 4, 6, 5))
+    malis = lossd.torch.RemoteMalisLoss(client=client)
+    whole = lossd.torch.RemoteLoss(client, [MALIS])
+    expected = malis(logits, target, gt_seg=segmentation)
+    for floats in (segmentation.float(), segmentation.double().numpy()):
+        assert malis(logits, target, gt_seg=floats).item() == expected.item()
+    ids = whole(logits, target, gt_seg=segmentation)[0]
+    assert whole(logits, target, gt_seg=segmentation.float())[0].item() == ids.item()
 
 
 def test_a_module_with_a_client_can_be_copied(client: lossd.Client) -> None:

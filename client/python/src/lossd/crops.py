@@ -44,11 +44,13 @@ def draw_crop_origins(
         InvalidArgumentError: A crop is larger than its volume.
     """
     return [
-        draw_crop_origin(_head(plan, term, scale).shape[2:], crop)
+        draw_crop_origin(head.shape[2:], crop)
         for index, scale in enumerate(split_scales(predictions, mode))
         for term in plan.losses
         if index == 0 or term.apply_deep_supervision
         if (crop := _crop_size(term)) is not None
+        # Without a prediction the server says what is missing.
+        for head in _head(plan, term, scale)
     ]
 
 
@@ -89,6 +91,7 @@ def only_crop(
     """The crop, where a plan looks at nothing else of a batch; None where it may look at more.
 
     That is so when its only term has one, all is of the prediction's size, and the crop fits.
+    What does not fit is sent whole, for the server to name it as it is.
     """
     if mode != "standard" or len(plan.losses) != 1 or len(predictions) != 1:
         return None
@@ -97,9 +100,12 @@ def only_crop(
     if size is None or origin.shape != (3,):
         return None
     (prediction,) = predictions.values()
-    volume = prediction.shape[2:]
-    given = (of for of in batch.values() if of is not None)
-    if len(volume) != 3 or any(tuple(of.shape[-3:]) != tuple(volume) for of in given):
+    shape = tuple(prediction.shape)
+    samples, volume = shape[:1], shape[2:]
+    # A segmentation of a single sample may be [Z, Y, X].
+    leading = (samples, ()) if samples == (1,) else (samples,)
+    given = [tuple(of.shape) for of in batch.values() if of is not None]
+    if len(volume) != 3 or any(of[-3:] != volume or of[:-3][:1] not in leading for of in given):
         return None
     if any(not 0 <= o <= n - k for o, k, n in zip(origin, size, volume, strict=True)):
         return None
@@ -107,11 +113,10 @@ def only_crop(
     return Cut((z, y, x), size)
 
 
-def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> Tensor:
-    for name in (term.pred_head, plan.primary_head):
-        if name in scale:
-            return scale[name]
-    return next(iter(scale.values()))
+def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> list[Tensor]:
+    """The prediction that a term looks at, if there is any."""
+    named = [scale[name] for name in (term.pred_head, plan.primary_head) if name in scale]
+    return [*named, *scale.values()][:1]
 
 
 def _crop_size(term: plan_pb2.Term) -> Voxel | None:

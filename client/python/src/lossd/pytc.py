@@ -86,24 +86,51 @@ class GradNormLossWeighter(nn.Module):
     def combine(
         self, losses: Sequence[Tensor], names: Sequence[str], stage: str
     ) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """The total, w̃, and logs; `losses` must carry their graphs."""
+        """The total, w̃, and logs; `losses` must carry their graphs.
+
+        Raises:
+            ValueError: There are more terms than num_tasks.
+        """
+        tasks = self._tasks(names)
         values = torch.stack(list(losses))
-        positive = self.task_weights.relu()
+        positive = self.task_weights[tasks].relu()
         weights = positive * (len(positive) / (positive.sum() + 1e-6))
         total = (weights * values).sum()
         shares = weights.detach()
         prefix = f"{stage}_loss_gradnorm"
         logs = {f"{prefix}/{name}_weight": float(w) for name, w in zip(names, shares, strict=True)}
         if self.training and stage == "train" and self.shared_parameters:
-            restoring = self._restoring_loss(losses, values.detach(), weights)
+            restoring = self._restoring_loss(losses, self._ratios(values.detach(), tasks), weights)
             total = total + self.gradnorm_lambda * restoring
             logs[f"{prefix}/reg"] = float(restoring.detach())
         return total, shares, logs
 
-    def _restoring_loss(self, losses: Sequence[Tensor], values: Tensor, weights: Tensor) -> Tensor:
+    def _tasks(self, names: Sequence[str]) -> list[int]:
+        """The index of each term: its place, or where some are missing, the number in its name.
+
+        At the coarser scales of deep supervision not every term applies.
+        """
+        count = len(self.task_weights)
+        if len(names) == count:
+            return list(range(count))
+        numbers = [name.removeprefix("term_") for name in names]
+        tasks = [int(number) if number.isdecimal() else count for number in numbers]
+        if any(task >= count for task in tasks):
+            raise ValueError(
+                f"loss_weighter: got num_tasks {count}, expected one a term, of {', '.join(names)}"
+            )
+        return tasks
+
+    def _ratios(self, values: Tensor, tasks: Sequence[int]) -> Tensor:
+        """Losses relative to what they were when they were first seen."""
         if self.initial_losses is None:
-            self.initial_losses = values
-        ratios = values / (self.initial_losses + 1e-12)
+            self.initial_losses = values.new_full(self.task_weights.shape, torch.nan)
+        initial = self.initial_losses[tasks]
+        initial = torch.where(initial.isnan(), values, initial)
+        self.initial_losses[tasks] = initial
+        return values / (initial + 1e-12)
+
+    def _restoring_loss(self, losses: Sequence[Tensor], ratios: Tensor, weights: Tensor) -> Tensor:
         norms = weights * torch.stack([self._gradient_norm(loss) for loss in losses])
         targets = norms.mean() * (ratios / ratios.mean()) ** self.alpha
         return (norms - targets).abs().mean()
@@ -215,7 +242,7 @@ class RemoteLossOrchestrator:
         """
         if isinstance(outputs, Mapping) and "output" in outputs:
             outputs = outputs["output"]
-        heads = self._heads(outputs)
+        heads = self._predictions("output", outputs)
         batch = {"labels": labels, "mask": mask, "label_mask": target_mask, "gt_seg": gt_seg}
         return self._compute("standard", heads, batch, stage)
 
@@ -238,21 +265,26 @@ class RemoteLossOrchestrator:
             target_mask: Which labels are known; bool, of labels' shape.
             gt_seg: Ignored: resized labels and an instance segmentation would not agree.
         """
-        scales = self._heads(outputs["output"])
+        predictions = self._predictions("output", outputs["output"])
         for scale in (name for name in COARSE_SCALES if name in outputs):
-            for head, output in self._heads(outputs[scale]).items():
-                scales[scale if head == "output" else f"{scale}/{head}"] = output
+            predictions |= self._predictions(scale, outputs[scale])
         batch = {"labels": labels, "mask": mask, "label_mask": target_mask}
-        return self._compute("deep_supervision", scales, batch, stage)
+        return self._compute("deep_supervision", predictions, batch, stage)
 
-    def _heads(self, outputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The predictions at one scale, those that the plan knows of; a lone one is "output"."""
+    def _predictions(self, scale: str, outputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a network put out at a scale, by the names that a request has for it.
+
+        Of several heads, those that the plan knows of; when it knows of none, all, so that the
+        server can say what it expected.
+        """
         if isinstance(outputs, Tensor):
-            return {"output": outputs}
+            return {scale: outputs}
         heads = self._typed_plan.heads
         if not heads and len(outputs) == 1:
-            return {"output": next(iter(outputs.values()))}
-        return {name: head for name, head in outputs.items() if name in heads}
+            return {scale: next(iter(outputs.values()))}
+        known = {name: output for name, output in outputs.items() if name in heads}
+        prefix = "" if scale == "output" else f"{scale}/"
+        return {f"{prefix}{name}": output for name, output in (known or outputs).items()}
 
     def _compute(
         self,

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +17,17 @@ from lossd.crops import draw_crop_origins, only_crop
 from lossd.plan import Plan
 from lossd.results import Result, Voxel
 from lossd.v1 import plan_pb2
+
+
+def instance_labels(
+    gt_seg: Tensor | npt.NDArray[Any] | None,
+) -> Tensor | npt.NDArray[Any] | None:
+    """Labels in an integer type: floats are truncated, as PyTorch Connectomics does it."""
+    if isinstance(gt_seg, Tensor):
+        return gt_seg.long() if gt_seg.is_floating_point() else gt_seg
+    if gt_seg is not None and np.issubdtype(gt_seg.dtype, np.floating):
+        return gt_seg.astype(np.int64)
+    return gt_seg
 
 
 def compute(
@@ -59,6 +72,7 @@ def compute(
     if malis_crop_origin is None:
         malis_crop_origin = draw_crop_origins(typed_plan, predictions, mode)
     sent = dict(predictions)
+    batch = {**batch, "gt_seg": instance_labels(batch.get("gt_seg"))}
     cut = only_crop(typed_plan, predictions, batch, mode, malis_crop_origin)
     if cut is not None:
         sent = {name: prediction[cut.slices] for name, prediction in sent.items()}

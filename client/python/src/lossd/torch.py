@@ -153,6 +153,8 @@ class RemoteMalisLoss(nn.Module):
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction: got {reduction!r}, expected mean, sum or none")
         self.nhood = np.asarray(-np.eye(3) if nhood is None else nhood, dtype=np.int32)
+        if self.nhood.ndim != 2 or self.nhood.shape[1] != 3 or not len(self.nhood):
+            raise ValueError(f"nhood: got {self.nhood.shape}, expected offsets [C, 3]")
         self.reduction: Reduction = reduction
         self.sigmoid = sigmoid
         self.malis_crop_size = _read_crop_size(malis_crop_size)
@@ -180,7 +182,8 @@ class RemoteMalisLoss(nn.Module):
             pred: Logits, or affinities with sigmoid=False, [B, C, Z, Y, X].
             target: True affinities, of the same shape.
             mask: Where edges are known, broadcastable to pred, or [B, Z, Y, X].
-            gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X]; from target when absent.
+            gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X], of any type; from target when
+                absent.
 
         Raises:
             NotImplementedError: pred is 2-D.
@@ -196,11 +199,9 @@ class RemoteMalisLoss(nn.Module):
             raise NotImplementedError(f"pred: got {tuple(pred.shape)}, expected [B, C, Z, Y, X]")
         if mask is not None:
             mask = _expand_mask(mask, pred)
-        if gt_seg is not None and gt_seg.shape[-3:] != pred.shape[2:]:
-            raise ValueError(
-                f"gt_seg: got {tuple(gt_seg.shape)}, expected [B, Z, Y, X] as in pred, "
-                f"{tuple(pred.shape)}"
-            )
+        gt_seg = remote.instance_labels(gt_seg)
+        if gt_seg is not None:
+            _check_segmentation(tuple(gt_seg.shape), tuple(pred.shape))
         if self.malis_crop_size is not None:
             origin = draw_crop_origin(pred.shape[2:], self.malis_crop_size)
             crop = Cut(origin, self.malis_crop_size).slices
@@ -242,6 +243,13 @@ def _expand_mask(mask: Tensor, pred: Tensor) -> Tensor:
         raise ValueError(
             f"mask: got {tuple(mask.shape)}, expected what broadcasts to pred, {tuple(pred.shape)}"
         ) from None
+
+
+def _check_segmentation(shape: tuple[int, ...], pred: tuple[int, ...]) -> None:
+    samples, volume = pred[:1], pred[2:]
+    alone = [volume] if samples == (1,) else []
+    if shape not in (samples + volume, (*samples, 1, *volume), *alone):
+        raise ValueError(f"gt_seg: got {shape}, expected [B, Z, Y, X] as in pred, {pred}")
 
 
 def _read_crop_size(size: int | Sequence[int] | None) -> Voxel | None:
