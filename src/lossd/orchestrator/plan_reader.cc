@@ -10,6 +10,7 @@
 #include "lossd/orchestrator/document.h"
 #include "lossd/orchestrator/document_value.h"
 #include "lossd/orchestrator/message_reader.h"
+#include "lossd/orchestrator/nearest_name.h"
 
 // Where in a document the plan is; message_reader.h reads it.
 namespace lossd {
@@ -33,13 +34,19 @@ const DocumentNode* FindMapping(const DocumentNode& root,
 }
 
 void MissingLosses(const DocumentNode& mapping, MessageReader& reader) {
+  const std::string known[] = {"losses", "loss", "model"};
   std::vector<std::string> keys;
-  for (const auto& [key, value] : mapping.entries) keys.push_back(Printable(key));
+  std::string suggestion;
+  for (const auto& [key, value] : mapping.entries) {
+    keys.push_back(Printable(key));
+    if (suggestion.empty()) suggestion = DidYouMean(key, known);
+  }
   if (keys.size() > 10) keys.resize(10);
   reader.Problem("losses", absl::StrCat("missing (there is ",
                                         keys.empty() ? "nothing" : absl::StrJoin(keys, ", "),
                                         "), expected a mapping with losses, a list of terms, or a "
-                                        "training config with model.loss"));
+                                        "training config with model.loss",
+                                        suggestion));
 }
 
 // A `model` section: its loss section, and what it says about heads.
@@ -79,6 +86,9 @@ void ReadRoot(const DocumentNode& root, v1::Plan* plan, MessageReader& reader) {
     reader.ReadField(root, "losses", plan, v1::Plan::descriptor()->FindFieldByName("losses"));
   } else if (root.kind != Kind::kMapping) {
     reader.Problem("plan", Describe(root), "a mapping with losses, or a list of terms");
+  } else if (Has(root, "_base_")) {
+    reader.Problem("_base_",
+                   "names a config that is not merged here; expected the resolved config");
   } else if (Has(root, "losses")) {
     reader.ReadMessage(root, "", plan);
   } else if (Has(root, "loss")) {

@@ -262,6 +262,7 @@ TEST(PlanReaderTest, RefusesUnknownNamesAndSuggestsTheNearest) {
             "pred_pred; did you mean pred_target?");
   EXPECT_THAT(Message("losses: []\nloss_balancng: {}"),
               testing::HasSubstr("did you mean loss_balancing?"));
+  EXPECT_THAT(Message("loses: []"), testing::HasSubstr("did you mean losses?"));
   EXPECT_THAT(Message(TermWith("kwargs: {a: 1}", "ContourDistanceConsistency")),
               testing::HasSubstr("there are none"));
   // The typed form's name of function and kwargs is no key.
@@ -289,6 +290,8 @@ TEST(PlanReaderTest, RefusesDocumentsThatAreNoPlan) {
               testing::ElementsAre("primary_head"));
   EXPECT_THAT(Fields("default: {model: {loss: {losses: []}}}\ntrain: {model: {loss: {}}}"),
               testing::ElementsAre("train.model"));
+  EXPECT_THAT(Fields("_base_: base.yaml\nmodel: {loss: {losses: [{function: L1Loss}]}}"),
+              testing::ElementsAre("_base_"));
 }
 
 TEST(PlanReaderTest, ReportsEveryMistake) {
