@@ -61,7 +61,7 @@ double FactorOf(const CrossEntropyOptions& options, const LossInputs& inputs) {
   if (options.probabilities) return 1 / voxels;
   const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
   const auto count = [&](int64_t index) {
-    return static_cast<double>(indices.eq(index).sum().item<int64_t>());
+    return static_cast<double>(at::count_nonzero(indices.eq(index)).item<int64_t>());
   };
   if (options.weight.empty()) return 1 / (voxels - count(options.ignore_index));
   double sum = 0;

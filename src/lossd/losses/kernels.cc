@@ -187,6 +187,31 @@ LOSSD_VECTORIZED bool AddScaled(const float* gradient, float factor, int64_t siz
   return not_finite == 0;
 }
 
+template <bool kCleft>
+LOSSD_VECTORIZED double SumOverlaps(const Overlaps& block, float gradient_scale) {
+  float* __restrict first_gradient = block.first_gradient;
+  float* __restrict second_gradient = block.second_gradient;
+  double sum = 0;
+  if (first_gradient == nullptr) {
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < block.size; ++i) {
+      const float cleft = kCleft ? Sigmoid(block.cleft[i]) : 1.0F;
+      sum += static_cast<double>(Sigmoid(block.first[i]) * Sigmoid(block.second[i]) * cleft);
+    }
+    return sum;
+  }
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < block.size; ++i) {
+    const float first = Sigmoid(block.first[i]);
+    const float second = Sigmoid(block.second[i]);
+    const float overlap = first * second * (kCleft ? Sigmoid(block.cleft[i]) : 1.0F);
+    sum += static_cast<double>(overlap);
+    first_gradient[i] = gradient_scale * overlap * (1.0F - first);
+    second_gradient[i] = gradient_scale * overlap * (1.0F - second);
+  }
+  return sum;
+}
+
 }  // namespace
 
 LOSSD_CLONES double BceBlock(const PointwiseBlock& block, const PointwiseOptions& options) {
@@ -340,6 +365,11 @@ LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, 
   if (add) return AddScaled<true>(gradient, factor, size, sum);
   return gradient == sum && factor == 1 ? AllFinite(gradient, size)
                                         : AddScaled<false>(gradient, factor, size, sum);
+}
+
+LOSSD_CLONES double OverlapBlock(const Overlaps& block, float gradient_scale) {
+  return block.cleft == nullptr ? SumOverlaps<false>(block, gradient_scale)
+                                : SumOverlaps<true>(block, gradient_scale);
 }
 
 LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,

@@ -103,6 +103,19 @@ void WidenBfloat16(const uint16_t* half, int64_t size, float* wide);
 // array. False when a product is not finite.
 bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size, float* sum);
 
+// A block of NonOverlapRegularization: logits of three channels, the last of which may be missing.
+struct Overlaps {
+  const float* first;
+  const float* second;
+  const float* cleft;      // Null: 1 everywhere.
+  float* first_gradient;   // Null, with the other: not wanted.
+  float* second_gradient;  // gradient_scale × the derivative of the sum.
+  int64_t size;
+};
+
+// Sum of σ(first) × σ(second) × σ(cleft), the last held constant.
+double OverlapBlock(const Overlaps& block, float gradient_scale);
+
 // A block of MALIS's squared error.
 struct AffinityErrors {
   const float* affinity;
