@@ -357,10 +357,26 @@ def test_gradnorm_of_terms_for_the_finest_scale_only(client: lossd.Client) -> No
     assert weighter.initial_losses.shape == (3,)
     assert weighter.initial_losses.isfinite().all()
 
-    too_few = lossd.pytc.GradNormLossWeighter(2)
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), client, too_few)
-    with pytest.raises(ValueError, match="num_tasks 2"):
-        orchestrator.compute_standard_loss(outputs["output"], target)
+    resumed = lossd.pytc.GradNormLossWeighter(3)
+    resumed.load_state_dict(weighter.state_dict())
+    assert resumed.initial_losses is not None
+    assert resumed.initial_losses.tolist() == weighter.initial_losses.tolist()
+    resumed.load_state_dict(lossd.pytc.GradNormLossWeighter(3).state_dict())
+    assert resumed.initial_losses is None
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+def test_weighters_for_another_number_of_terms_are_refused(
+    client: lossd.Client, tasks: int
+) -> None:
+    for weighter in (
+        lossd.pytc.GradNormLossWeighter(tasks),
+        lossd.pytc.UncertaintyLossWeighter(tasks),
+    ):
+        with pytest.raises(lossd.InvalidArgumentError, match=f"num_tasks {tasks}, expected 2"):
+            lossd.pytc.RemoteLossOrchestrator(config(), client, weighter)
+    with pytest.raises(ValueError, match="num_tasks 1"):
+        lossd.pytc.GradNormLossWeighter(1).combine([torch.ones(())] * 2, ["a", "b"], "val")
 
 
 def test_validation_of_balanced_losses_needs_no_gradients(client: lossd.Client) -> None:

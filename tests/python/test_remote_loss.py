@@ -251,10 +251,16 @@ def test_of_a_cropped_malis_alone_only_the_crop_is_sent(
     (gradient,) = gradient_of(loss, logits)
     assert gradient.dtype == dtype
     torch.testing.assert_close(gradient, torch.as_tensor(whole.gradients["output"]).to(dtype))
-    # A crop that does not fit is the server's to refuse.
+    # What does not fit is the server's to refuse, and sent whole.
     with pytest.raises(lossd.InvalidArgumentError, match="malis_crop"):
         criterion(logits, target, malis_crop_origin=(4, 0, 0))
-    assert shapes[1] == (2, 3, 6, 9, 8)
+    with pytest.raises(lossd.InvalidArgumentError, match=r"gt_seg.*\[2, 2, 6, 9, 8\]"):
+        criterion(logits, target, gt_seg=torch.ones(2, 2, 6, 9, 8, dtype=torch.int64))
+    with pytest.raises(lossd.InvalidArgumentError, match=r"label_mask.*\[2, 1, 6, 9, 8\]"):
+        criterion(logits, target, label_mask=label_mask[:, :1])
+    with pytest.raises(lossd.InvalidArgumentError, match=r"mask.*\[2, 6, 9, 8\]"):
+        criterion(logits, target, mask=mask[:, 0])
+    assert shapes[1:] == [(2, 3, 6, 9, 8)] * 4
 
 
 def test_gradnorm_is_not_for_a_loss_without_parameters(client: lossd.Client) -> None:
@@ -375,6 +381,8 @@ def test_segmentations_may_be_floats(client: lossd.Client) -> None:
         assert malis(logits, target, gt_seg=floats).item() == expected.item()
     ids = whole(logits, target, gt_seg=segmentation)[0]
     assert whole(logits, target, gt_seg=segmentation.float())[0].item() == ids.item()
+    with pytest.raises(ValueError, match="gt_seg"):
+        malis(logits, target, gt_seg=segmentation.float().log())
 
 
 def test_a_module_with_a_client_can_be_copied(client: lossd.Client) -> None:

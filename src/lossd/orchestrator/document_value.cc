@@ -36,17 +36,24 @@ std::optional<bool> AsBool(const DocumentNode& node) {
   return std::nullopt;
 }
 
-std::optional<int64_t> AsInteger(const DocumentNode& node) {
-  if (node.kind != DocumentNode::Kind::kScalar || node.quoted) return std::nullopt;
+bool IsAmbiguous(const DocumentNode& node) {
   const absl::string_view digits = absl::StripPrefix(absl::StripPrefix(node.text, "-"), "+");
-  // YAML 1.1 takes 010 for 8, YAML 1.2 for 10.
-  if (digits.size() > 1 && digits[0] == '0') return std::nullopt;
+  return !node.quoted && digits.size() > 1 && digits[0] == '0' &&
+         digits.find_first_not_of("0123456789") == absl::string_view::npos;
+}
+
+std::optional<int64_t> AsInteger(const DocumentNode& node) {
+  if (node.kind != DocumentNode::Kind::kScalar || node.quoted || IsAmbiguous(node)) {
+    return std::nullopt;
+  }
   int64_t value = 0;
   return absl::SimpleAtoi(node.text, &value) ? std::optional(value) : std::nullopt;
 }
 
 std::optional<double> AsNumber(const DocumentNode& node) {
-  if (node.kind != DocumentNode::Kind::kScalar || node.quoted) return std::nullopt;
+  if (node.kind != DocumentNode::Kind::kScalar || node.quoted || IsAmbiguous(node)) {
+    return std::nullopt;
+  }
   const bool plain = node.text.find_first_not_of("+-.0123456789eE") == std::string::npos;
   // Losses are computed in float32, where a larger number is infinite.
   constexpr double kLargest = std::numeric_limits<float>::max();

@@ -12,6 +12,9 @@ namespace lossd {
 // What a value is, for an error message.
 std::string Describe(const DocumentNode& node);
 
+// Whether an integer has a leading zero: YAML 1.1 takes 010 for 8, YAML 1.2 for 10. No value below.
+bool IsAmbiguous(const DocumentNode& node);
+
 // The bool, integer or number that an unquoted scalar is, by the rules that OmegaConf users know:
 // yes and on are bools, 1e-5 is a number. Numbers are finite in float32.
 std::optional<bool> AsBool(const DocumentNode& node);

@@ -65,6 +65,8 @@ std::string ChosenOptions(const v1::LossOptions& loss) {
     const google::protobuf::FieldDescriptor& field = *options.GetDescriptor()->field(i);
     if (field.is_repeated() || !options.GetReflection()->HasField(options, &field)) continue;
     const std::string value = ValueText(options, field);
+    // Said by PositivesWeight.
+    if (loss.has_weighted_bce_with_logits() && field.name() == "pos_weight") continue;
     if (field.has_default_value() && value == ValueText(*defaults, field)) continue;
     chosen.push_back(absl::StrCat(field.name(), " ", value));
   }
@@ -75,7 +77,10 @@ std::string ChosenOptions(const v1::LossOptions& loss) {
 std::string Weighting(const v1::Term& spec) {
   const bool has_target = spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
   const bool takes_weight = spec.spatial_weight_arg() != v1::SPATIAL_WEIGHT_ARG_NONE;
-  if (!has_target && !takes_weight) return "Takes no mask.";
+  if (!has_target && !takes_weight) {
+    return absl::StrCat("Takes no mask",
+                        spec.has_mask_slice() ? ", mask_slice has no effect." : ".");
+  }
   std::vector<std::string> factors;
   if (spec.has_mask_slice()) factors.push_back(Channels(true, spec.mask_slice(), "labels"));
   const v1::PosWeight& pos_weight = spec.pos_weight();
@@ -87,6 +92,10 @@ std::string Weighting(const v1::Term& spec) {
     factors.push_back(absl::StrCat(pos_weight.value(), " on foreground"));
   }
   factors.emplace_back(has_target ? "mask and label_mask if given" : "mask if given");
+  if (spec.loss().has_malis()) {
+    return absl::StrCat("Edges are known where the product of ", absl::StrJoin(factors, ", "),
+                        " is 1.");
+  }
   return absl::StrCat(
       takes_weight ? "Weighted by " : "Predictions are held constant, and targets 0, outside of ",
       absl::StrJoin(factors, ", "), ".");
@@ -106,14 +115,16 @@ std::string PositivesWeight(const v1::Term& spec) {
 // MALIS has a channel an offset.
 std::string ChannelsNeeded(const v1::Term& spec) {
   if (!spec.loss().has_malis()) return "";
-  return absl::StrCat(" of ", MalisNeighborhood(spec.loss().malis()).size(),
-                      " channels, one an offset");
+  return absl::StrCat(" (", MalisNeighborhood(spec.loss().malis()).size(),
+                      " channels of each, one an offset)");
 }
 
 // What the batch must hold.
 std::string Needs(const PlanTerm& term) {
   const v1::Term& spec = term.spec;
-  const bool labels = spec.call_kind() == v1::CALL_KIND_PRED_TARGET || spec.has_mask_slice();
+  // A label_mask comes with labels.
+  const bool labels = spec.call_kind() == v1::CALL_KIND_PRED_TARGET || spec.has_mask_slice() ||
+                      spec.require_label_mask();
   return absl::StrCat("Needs predictions", labels ? ", labels" : "", ChannelsNeeded(spec),
                       spec.require_label_mask() ? ", label_mask" : "",
                       term.traits->takes_gt_seg ? "; takes gt_seg." : ".");

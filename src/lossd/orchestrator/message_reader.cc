@@ -196,7 +196,7 @@ void MessageReader::ReadMessageValue(const DocumentNode& node, const std::string
 
 void MessageReader::ReadChannelSlice(const DocumentNode& node, const std::string& path,
                                      v1::ChannelSlice* slice) {
-  if (node.kind != Kind::kScalar) {
+  if (node.kind != Kind::kScalar || IsAmbiguous(node)) {
     return Problem(path, Describe(node), R"(a channel index or "start:stop")");
   }
   auto parsed = ParseChannelSlice(node.text);

@@ -264,8 +264,10 @@ TEST(ExplainTest, SaysWhatATermDoesAndNeeds) {
   EXPECT_EQ(
       explain("loss { malis { malis_crop_size: 64 } } coefficient: 0.5 pred_slice { stop: 3 }"),
       "term_0: 0.5 × MalisLoss between channels :3 of the prediction and all channels of "
-      "labels. Weighted by mask and label_mask if given. Looks at one crop of 64 × 64 × 64 a "
-      "call. Needs predictions, labels of 3 channels, one an offset; takes gt_seg.");
+      "labels. Edges are known where the product of mask and label_mask if given is 1. Looks at "
+      "one "
+      "crop of 64 × 64 × 64 a call. Needs predictions, labels (3 channels of each, one an offset); "
+      "takes gt_seg.");
   EXPECT_EQ(
       explain("loss { weighted_mse {} } require_label_mask: true apply_deep_supervision: false"),
       "term_0: 1 × WeightedMSELoss between all channels of the prediction and all channels of "

@@ -81,12 +81,18 @@ void ReadStagedConfig(const DocumentNode& root, const DocumentNode& model, v1::P
   ReadModel(model, plan, reader);
 }
 
+// Whether a config, or its `default` stage, is to be merged with another one.
+bool HasBase(const DocumentNode& root) {
+  const DocumentNode* const stage = FindMapping(root, {"default"});
+  return root.Find("_base_") != nullptr || (stage != nullptr && stage->Find("_base_") != nullptr);
+}
+
 void ReadRoot(const DocumentNode& root, v1::Plan* plan, MessageReader& reader) {
   if (root.kind == Kind::kSequence) {
     reader.ReadField(root, "losses", plan, v1::Plan::descriptor()->FindFieldByName("losses"));
   } else if (root.kind != Kind::kMapping) {
     reader.Problem("plan", Describe(root), "a mapping with losses, or a list of terms");
-  } else if (Has(root, "_base_")) {
+  } else if (HasBase(root)) {
     reader.Problem("_base_",
                    "names a config that is not merged here; expected the resolved config");
   } else if (Has(root, "losses")) {

@@ -271,6 +271,17 @@ TEST(PlanReaderTest, RefusesUnknownNamesAndSuggestsTheNearest) {
   EXPECT_THAT(Fields(TermWith("\"a\\nb\": 1")), testing::ElementsAre("losses[0].a\\nb"));
 }
 
+TEST(PlanReaderTest, RefusesLeadingZeros) {
+  for (const char* key : {"weight", "pos_weight", "pred_slice", "target_slice"}) {
+    EXPECT_THAT(Fields(TermWith(absl::StrCat(key, ": 010"))),
+                testing::ElementsAre(absl::StrCat("losses[0].", key)));
+    EXPECT_THAT(Fields(TermWith(absl::StrCat(key, ": 0"))), testing::IsEmpty());
+  }
+  EXPECT_THAT(Fields(TermWith("kwargs: {num_iters: 08}", "SoftClDiceLoss")),
+              testing::ElementsAre("losses[0].kwargs.num_iters"));
+  EXPECT_THAT(Fields(TermWith("weight: 00.5")), testing::IsEmpty());
+}
+
 TEST(PlanReaderTest, RefusesDocumentsThatAreNoPlan) {
   EXPECT_THAT(Fields(""), testing::ElementsAre("plan"));
   EXPECT_THAT(Fields("5"), testing::ElementsAre("plan"));
@@ -292,6 +303,10 @@ TEST(PlanReaderTest, RefusesDocumentsThatAreNoPlan) {
               testing::ElementsAre("train.model"));
   EXPECT_THAT(Fields("_base_: base.yaml\nmodel: {loss: {losses: [{function: L1Loss}]}}"),
               testing::ElementsAre("_base_"));
+  EXPECT_THAT(Fields("default: {_base_: base.yaml, model: {loss: {losses: []}}}"),
+              testing::ElementsAre("_base_"));
+  EXPECT_THAT(Fields("_base_: null\nmodel: {loss: {losses: [{function: L1Loss}]}}"),
+              testing::IsEmpty());
 }
 
 TEST(PlanReaderTest, ReportsEveryMistake) {

@@ -102,10 +102,16 @@ def only_crop(
     (prediction,) = predictions.values()
     shape = tuple(prediction.shape)
     samples, volume = shape[:1], shape[2:]
-    # A segmentation of a single sample may be [Z, Y, X].
-    leading = (samples, ()) if samples == (1,) else (samples,)
-    given = [tuple(of.shape) for of in batch.values() if of is not None]
-    if len(volume) != 3 or any(of[-3:] != volume or of[:-3][:1] not in leading for of in given):
+    if len(volume) != 3 or not np.issubdtype(origin.dtype, np.integer):
+        return None
+    sizes = {name: tuple(of.shape) for name, of in batch.items() if of is not None}
+    gt_seg = sizes.pop("gt_seg", (*samples, *volume))
+    alone = [volume] if samples == (1,) else []
+    if gt_seg not in ((*samples, *volume), (*samples, 1, *volume), *alone):
+        return None
+    if any(of[:1] != samples or len(of) != 5 or of[2:] != volume for of in sizes.values()):
+        return None
+    if sizes.get("label_mask", sizes.get("labels")) != sizes.get("labels"):
         return None
     if any(not 0 <= o <= n - k for o, k, n in zip(origin, size, volume, strict=True)):
         return None

@@ -105,6 +105,12 @@ class GradNormLossWeighter(nn.Module):
             logs[f"{prefix}/reg"] = float(restoring.detach())
         return total, shares, logs
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Saved since the first step only; loading needs a place for it, or none.
+        saved = state_dict.get(f"{prefix}initial_losses")
+        self.initial_losses = None if saved is None else torch.empty_like(self.task_weights.data)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def _tasks(self, names: Sequence[str]) -> list[int]:
         """The index of each term: its place, or where some are missing, the number in its name.
 
@@ -199,7 +205,8 @@ class RemoteLossOrchestrator:
         timeout: Seconds until a call fails; None waits.
 
     Raises:
-        InvalidArgumentError: There is something wrong with the config.
+        InvalidArgumentError: There is something wrong with the config, or the weighter is for
+            another number of terms.
     """
 
     def __init__(
@@ -220,6 +227,8 @@ class RemoteLossOrchestrator:
         if check.plan is None:
             raise InvalidArgumentError(str(check), field=check.problems[0][0])
         self._typed_plan = check.plan
+        if isinstance(loss_weighter, (UncertaintyLossWeighter, GradNormLossWeighter)):
+            _check_tasks(loss_weighter, len(check.plan.losses))
 
     def compute_standard_loss(
         self,
@@ -349,6 +358,15 @@ class RemoteLossOrchestrator:
         if mode == "standard" or len(weights) < count:
             return [0.5**scale for scale in range(count)]
         return weights
+
+
+def _check_tasks(weighter: UncertaintyLossWeighter | GradNormLossWeighter, terms: int) -> None:
+    (parameter,) = weighter.parameters()
+    if len(parameter) != terms:
+        raise InvalidArgumentError(
+            f"loss_weighter: got num_tasks {len(parameter)}, expected {terms}, the number of terms",
+            field="loss_weighter",
+        )
 
 
 def _plan(cfg: Any, uncertainty: bool) -> Plan:

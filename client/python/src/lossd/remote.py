@@ -22,12 +22,18 @@ from lossd.v1 import plan_pb2
 def instance_labels(
     gt_seg: Tensor | npt.NDArray[Any] | None,
 ) -> Tensor | npt.NDArray[Any] | None:
-    """Labels in an integer type: floats are truncated, as PyTorch Connectomics does it."""
-    if isinstance(gt_seg, Tensor):
-        return gt_seg.long() if gt_seg.is_floating_point() else gt_seg
-    if gt_seg is not None and np.issubdtype(gt_seg.dtype, np.floating):
-        return gt_seg.astype(np.int64)
-    return gt_seg
+    """Labels in an integer type: floats are truncated, as PyTorch Connectomics does it.
+
+    Raises:
+        ValueError: Some are not finite, or beyond int64.
+    """
+    if isinstance(gt_seg, np.ndarray) and np.issubdtype(gt_seg.dtype, np.floating):
+        gt_seg = torch.from_numpy(gt_seg)
+    if not isinstance(gt_seg, Tensor) or not gt_seg.is_floating_point():
+        return gt_seg
+    if not bool((gt_seg.abs() < 2**63).all()):
+        raise ValueError("gt_seg: got labels that are not finite or beyond int64, expected ids")
+    return gt_seg.long()
 
 
 def compute(
@@ -69,7 +75,7 @@ def compute(
     Raises:
         lossd.Error: As `Client.compute`.
     """
-    if malis_crop_origin is None:
+    if malis_crop_origin is None or len(malis_crop_origin) == 0:
         malis_crop_origin = draw_crop_origins(typed_plan, predictions, mode)
     sent = dict(predictions)
     batch = {**batch, "gt_seg": instance_labels(batch.get("gt_seg"))}
