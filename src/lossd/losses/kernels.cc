@@ -187,27 +187,24 @@ LOSSD_VECTORIZED bool AddScaled(const float* gradient, float factor, int64_t siz
   return not_finite == 0;
 }
 
-template <bool kCleft>
+template <bool kCleft, bool kGradient>
 LOSSD_VECTORIZED double SumOverlaps(const Overlaps& block, float gradient_scale) {
+  const float* __restrict first_logits = block.first;
+  const float* __restrict second_logits = block.second;
+  const float* __restrict cleft_logits = block.cleft;
   float* __restrict first_gradient = block.first_gradient;
   float* __restrict second_gradient = block.second_gradient;
   double sum = 0;
-  if (first_gradient == nullptr) {
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < block.size; ++i) {
-      const float cleft = kCleft ? Sigmoid(block.cleft[i]) : 1.0F;
-      sum += static_cast<double>(Sigmoid(block.first[i]) * Sigmoid(block.second[i]) * cleft);
-    }
-    return sum;
-  }
 #pragma omp simd reduction(+ : sum)
   for (int64_t i = 0; i < block.size; ++i) {
-    const float first = Sigmoid(block.first[i]);
-    const float second = Sigmoid(block.second[i]);
-    const float overlap = first * second * (kCleft ? Sigmoid(block.cleft[i]) : 1.0F);
+    const float first = Sigmoid(first_logits[i]);
+    const float second = Sigmoid(second_logits[i]);
+    const float overlap = first * second * (kCleft ? Sigmoid(cleft_logits[i]) : 1.0F);
     sum += static_cast<double>(overlap);
-    first_gradient[i] = gradient_scale * overlap * (1.0F - first);
-    second_gradient[i] = gradient_scale * overlap * (1.0F - second);
+    if (kGradient) {
+      first_gradient[i] = gradient_scale * overlap * (1.0F - first);
+      second_gradient[i] = gradient_scale * overlap * (1.0F - second);
+    }
   }
   return sum;
 }
@@ -336,8 +333,13 @@ LOSSD_CLONES void ClassWeightBlock(const float* weight, const float* target, flo
 
 LOSSD_CLONES void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size,
                             float* out) {
+  // Of bools the compiler makes no vector code.
+  const auto* const keep = reinterpret_cast<const uint8_t*>(known);
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) out[i] = known[i] ? elements[i] : otherwise;
+  for (int64_t i = 0; i < size; ++i) {
+    const float element = elements[i];
+    out[i] = keep[i] != 0 ? element : otherwise;
+  }
 }
 
 LOSSD_CLONES void WidenHalf(const uint16_t* half, int64_t size, float* __restrict wide) {
@@ -368,8 +370,13 @@ LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, 
 }
 
 LOSSD_CLONES double OverlapBlock(const Overlaps& block, float gradient_scale) {
-  return block.cleft == nullptr ? SumOverlaps<false>(block, gradient_scale)
-                                : SumOverlaps<true>(block, gradient_scale);
+  const bool cleft = block.cleft != nullptr;
+  if (block.first_gradient == nullptr) {
+    return cleft ? SumOverlaps<true, false>(block, gradient_scale)
+                 : SumOverlaps<false, false>(block, gradient_scale);
+  }
+  return cleft ? SumOverlaps<true, true>(block, gradient_scale)
+               : SumOverlaps<false, true>(block, gradient_scale);
 }
 
 LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,

@@ -61,13 +61,15 @@ LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
     loss += static_cast<double>(weight[i] == 0 ? 0.0F : weight[i] * entropy);
     sum[i] = 1.0F / sum[i];
   }
+  // A copy, which no gradient can overwrite: else the loop is no vector code.
+  const float scale = block.gradient_scale;
   for (int64_t c = 0; c < block.classes && block.gradient != nullptr; ++c) {
-    float* gradient = block.gradient[c];
+    float* __restrict gradient = block.gradient[c];
     const auto index = static_cast<float>(c);
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) {
       const float difference = gradient[i] * sum[i] - (target[i] == index ? 1.0F : 0.0F);
-      gradient[i] = weight[i] == 0 ? 0.0F : block.gradient_scale * weight[i] * difference;
+      gradient[i] = weight[i] == 0 ? 0.0F : scale * weight[i] * difference;
     }
   }
   return loss;
