@@ -183,7 +183,8 @@ absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
   const auto first = indices.masked_select(bad)[0].item<int64_t>();
   // What NaN and numbers beyond int64 become.
   const bool none = first == std::numeric_limits<int64_t>::min();
-  return FieldError("target", none ? "a class that is NaN or beyond 64 bits" : absl::StrCat("class ", first),
+  return FieldError("target",
+                    none ? "a class that is NaN or beyond 64 bits" : absl::StrCat("class ", first),
                     absl::StrCat("classes 0 to ", classes - 1));
 }
 

@@ -14,9 +14,9 @@
 // Both go through the volume once. A front moves from its first plane to its last; each erosion is
 // made some planes ahead of the front, in time for the next, and its gradient is passed on some
 // planes behind. What the front has left behind is forgotten: with L = n + 1 erosions, L·(L + 3)
-// planes are kept at a time for a skeleton and less than 3·L·(L + 2) for its derivative, but of each
-// erosion at most the whole volume. Erosions are made in parallel, two planes apart, hence at most
-// L and Z / 2 threads share the work of a volume.
+// planes are kept at a time for a skeleton and less than 3·L·(L + 2) for its derivative, but of
+// each erosion at most the whole volume. Erosions are made in parallel, two planes apart, hence at
+// most L and Z / 2 threads share the work of a volume.
 namespace lossd {
 
 struct VolumeShape {
