@@ -317,8 +317,7 @@ void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
   promises.AtMost("slowest input, times the typical one", slowest, 3);
 }
 
-// The volume in cubes of a side: the same voxels at every size.
-// The volume in cubes, and what a voxel of them costs.
+// The volume in cubes of a side, the same voxels at every size, and what a voxel of them costs.
 class Pieces {
  public:
   // Every `step`-th cube of `side` voxels along each axis.

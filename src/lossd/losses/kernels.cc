@@ -188,7 +188,7 @@ LOSSD_VECTORIZED bool AddScaled(const float* gradient, float factor, int64_t siz
 }
 
 template <bool kCleft, bool kGradient>
-LOSSD_VECTORIZED double SumOverlaps(const Overlaps& block, float gradient_scale) {
+LOSSD_VECTORIZED double SumProducts(const ExclusiveChannels& block, float gradient_scale) {
   const float* __restrict first_logits = block.first;
   const float* __restrict second_logits = block.second;
   const float* __restrict cleft_logits = block.cleft;
@@ -369,14 +369,14 @@ LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, 
                                         : AddScaled<false>(gradient, factor, size, sum);
 }
 
-LOSSD_CLONES double OverlapBlock(const Overlaps& block, float gradient_scale) {
+LOSSD_CLONES double NonOverlapBlock(const ExclusiveChannels& block, float gradient_scale) {
   const bool cleft = block.cleft != nullptr;
   if (block.first_gradient == nullptr) {
-    return cleft ? SumOverlaps<true, false>(block, gradient_scale)
-                 : SumOverlaps<false, false>(block, gradient_scale);
+    return cleft ? SumProducts<true, false>(block, gradient_scale)
+                 : SumProducts<false, false>(block, gradient_scale);
   }
-  return cleft ? SumOverlaps<true, true>(block, gradient_scale)
-               : SumOverlaps<false, true>(block, gradient_scale);
+  return cleft ? SumProducts<true, true>(block, gradient_scale)
+               : SumProducts<false, true>(block, gradient_scale);
 }
 
 LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,

@@ -104,7 +104,7 @@ void WidenBfloat16(const uint16_t* half, int64_t size, float* wide);
 bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size, float* sum);
 
 // A block of NonOverlapRegularization: logits of three channels, the last of which may be missing.
-struct Overlaps {
+struct ExclusiveChannels {
   const float* first;
   const float* second;
   const float* cleft;      // Null: 1 everywhere.
@@ -114,7 +114,7 @@ struct Overlaps {
 };
 
 // Sum of σ(first) × σ(second) × σ(cleft), the last held constant.
-double OverlapBlock(const Overlaps& block, float gradient_scale);
+double NonOverlapBlock(const ExclusiveChannels& block, float gradient_scale);
 
 // A block of MALIS's squared error.
 struct AffinityErrors {

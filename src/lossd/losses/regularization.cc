@@ -93,13 +93,14 @@ class NonOverlapRegularization : public AutogradLoss {
       for (int64_t c = 2; gradient != nullptr && c < sizes[1]; ++c) {
         std::fill_n(gradient_of(c), range.size, 0.0F);
       }
-      return std::array<double, 1>{OverlapBlock({.first = channel(0),
-                                                 .second = channel(1),
-                                                 .cleft = HasCleft(inputs) ? channel(2) : nullptr,
-                                                 .first_gradient = gradient_of(0),
-                                                 .second_gradient = gradient_of(1),
-                                                 .size = range.size},
-                                                static_cast<float>(scale))};
+      return std::array<double, 1>{
+          NonOverlapBlock({.first = channel(0),
+                           .second = channel(1),
+                           .cleft = HasCleft(inputs) ? channel(2) : nullptr,
+                           .first_gradient = gradient_of(0),
+                           .second_gradient = gradient_of(1),
+                           .size = range.size},
+                          static_cast<float>(scale))};
     });
     double sum = 0;
     for (const auto& group : sums) sum += group[0];

@@ -178,11 +178,14 @@ class ScnpLoss : public AutogradLoss {
         }
       });
     }
-    // Neighbours of each other pass gradients on to where there may be none.
-    if (gradient != nullptr) {
+    // Slabs pass gradients on to voxels outside of the mask, too, also to those of others.
+    if (gradient != nullptr && inputs.blank.has_value()) {
       const Blocks blocks(sizes);
-      pool.ParallelFor(blocks.count(), 1, [&](int64_t index, int64_t /*end*/) {
-        reader.FinishGradient(blocks[index], gradient + blocks.Offset(blocks[index]));
+      constexpr int64_t kGrain = 16;
+      pool.ParallelFor(blocks.count(), kGrain, [&](int64_t first, int64_t last) {
+        for (int64_t i = first; i < last; ++i) {
+          reader.FinishGradient(blocks[i], gradient + blocks.Offset(blocks[i]));
+        }
       });
     }
     double value = 0;

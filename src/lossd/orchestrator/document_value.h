@@ -12,7 +12,8 @@ namespace lossd {
 // What a value is, for an error message.
 std::string Describe(const DocumentNode& node);
 
-// Whether an integer has a leading zero: YAML 1.1 takes 010 for 8, YAML 1.2 for 10. No value below.
+// Whether an unquoted scalar is an integer with a leading zero: YAML 1.1 takes 010 for 8, YAML 1.2
+// for 10, and none of the functions below for a value.
 bool IsAmbiguous(const DocumentNode& node);
 
 // The bool, integer or number that an unquoted scalar is, by the rules that OmegaConf users know:

@@ -265,8 +265,8 @@ TEST(ExplainTest, SaysWhatATermDoesAndNeeds) {
       explain("loss { malis { malis_crop_size: 64 } } coefficient: 0.5 pred_slice { stop: 3 }"),
       "term_0: 0.5 × MalisLoss between channels :3 of the prediction and all channels of "
       "labels. Edges are known where the product of mask and label_mask if given is 1. Looks at "
-      "one "
-      "crop of 64 × 64 × 64 a call. Needs predictions, labels (3 channels of each, one an offset); "
+      "one crop of 64 × 64 × 64 a call. Needs predictions, labels (3 channels of each, one an "
+      "offset); "
       "takes gt_seg.");
   EXPECT_EQ(
       explain("loss { weighted_mse {} } require_label_mask: true apply_deep_supervision: false"),

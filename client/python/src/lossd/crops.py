@@ -14,6 +14,7 @@ from torch import Tensor
 from lossd.client import Mode
 from lossd.errors import InvalidArgumentError
 from lossd.results import Voxel
+from lossd.segmentation import segmentation_shapes
 from lossd.v1 import plan_pb2
 
 # The predictions at the coarser scales of deep supervision, finest first.
@@ -50,7 +51,7 @@ def draw_crop_origins(
         if index == 0 or term.apply_deep_supervision
         if (crop := _crop_size(term)) is not None
         # Without a prediction the server says what is missing.
-        for head in _head(plan, term, scale)
+        if (head := _head(plan, term, scale)) is not None
     ]
 
 
@@ -105,9 +106,8 @@ def only_crop(
     if len(volume) != 3 or not np.issubdtype(origin.dtype, np.integer):
         return None
     sizes = {name: tuple(of.shape) for name, of in batch.items() if of is not None}
-    gt_seg = sizes.pop("gt_seg", (*samples, *volume))
-    alone = [volume] if samples == (1,) else []
-    if gt_seg not in ((*samples, *volume), (*samples, 1, *volume), *alone):
+    gt_seg = sizes.pop("gt_seg", None)
+    if gt_seg is not None and gt_seg not in segmentation_shapes(shape):
         return None
     if any(of[:1] != samples or len(of) != 5 or of[2:] != volume for of in sizes.values()):
         return None
@@ -119,10 +119,12 @@ def only_crop(
     return Cut((z, y, x), size)
 
 
-def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> list[Tensor]:
-    """The prediction that a term looks at, if there is any."""
-    named = [scale[name] for name in (term.pred_head, plan.primary_head) if name in scale]
-    return [*named, *scale.values()][:1]
+def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor]) -> Tensor | None:
+    """The prediction that a term looks at; None where there is none."""
+    for name in (term.pred_head, plan.primary_head):
+        if name in scale:
+            return scale[name]
+    return next(iter(scale.values()), None)
 
 
 def _crop_size(term: plan_pb2.Term) -> Voxel | None:

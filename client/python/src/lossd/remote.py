@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,24 +14,8 @@ from lossd.client import Client, Mode
 from lossd.crops import draw_crop_origins, only_crop
 from lossd.plan import Plan
 from lossd.results import Result, Voxel
+from lossd.segmentation import instance_labels
 from lossd.v1 import plan_pb2
-
-
-def instance_labels(
-    gt_seg: Tensor | npt.NDArray[Any] | None,
-) -> Tensor | npt.NDArray[Any] | None:
-    """Labels in an integer type: floats are truncated, as PyTorch Connectomics does it.
-
-    Raises:
-        ValueError: Some are not finite, or beyond int64.
-    """
-    if isinstance(gt_seg, np.ndarray) and np.issubdtype(gt_seg.dtype, np.floating):
-        gt_seg = torch.from_numpy(gt_seg)
-    if not isinstance(gt_seg, Tensor) or not gt_seg.is_floating_point():
-        return gt_seg
-    if not bool((gt_seg.abs() < 2**63).all()):
-        raise ValueError("gt_seg: got labels that are not finite or beyond int64, expected ids")
-    return gt_seg.long()
 
 
 def compute(

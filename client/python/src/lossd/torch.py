@@ -17,6 +17,7 @@ from lossd.crops import Cut, draw_crop_origin
 from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan, PlanLike
 from lossd.results import Result, Voxel
+from lossd.segmentation import instance_labels, segmentation_shapes
 from lossd.v1 import plan_pb2
 
 Outputs = Tensor | Mapping[str, Tensor]
@@ -199,9 +200,12 @@ class RemoteMalisLoss(nn.Module):
             raise NotImplementedError(f"pred: got {tuple(pred.shape)}, expected [B, C, Z, Y, X]")
         if mask is not None:
             mask = _expand_mask(mask, pred)
-        gt_seg = remote.instance_labels(gt_seg)
-        if gt_seg is not None:
-            _check_segmentation(tuple(gt_seg.shape), tuple(pred.shape))
+        gt_seg = instance_labels(gt_seg)
+        if gt_seg is not None and tuple(gt_seg.shape) not in segmentation_shapes(pred.shape):
+            raise ValueError(
+                f"gt_seg: got {tuple(gt_seg.shape)}, expected [B, Z, Y, X] as in pred, "
+                f"{tuple(pred.shape)}"
+            )
         if self.malis_crop_size is not None:
             origin = draw_crop_origin(pred.shape[2:], self.malis_crop_size)
             crop = Cut(origin, self.malis_crop_size).slices
@@ -243,13 +247,6 @@ def _expand_mask(mask: Tensor, pred: Tensor) -> Tensor:
         raise ValueError(
             f"mask: got {tuple(mask.shape)}, expected what broadcasts to pred, {tuple(pred.shape)}"
         ) from None
-
-
-def _check_segmentation(shape: tuple[int, ...], pred: tuple[int, ...]) -> None:
-    samples, volume = pred[:1], pred[2:]
-    alone = [volume] if samples == (1,) else []
-    if shape not in (samples + volume, (*samples, 1, *volume), *alone):
-        raise ValueError(f"gt_seg: got {shape}, expected [B, Z, Y, X] as in pred, {pred}")
 
 
 def _read_crop_size(size: int | Sequence[int] | None) -> Voxel | None:
