@@ -121,6 +121,7 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
   }
   batch.per_term_gradients = request.per_term_gradients();
   batch.losses_only = request.losses_only();
+  batch.allow_non_finite = request.allow_non_finite();
   return batch;
 }
 

@@ -98,6 +98,13 @@ TEST(ReadBatchTest, GradientsAreOfThePredictionsDtypeOrFloat32) {
   EXPECT_EQ(Field(request), "gradient_dtype");
 }
 
+TEST(ReadBatchTest, WhatIsNotFiniteIsAnErrorUnlessAllowed) {
+  v1::ComputeRequest request = RequestFor("output");
+  EXPECT_FALSE(Read(request).allow_non_finite);
+  request.set_allow_non_finite(true);
+  EXPECT_TRUE(Read(request).allow_non_finite);
+}
+
 TEST(ReadBatchTest, RefusesAnEndlessStage) {
   v1::ComputeRequest request = RequestFor("output");
   request.set_stage(std::string(128, 's'));

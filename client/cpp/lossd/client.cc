@@ -66,6 +66,7 @@ absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, cons
   request.mutable_task_weights()->Assign(batch.task_weights.begin(), batch.task_weights.end());
   request.set_per_term_gradients(batch.per_term_gradients);
   request.set_losses_only(batch.losses_only);
+  request.set_allow_non_finite(batch.allow_non_finite);
   if (batch.float32_gradients) request.set_gradient_dtype(v1::D_TYPE_FLOAT32);
   return request;
 }

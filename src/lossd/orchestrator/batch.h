@@ -35,7 +35,7 @@ struct Batch {
   std::vector<NamedTensor> predictions;
   // [B, L, …], any dtype.
   at::Tensor labels;
-  // [B, 1 or C, …], any dtype.
+  // [B or 1, 1 or C, …], any dtype.
   at::Tensor mask;
   // The shape of labels, bool or uint8.
   at::Tensor label_mask;
@@ -55,6 +55,8 @@ struct Batch {
   // Gradients in float32, whatever the predictions are: in float16 small ones underflow.
   bool float32_gradients = false;
   bool losses_only = false;
+  // Losses and gradients that are not finite are answers, not errors.
+  bool allow_non_finite = false;
 };
 
 // One term at one scale.

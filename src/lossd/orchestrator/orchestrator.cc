@@ -154,7 +154,9 @@ class Computation {
   }
 
   // Under deep supervision validation goes on with what there is.
-  bool MustBeFinite() const { return batch_.mode == Mode::kStandard || batch_.stage == "train"; }
+  bool MustBeFinite() const {
+    return !batch_.allow_non_finite && (batch_.mode == Mode::kStandard || batch_.stage == "train");
+  }
 
   // Of the terms of a scale.
   std::vector<double> BalancingParameters(const Scale& scale) const {

@@ -191,6 +191,36 @@ TEST(OrchestratorTest, ALonePredictionServesTermsThatNameNoHead) {
             Compute("[{function: MSELoss}]", batch).total);
 }
 
+TEST(OrchestratorTest, OneMaskServesEverySample) {
+  const std::string plan =
+      "[{function: WeightedMSELoss}, {function: SmoothL1Loss, mask: 1}, {function: MSELoss}, "
+      "{function: BinaryRegularization, pred: 0}]";
+  Batch batch = RandomBatch({2, 2, 4, 5}, 2, 8);
+  const at::Tensor mask = at::rand({1, 1, 2, 5}) > 0.5;
+  batch.mask = mask.expand({2, 1, 2, 5}).contiguous();
+  const Outcome expected = Compute(plan, batch);
+  batch.mask = mask;
+  const Outcome outcome = Compute(plan, batch);
+  EXPECT_EQ(outcome.total, expected.total);
+  EXPECT_TRUE(Gradient(outcome).equal(Gradient(expected)));
+  batch.mask = at::ones({3, 1, 4, 5});
+  EXPECT_THAT(TryCompute(plan, batch).status().message(), HasSubstr("a batch of 2 or 1"));
+}
+
+TEST(OrchestratorTest, WhatIsNotFiniteMayBeAllowed) {
+  Batch batch = RandomBatch({2, 1, 4, 5}, 1, 9);
+  batch.predictions[0].tensor[0][0][1][2] = std::numeric_limits<float>::quiet_NaN();
+  const std::string plan = "[{function: MSELoss}, {function: L1Loss, weight: 2}]";
+  EXPECT_EQ(ErrorField(TryCompute(plan, batch).status()), "losses[0]");
+  batch.allow_non_finite = true;
+  const Outcome outcome = Compute(plan, batch);
+  EXPECT_TRUE(std::isnan(outcome.total));
+  EXPECT_TRUE(std::isnan(Logs(outcome)["train_loss_term_1_raw"]));
+  const at::Tensor gradient = Gradient(outcome);
+  EXPECT_EQ(gradient.isnan().sum().item<int64_t>(), 1);
+  EXPECT_TRUE(gradient[1].isfinite().all().item<bool>());
+}
+
 TEST(OrchestratorTest, WithoutGradientsOnlyLosses) {
   Batch batch = RandomBatch({1, 2, 4, 4}, 2, 4);
   const std::string plan =

@@ -49,18 +49,24 @@ absl::Status CheckPredictions(const Batch& batch) {
   return absl::OkStatus();
 }
 
+enum class Samples { kAll, kAllOrOneForAll };
+
 // Labels or a mask: [B, C, …] of the predictions' rank and batch size.
 absl::Status CheckCompanion(absl::string_view field, const at::Tensor& tensor,
-                            const at::Tensor& prediction) {
+                            const at::Tensor& prediction, Samples samples) {
   if (!tensor.defined()) return absl::OkStatus();
   if (tensor.is_complex()) {
     return FieldError(absl::StrCat(field, ".dtype"), DTypeText(tensor), "a real dtype");
   }
-  if (tensor.dim() != prediction.dim() || tensor.size(0) != prediction.size(0) ||
-      tensor.numel() == 0) {
-    return FieldError(absl::StrCat(field, ".shape"), ShapeText(tensor),
-                      absl::StrCat(prediction.dim(), " dimensions, none of them 0, and a batch of ",
-                                   prediction.size(0), ", as the predictions"));
+  const bool one_for_all = samples == Samples::kAllOrOneForAll;
+  const auto is_batch = [&](int64_t size) {
+    return size == prediction.size(0) || (one_for_all && size == 1);
+  };
+  if (tensor.dim() != prediction.dim() || !is_batch(tensor.size(0)) || tensor.numel() == 0) {
+    return FieldError(
+        absl::StrCat(field, ".shape"), ShapeText(tensor),
+        absl::StrCat(prediction.dim(), " dimensions, none of them 0, and a batch of ",
+                     prediction.size(0), one_for_all ? " or 1" : "", ", as the predictions"));
   }
   return absl::OkStatus();
 }
@@ -115,12 +121,9 @@ absl::Status CheckBalancingParameters(const CheckedPlan& plan, absl::string_view
 absl::Status CheckTensors(const CheckedPlan& plan, const Batch& batch) {
   if (absl::Status status = CheckPredictions(batch); !status.ok()) return status;
   const at::Tensor& prediction = batch.predictions.front().tensor;
-  if (absl::Status status = CheckCompanion("labels", batch.labels, prediction); !status.ok()) {
-    return status;
-  }
-  if (absl::Status status = CheckCompanion("mask", batch.mask, prediction); !status.ok()) {
-    return status;
-  }
+  absl::Status companions = CheckCompanion("labels", batch.labels, prediction, Samples::kAll);
+  companions.Update(CheckCompanion("mask", batch.mask, prediction, Samples::kAllOrOneForAll));
+  if (!companions.ok()) return companions;
   if (absl::Status status = CheckMask(batch); !status.ok()) return status;
   if (absl::Status status = CheckLabelMask(batch); !status.ok()) return status;
   if (batch.per_term_gradients && batch.losses_only) {

@@ -1,5 +1,8 @@
 #include "lossd/orchestrator/term_inputs.h"
 
+#include <cstdint>
+#include <vector>
+
 #include "lossd/losses/input_reader.h"
 #include "lossd/orchestrator/class_balance.h"
 #include "lossd/orchestrator/resize.h"
@@ -19,6 +22,14 @@ at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArray
   return class_index ? ResizeNearest(target, size) : ResizeDense(target, size);
 }
 
+// The batch's mask at a prediction's size; one for all samples counts for each.
+at::Tensor OfEachSample(const Batch& batch, at::IntArrayRef size) {
+  const at::Tensor mask = ResizeNearest(batch.mask, size);
+  std::vector<int64_t> sizes = mask.sizes().vec();
+  sizes[0] = batch.predictions.front().tensor.size(0);
+  return mask.expand(sizes);
+}
+
 // The masks of one term at a prediction's size, or undefined.
 struct Masks {
   at::Tensor weight;  // The product of the term's mask and the batch's, float32.
@@ -34,7 +45,7 @@ Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRe
         ResizeDense(Select(batch.labels, *evaluation.mask_channels), size).to(at::kFloat);
   }
   if (batch.mask.defined()) {
-    masks.weight = Product(masks.weight, ResizeNearest(batch.mask, size).to(at::kFloat));
+    masks.weight = Product(masks.weight, OfEachSample(batch, size).to(at::kFloat));
   }
   const bool has_target = evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
   if (has_target && batch.label_mask.defined()) {
