@@ -104,7 +104,7 @@ grpc::Status ToRpcStatus(const absl::Status& status) {
     Attach(bad_request, detailed);
   }
   if (!Has<google::rpc::ErrorInfo>(status)) {
-    Attach(Info(absl::StatusCodeToString(status.code())), detailed);
+    Attach(Info(ErrorReason(status).value_or(absl::StatusCodeToString(status.code()))), detailed);
   }
   google::rpc::Status rpc;
   rpc.set_code(static_cast<int>(status.code()));

@@ -54,6 +54,11 @@ TEST(ToRpcStatusTest, NamesTheField) {
   EXPECT_EQ(bad_request->field_violations(0).description(), status.error_message());
 }
 
+TEST(ToRpcStatusTest, TellsTheReason) {
+  const grpc::Status status = ToRpcStatus(WithReason("NOT_FINITE", FieldError("losses[0]", "nan")));
+  EXPECT_EQ(Find<google::rpc::ErrorInfo>(status)->reason(), "NOT_FINITE");
+}
+
 TEST(ToRpcStatusTest, SaysWhenToRetry) {
   const grpc::Status status = ToRpcStatus(QueueFullError(absl::Milliseconds(1250)));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);

@@ -21,6 +21,13 @@ absl::Status FieldError(absl::string_view field, absl::string_view message);
 // The field an error is about; nothing when it is about no field.
 std::optional<std::string> ErrorField(const absl::Status& status);
 
+// The same error, with a reason that programs can tell from others ("NOT_FINITE"), for
+// google.rpc.ErrorInfo.
+absl::Status WithReason(absl::string_view reason, absl::Status status);
+
+// The reason of an error; nothing when it has none but its code.
+std::optional<std::string> ErrorReason(const absl::Status& status);
+
 // The same error, about another field. Errors about no field, and OK, pass through.
 absl::Status AboutField(absl::string_view field, const absl::Status& status);
 

@@ -28,6 +28,12 @@ TEST(InFieldTest, JoinsIndicesWithoutADot) {
   EXPECT_EQ(ErrorField(InField("nhood", FieldError("[1]", "bad"))), "nhood[1]");
 }
 
+TEST(ErrorReasonTest, StaysWithTheError) {
+  const absl::Status status = WithReason("NOT_FINITE", FieldError("losses[2]", "is nan"));
+  EXPECT_EQ(ErrorReason(AboutField("losses[3]", status)), "NOT_FINITE");
+  EXPECT_EQ(ErrorReason(FieldError("losses[2]", "is nan")), std::nullopt);
+}
+
 TEST(InFieldTest, LeavesOtherErrorsAlone) {
   EXPECT_EQ(InField("plan", absl::InternalError("x")), absl::InternalError("x"));
   EXPECT_TRUE(InField("plan", absl::OkStatus()).ok());

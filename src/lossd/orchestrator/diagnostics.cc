@@ -53,9 +53,11 @@ absl::Status NotFiniteError(const PlanTerm& term, int scale, double value,
   }
   const absl::string_view and_gradient =
       std::isfinite(value) ? ", but its gradient is not finite" : "";
-  return FieldError(term.path, absl::StrCat("the loss of ", term.name, " (", term.traits->name,
-                                            ") at scale ", scale, " is ", value, and_gradient, "; ",
-                                            absl::StrJoin(tensors, "; ")));
+  return WithReason(
+      "NOT_FINITE",
+      FieldError(term.path, absl::StrCat("the loss of ", term.name, " (", term.traits->name,
+                                         ") at scale ", scale, " is ", value, and_gradient, "; ",
+                                         absl::StrJoin(tensors, "; "))));
 }
 
 }  // namespace lossd

@@ -17,7 +17,7 @@ namespace lossd {
 std::string DescribeTensor(absl::string_view name, const at::Tensor& tensor);
 
 // The error for a term whose loss is `value` and not finite, or whose loss is but not its gradient:
-// a FieldError about the term that describes all its tensors.
+// a FieldError about the term that describes all its tensors, for the reason NOT_FINITE.
 absl::Status NotFiniteError(const PlanTerm& term, int scale, double value,
                             const LossInputs& inputs);
 

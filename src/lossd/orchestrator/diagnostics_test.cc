@@ -49,6 +49,7 @@ TEST(DiagnosticsTest, TheErrorNamesTheTermAndAllItsTensors) {
   inputs.pos_weight = 2;
   const absl::Status status = NotFiniteError(term, 1, kNan, inputs);
   EXPECT_EQ(ErrorField(status), "losses[3]");
+  EXPECT_EQ(ErrorReason(status), "NOT_FINITE");
   EXPECT_THAT(std::string(status.message()),
               testing::AllOf(
                   testing::HasSubstr("term_3 (WeightedBCEWithLogitsLoss) at scale 1 is nan; pred"),

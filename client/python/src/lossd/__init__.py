@@ -8,6 +8,11 @@
 PyTorch Connectomics.
 """
 
+import os
+
+# Read when gRPC is imported: without it, a forked process cannot use gRPC if its parent has.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+
 from lossd.client import Client
 from lossd.errors import (
     CancelledError,

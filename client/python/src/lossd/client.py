@@ -12,13 +12,13 @@ from typing import Any, Literal, Self, TypeVar
 import grpc
 import numpy as np
 
+from lossd.channel import Connection, LazyConnection
 from lossd.errors import Error, InvalidArgumentError, from_rpc
 from lossd.plan import Plan, PlanLike
 from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
-from lossd.tensors import Array, to_wire
-from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc, tensor_pb2
-
-DEFAULT_ADDRESS = "localhost:50051"
+from lossd.tensors import Array, outgoing
+from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
+from lossd.wire import decode_response, encode_request
 
 Mode = Literal["standard", "deep_supervision"]
 
@@ -26,12 +26,6 @@ _MODES: dict[str, service_pb2.Mode.ValueType] = {
     "standard": service_pb2.MODE_STANDARD,
     "deep_supervision": service_pb2.MODE_DEEP_SUPERVISION,
 }
-_CHANNEL_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-]
-# Protocol Buffers' own limit on a message.
-_MAX_MESSAGE_BYTES = 2**31 - 1
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
@@ -42,20 +36,25 @@ _Response = TypeVar("_Response")
 class Client:
     """A connection to a lossd server, closed by `close` or at the end of a `with` block.
 
-    Thread-safe. A call that finds the server unavailable or its queue full is repeated after a
-    growing pause: computing is pure, so nothing happens twice.
+    Nothing is connected before the first call. Thread-safe; a forked process that uses its parent's
+    client gets a connection of its own. A call that finds the server unavailable or its queue full
+    is repeated after a growing pause: computing is pure, so nothing happens twice.
 
     Args:
-        address: "host:port", or anything gRPC takes as a target.
+        address: "host:port", or anything gRPC takes as a target. By default what the environment
+            variable LOSSD_ADDRESS says at the first call, or else "localhost:50051".
         retries: How many times a call is repeated before its error is raised.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS, *, retries: int = 6) -> None:
-        self.address = address
+    def __init__(self, address: str | None = None, *, retries: int = 6) -> None:
+        self._given_address = address
         self._retries = retries
-        self._closed = False
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._stub = service_pb2_grpc.LossServiceStub(self._channel)
+        self._connection = LazyConnection(address)
+
+    @property
+    def address(self) -> str:
+        """Where the server is."""
+        return self._connection.address
 
     def __enter__(self) -> Self:
         return self
@@ -68,14 +67,13 @@ class Client:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Client], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., Client], tuple[str | None]]:
         """A copy connects anew: models that hold a client are copied and sent to processes."""
-        return functools.partial(Client, retries=self._retries), (self.address,)
+        return functools.partial(Client, retries=self._retries), (self._given_address,)
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""
-        self._closed = True
-        self._channel.close()
+        self._connection.close()
 
     def compute(
         self,
@@ -95,6 +93,7 @@ class Client:
         per_term_gradients: bool = False,
         losses_only: bool = False,
         float32_gradients: bool = False,
+        allow_non_finite: bool = False,
         timeout: float | None = None,
     ) -> Result:
         """Computes a plan's losses on a batch, and d total / d prediction for each prediction.
@@ -108,7 +107,7 @@ class Client:
                 float16 or bfloat16. With deep supervision: "output" and the coarser "ds_1" …
                 "ds_4", or named heads "aff" and "ds_1/aff".
             labels: [B, L, …], any dtype. Needed unless no term needs them.
-            mask: Where the batch counts, [B, 1 or C, …].
+            mask: Where the batch counts, [B or 1, 1 or C, …].
             label_mask: Which labels are known, of labels' shape; bool or uint8.
             gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X] for MALIS; any integer dtype, 0
                 is background.
@@ -125,6 +124,8 @@ class Client:
             losses_only: Compute no gradients.
             float32_gradients: Return gradients in float32, whatever the predictions are: in float16
                 small ones underflow.
+            allow_non_finite: Return losses and gradients that are not finite, too; by default they
+                are an error that describes the tensors they came from.
             timeout: Seconds until DeadlineExceededError, repeated attempts included; None waits.
 
         Raises:
@@ -135,7 +136,7 @@ class Client:
             expected = " or ".join(_MODES)
             raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
         predictions = outputs if isinstance(outputs, Mapping) else {"output": outputs}
-        request = service_pb2.ComputeRequest(
+        header = service_pb2.ComputeRequest(
             plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
             mode=_MODES[mode],
             stage=stage,
@@ -144,49 +145,42 @@ class Client:
             gradient_dtype=(
                 tensor_pb2.D_TYPE_FLOAT32 if float32_gradients else tensor_pb2.D_TYPE_UNSPECIFIED
             ),
+            allow_non_finite=allow_non_finite,
+            log_vars=_floats(log_vars),
+            task_weights=_floats(task_weights),
         )
-        for name, prediction in predictions.items():
-            message = request.predictions.add(name=name)
-            to_wire(prediction, f"predictions[{name}]", message.tensor)
-        if labels is not None:
-            to_wire(labels, "labels", request.labels)
-        if mask is not None:
-            to_wire(mask, "mask", request.mask)
-        if label_mask is not None:
-            to_wire(label_mask, "label_mask", request.label_mask)
-        if gt_seg is not None:
-            to_wire(gt_seg, "gt_seg", request.gt_seg)
         for z, y, x in _voxels(malis_crop_origin):
-            request.malis_crop.origins.add(z=z, y=y, x=x)
+            header.malis_crop.origins.add(z=z, y=y, x=x)
         if malis_crop_seed is not None:
-            request.malis_crop.seed = malis_crop_seed
-        request.log_vars.extend(_floats(log_vars))
-        request.task_weights.extend(_floats(task_weights))
-
-        size = request.ByteSize()
-        if size > _MAX_MESSAGE_BYTES:
-            raise InvalidArgumentError(
-                f"predictions: got {size} bytes in all, expected at most {_MAX_MESSAGE_BYTES}",
-                field="predictions",
-            )
+            header.malis_crop.seed = malis_crop_seed
+        others = {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg}
         start = time.perf_counter()
-        response = self._call(self._stub.Compute, request, timeout)
-        return read_result(response, predictions, log_vars, time.perf_counter() - start)
+        request = encode_request(
+            header,
+            {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
+            {name: outgoing(of, name) for name, of in others.items() if of is not None},
+        )
+        response = self._call(lambda connection: connection.compute, request, timeout)
+        answer = decode_response(response)
+        return read_result(answer, predictions, log_vars, time.perf_counter() - start)
 
     def info(self, *, timeout: float | None = None) -> service_pb2.GetServerInfoResponse:
         """What the server is: version, devices, threads, limits."""
-        return self._call(self._stub.GetServerInfo, service_pb2.GetServerInfoRequest(), timeout)
+        request = service_pb2.GetServerInfoRequest()
+        return self._call(lambda connection: connection.stub.GetServerInfo, request, timeout)
 
     def losses(self, *, timeout: float | None = None) -> list[service_pb2.LossInfo]:
         """The losses the server computes, each with its options, in alphabetical order."""
         request = service_pb2.ListLossesRequest()
-        return list(self._call(self._stub.ListLosses, request, timeout).losses)
+        response = self._call(lambda connection: connection.stub.ListLosses, request, timeout)
+        return list(response.losses)
 
     def check_plan(self, plan: PlanLike, *, timeout: float | None = None) -> PlanCheck:
         """Everything that is wrong with a plan, or what each of its terms will do."""
         source = plan_pb2.PlanSource(text=Plan.of(plan).text)
         request = service_pb2.ValidatePlanRequest(plan=source)
-        return read_plan_check(self._call(self._stub.ValidatePlan, request, timeout))
+        response = self._call(lambda connection: connection.stub.ValidatePlan, request, timeout)
+        return read_plan_check(response)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Waits for a server to accept connections.
@@ -196,13 +190,13 @@ class Client:
         """
         request = service_pb2.GetServerInfoRequest()
         try:
-            self._stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
+            self._connection.get().stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
             raise from_rpc(error) from None
 
     def _call(
         self,
-        method: grpc.UnaryUnaryMultiCallable[_Request, _Response],
+        method: Callable[[Connection], grpc.UnaryUnaryMultiCallable[_Request, _Response]],
         request: _Request,
         timeout: float | None,
     ) -> _Response:
@@ -211,11 +205,11 @@ class Client:
         while True:
             remaining = None if deadline is None else deadline - time.monotonic()
             try:
-                return method(request, timeout=remaining)
+                return method(self._connection.get())(request, timeout=remaining)
             except grpc.RpcError as rpc_error:
                 error = from_rpc(rpc_error)
             pause = _pause(error, attempt)
-            if pause is None or attempt >= self._retries or self._closed:
+            if pause is None or attempt >= self._retries or self._connection.closed:
                 raise error
             if deadline is not None and time.monotonic() + pause >= deadline:
                 raise error

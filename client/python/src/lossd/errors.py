@@ -1,5 +1,7 @@
 """What can go wrong with a call: an exception class for each canonical gRPC code."""
 
+from typing import TypedDict
+
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
@@ -16,6 +18,8 @@ class Error(Exception):
             field.
         retry_after: Seconds after which the server says a new attempt makes sense; None when it
             says nothing.
+        reason: What tells this error from others of its code, for example "NOT_FINITE"; None when
+            no server said.
     """
 
     code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
@@ -27,11 +31,13 @@ class Error(Exception):
         field: str | None = None,
         code: grpc.StatusCode | None = None,
         retry_after: float | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.retry_after = retry_after
+        self.reason = reason
         if code is not None:
             self.code = code
 
@@ -92,26 +98,33 @@ _CLASSES: dict[grpc.StatusCode, type[Error]] = {
 }
 
 
+class _Details(TypedDict, total=False):
+    field: str
+    retry_after: float
+    reason: str
+
+
 def from_rpc(error: grpc.RpcError) -> Error:
     """The exception for what grpc raised, with what its google.rpc details say."""
     if not isinstance(error, grpc.Call):
         return Error(str(error))
-    field, retry_after = _read_details(error)
     cls = _CLASSES.get(error.code(), Error)
-    return cls(error.details() or "", field=field, code=error.code(), retry_after=retry_after)
+    return cls(error.details() or "", code=error.code(), **_read_details(error))
 
 
-def _read_details(call: grpc.Call) -> tuple[str | None, float | None]:
-    field: str | None = None
-    retry_after: float | None = None
+def _read_details(call: grpc.Call) -> _Details:
+    details = _Details()
     for key, value in call.trailing_metadata() or ():
         if key != _DETAILS_KEY or not isinstance(value, bytes):
             continue
         for detail in status_pb2.Status.FromString(value).details:
             bad_request = error_details_pb2.BadRequest()
             retry_info = error_details_pb2.RetryInfo()
+            error_info = error_details_pb2.ErrorInfo()
             if detail.Unpack(bad_request) and bad_request.field_violations:
-                field = bad_request.field_violations[0].field
+                details["field"] = bad_request.field_violations[0].field
             elif detail.Unpack(retry_info):
-                retry_after = retry_info.retry_delay.ToTimedelta().total_seconds()
-    return field, retry_after
+                details["retry_after"] = retry_info.retry_delay.ToTimedelta().total_seconds()
+            elif detail.Unpack(error_info):
+                details["reason"] = error_info.reason
+    return details

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lossd.tensors import Array, from_wire, is_torch
+from lossd.tensors import Array, is_torch, received
 from lossd.v1 import plan_pb2, service_pb2
+from lossd.wire import Answer, Incoming
 
 Voxel = tuple[int, int, int]
 
@@ -118,20 +119,24 @@ class PlanCheck:
 
 
 def read_result(
-    response: service_pb2.ComputeResponse,
+    answer: Answer,
     predictions: Mapping[str, Any],
     log_vars: Any,
     round_trip: float,
 ) -> Result:
     """The answer to a request for these predictions (and log-variances, if not None)."""
-    gradients = {g.name: from_wire(g.tensor, predictions[g.name]) for g in response.gradients}
+    response = answer.message
+    gradients = _read_tensors(answer.gradients, predictions)
     if log_vars is not None and response.log_vars_gradient:
         gradients["log_vars"] = _log_vars_gradient(list(response.log_vars_gradient), log_vars)
     timings = response.timings
     return Result(
         total=response.total,
         logs={entry.key: entry.value for entry in response.logs},
-        terms=tuple(_read_term(term, predictions) for term in response.terms),
+        terms=tuple(
+            _read_term(term, _read_tensors(tensors, predictions))
+            for term, tensors in zip(response.terms, answer.term_gradients, strict=True)
+        ),
         gradients=gradients,
         timings=Timings(
             queue=timings.queue_seconds,
@@ -155,7 +160,13 @@ def read_plan_check(response: service_pb2.ValidatePlanResponse) -> PlanCheck:
     )
 
 
-def _read_term(term: service_pb2.TermResult, predictions: Mapping[str, Any]) -> TermResult:
+def _read_tensors(
+    tensors: Mapping[str, Incoming], predictions: Mapping[str, Any]
+) -> dict[str, Array]:
+    return {name: received(*tensor, predictions[name]) for name, tensor in tensors.items()}
+
+
+def _read_term(term: service_pb2.TermResult, gradients: dict[str, Array]) -> TermResult:
     origin = term.malis_crop_origin
     return TermResult(
         name=term.name,
@@ -169,7 +180,7 @@ def _read_term(term: service_pb2.TermResult, predictions: Mapping[str, Any]) -> 
             (origin.z, origin.y, origin.x) if term.HasField("malis_crop_origin") else None
         ),
         seconds=term.seconds,
-        gradients={g.name: from_wire(g.tensor, predictions[g.name]) for g in term.gradients},
+        gradients=gradients,
     )
 
 
