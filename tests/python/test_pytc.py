@@ -48,7 +48,7 @@ def local_terms(logits: Tensor, target: Tensor) -> list[Tensor]:
 
 def test_standard_loss(client: lossd.Client) -> None:
     logits, target = batch()
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client=client)
     loss, logs = orchestrator.compute_standard_loss(outputs=logits, labels=target, stage="val")
     first, second = terms = local_terms(logits, target)
     torch.testing.assert_close(loss, first + second)
@@ -92,16 +92,16 @@ class ModelSection:
 )
 def test_any_kind_of_config(client: lossd.Client, cfg: Any) -> None:
     logits, target = batch()
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
     loss, _ = orchestrator.compute_standard_loss({"output": logits, "ds_1": None}, target)
     torch.testing.assert_close(loss, sum(local_terms(logits, target)))
 
 
 def test_bad_configs_are_refused_at_once(client: lossd.Client) -> None:
     with pytest.raises(ValueError, match=r"model\.loss"):
-        lossd.pytc.RemoteLossOrchestrator({"model": {}}, client)
+        lossd.pytc.RemoteLossOrchestrator({"model": {}}, client=client)
     with pytest.raises(lossd.InvalidArgumentError) as caught:
-        lossd.pytc.RemoteLossOrchestrator(config([{"function": "DiceLoss", "wieght": 1}]), client)
+        lossd.pytc.RemoteLossOrchestrator(config([{"function": "DiceLoss", "wieght": 1}]), client=client)
     assert caught.value.field == "losses[0].wieght"
 
 
@@ -111,7 +111,7 @@ def test_masks_and_segmentation_reach_the_losses(client: lossd.Client) -> None:
     segmentation = torch.randint(0, 3, (2, 4, 6, 5))
     mask = torch.ones(2, 1, 4, 6, 5)
     mask[..., 0] = 0
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config([{"function": "MalisLoss"}]), client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config([{"function": "MalisLoss"}]), client=client)
     loss, _ = orchestrator.compute_standard_loss(
         logits, target, mask=mask, target_mask=known, gt_seg=segmentation
     )
@@ -127,7 +127,7 @@ def test_named_heads(client: lossd.Client) -> None:
         {"function": "WeightedMSELoss", "pred_head": "sdt", "target_slice": "2:3"},
     ]
     cfg = config(losses, heads=heads, primary_head="aff")
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
     affinities, distance = logits[:, :2], logits[:, 2:]
     loss, _ = orchestrator.compute_standard_loss(
         {"output": {"aff": affinities, "sdt": distance, "of no term": torch.zeros(1)}}, target
@@ -143,7 +143,7 @@ def test_named_heads(client: lossd.Client) -> None:
 
 def test_a_lone_head_needs_no_name_in_the_config(client: lossd.Client) -> None:
     logits, target = batch()
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client=client)
     lone, _ = orchestrator.compute_standard_loss({"aff": logits}, target)
     torch.testing.assert_close(lone, sum(local_terms(logits, target)))
 
@@ -159,7 +159,7 @@ def scales() -> tuple[dict[str, Tensor], Tensor, list[Tensor]]:
 def test_deep_supervision(client: lossd.Client) -> None:
     outputs, target, targets = scales()
     cfg = config(deep_supervision_weights=[1.0, 0.3])
-    loss, logs = lossd.pytc.RemoteLossOrchestrator(cfg, client).compute_deep_supervision_loss(
+    loss, logs = lossd.pytc.RemoteLossOrchestrator(cfg, client=client).compute_deep_supervision_loss(
         outputs, target, gt_seg=torch.zeros(1)
     )
     at_scale = [
@@ -178,7 +178,7 @@ def test_deep_supervision_of_named_heads(client: lossd.Client) -> None:
     fine, coarse = outputs["output"], outputs["ds_1"]
     main = {"aff": fine, "extra": fine.detach()}
     cfg = config(LOSSES[:1], heads={"aff": {}, "extra": {}}, primary_head="aff")
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
     loss, _ = orchestrator.compute_deep_supervision_loss({"output": main, "ds_1": coarse}, target)
     at_scale = [
         1.5 * oracle.per_channel_bce(logits, labels)
@@ -195,10 +195,10 @@ def test_deep_supervision_of_named_heads(client: lossd.Client) -> None:
 def test_a_head_may_be_named_output(client: lossd.Client) -> None:
     outputs, target, _ = scales()
     cfg = config(LOSSES[:1], heads={"output": {}, "extra": {}}, primary_head="output")
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
     heads = {scale: {"output": of, "extra": of.detach()} for scale, of in outputs.items()}
     loss, _ = orchestrator.compute_deep_supervision_loss(heads, target)
-    unnamed = lossd.pytc.RemoteLossOrchestrator(config(LOSSES[:1]), client)
+    unnamed = lossd.pytc.RemoteLossOrchestrator(config(LOSSES[:1]), client=client)
     expected, _ = unnamed.compute_deep_supervision_loss(outputs, target)
     assert loss.item() == expected.item()
 
@@ -207,7 +207,7 @@ def test_wrong_heads_are_named(client: lossd.Client) -> None:
     logits, target = batch()
     for term in ({}, {"function": "MalisLoss", "kwargs": {"malis_crop_size": 2}}):
         cfg = config([{**LOSSES[0], **term}], heads={"aff": {}})
-        orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+        orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
         with pytest.raises(lossd.InvalidArgumentError, match="did you mean aff"):
             orchestrator.compute_standard_loss({"af": logits}, target)
         with pytest.raises(lossd.InvalidArgumentError, match="predictions"):
@@ -220,7 +220,7 @@ def test_crops_are_drawn_in_the_order_of_evaluation(client: lossd.Client) -> Non
 
     outputs, target, _ = scales()
     cfg = config([malis(), malis(apply_deep_supervision=False)])
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client=client)
     torch.manual_seed(4)
     orchestrator.compute_deep_supervision_loss(outputs, target)
     torch.manual_seed(4)
@@ -265,7 +265,7 @@ def balanced_steps(
         if client is None:
             loss = combine_locally(weighter, local_terms(network(image), target))
         else:
-            orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client, weighter)
+            orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, loss_weighter=weighter, client=client)
             loss, logs = orchestrator.compute_standard_loss(network(image), target)
             assert logs["train_loss_total"] == pytest.approx(float(loss.detach()), rel=1e-6)
             assert f"train_loss_{strategy}/term_1_weight" in logs
@@ -325,7 +325,7 @@ def test_gradnorm_across_scales(client: lossd.Client) -> None:
     weighter = lossd.pytc.GradNormLossWeighter(2)
     with torch.no_grad():
         weighter.task_weights.copy_(torch.tensor([0.5, 1.5]))
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client, weighter)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), loss_weighter=weighter, client=client)
     loss, logs = orchestrator.compute_deep_supervision_loss(outputs, target)
     at_scale = [
         0.5 * bce + 1.5 * mse
@@ -346,7 +346,7 @@ def test_gradnorm_of_terms_for_the_finest_scale_only(client: lossd.Client) -> No
     weighter = lossd.pytc.GradNormLossWeighter(3, shared_parameters=[shared])
     with torch.no_grad():
         weighter.task_weights.copy_(torch.tensor([0.5, 1.5, 2.5]))
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), client, weighter)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), loss_weighter=weighter, client=client)
     scaled = {scale: output * shared for scale, output in outputs.items()}
     _, logs = orchestrator.compute_deep_supervision_loss(scaled, target)
     bce, mse = local_terms(outputs["ds_1"], targets[1])
@@ -374,7 +374,7 @@ def test_weighters_for_another_number_of_terms_are_refused(
         lossd.pytc.UncertaintyLossWeighter(tasks),
     ):
         with pytest.raises(lossd.InvalidArgumentError, match=f"num_tasks {tasks}, expected 2"):
-            lossd.pytc.RemoteLossOrchestrator(config(), client, weighter)
+            lossd.pytc.RemoteLossOrchestrator(config(), loss_weighter=weighter, client=client)
     with pytest.raises(ValueError, match="num_tasks 1"):
         lossd.pytc.GradNormLossWeighter(1).combine([torch.ones(())] * 2, ["a", "b"], "val")
 
@@ -382,7 +382,7 @@ def test_weighters_for_another_number_of_terms_are_refused(
 def test_validation_of_balanced_losses_needs_no_gradients(client: lossd.Client) -> None:
     logits, target = batch()
     for weighter in (lossd.pytc.GradNormLossWeighter(2), lossd.pytc.UncertaintyLossWeighter(2)):
-        orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), client, weighter)
+        orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), loss_weighter=weighter, client=client)
         with torch.no_grad():
             loss, logs = orchestrator.compute_standard_loss(logits, target, stage="val")
         assert not loss.requires_grad
@@ -416,7 +416,7 @@ def test_balancing_may_stand_where_older_configs_have_it(client: lossd.Client) -
     assert isinstance(weighter, lossd.pytc.GradNormLossWeighter)
     assert weighter.alpha == 0.3
     logits, target = batch()
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, client, weighter)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, loss_weighter=weighter, client=client)
     _, logs = orchestrator.compute_standard_loss(logits, target, stage="val")
     assert "val_loss_gradnorm/term_1_weight" in logs
 

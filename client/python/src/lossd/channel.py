@@ -11,6 +11,8 @@ import grpc
 from lossd.errors import Error
 from lossd.v1 import service_pb2_grpc
 
+# Where the environment says which server is meant.
+ADDRESS_VARIABLE = "LOSSD_ADDRESS"
 DEFAULT_ADDRESS = "localhost:50051"
 
 _OPTIONS = [
@@ -55,7 +57,7 @@ class LazyConnection:
     @property
     def address(self) -> str:
         """Where the server is."""
-        return self._address or os.environ.get("LOSSD_ADDRESS") or DEFAULT_ADDRESS
+        return self._address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
     @property
     def closed(self) -> bool:

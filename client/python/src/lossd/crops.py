@@ -109,7 +109,9 @@ def only_crop(
     gt_seg = sizes.pop("gt_seg", None)
     if gt_seg is not None and gt_seg not in segmentation_shapes(shape):
         return None
-    if any(of[:1] != samples or len(of) != 5 or of[2:] != volume for of in sizes.values()):
+    if any(len(of) != 5 or of[2:] != volume for of in sizes.values()):
+        return None
+    if any(of[:1] not in (samples, (1,) if name == "mask" else ()) for name, of in sizes.items()):
         return None
     if sizes.get("label_mask", sizes.get("labels")) != sizes.get("labels"):
         return None

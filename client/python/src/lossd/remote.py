@@ -12,10 +12,24 @@ from torch import Tensor
 from lossd.autograd import wants_gradient
 from lossd.client import Client, Mode
 from lossd.crops import draw_crop_origins, only_crop
+from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan
 from lossd.results import Result, Voxel
 from lossd.segmentation import instance_labels
 from lossd.v1 import plan_pb2
+
+
+def checked_plan(client: Client, plan: Plan, timeout: float | None) -> plan_pb2.Plan:
+    """The plan as the server understands it.
+
+    Raises:
+        InvalidArgumentError: There is something wrong with the plan.
+        lossd.Error: Any other failure of the call.
+    """
+    check = client.check_plan(plan, timeout=timeout)
+    if check.plan is None:
+        raise InvalidArgumentError(str(check), field=check.problems[0][0])
+    return check.plan
 
 
 def compute(
@@ -30,6 +44,7 @@ def compute(
     malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
     log_vars: Tensor | None = None,
     per_term_gradients: bool = False,
+    allow_non_finite: bool = False,
     timeout: float | None = None,
 ) -> tuple[Result, dict[str, Tensor]]:
     """The answer, and the tensors that its gradients are with respect to, by name.
@@ -52,11 +67,13 @@ def compute(
         malis_crop_origin: As `Client.compute` takes it.
         log_vars: Log-variance of each term, for uncertainty balancing.
         per_term_gradients: Also return the gradient of each term by itself.
+        allow_non_finite: Return what is not finite, too.
         timeout: Seconds until the call fails; None waits.
 
     Raises:
         lossd.Error: As `Client.compute`.
     """
+    _check_gradients(batch)
     if malis_crop_origin is None or len(malis_crop_origin) == 0:
         malis_crop_origin = draw_crop_origins(typed_plan, predictions, mode)
     sent = dict(predictions)
@@ -80,6 +97,7 @@ def compute(
         per_term_gradients=per_term_gradients and wanted,
         losses_only=not wanted,
         float32_gradients=half,
+        allow_non_finite=allow_non_finite,
         timeout=timeout,
     )
     if cut is not None:
@@ -87,3 +105,14 @@ def compute(
         term = dataclasses.replace(term, malis_crop_origin=cut.origin)
         result = dataclasses.replace(result, terms=(term,))
     return result, inputs
+
+
+def _check_gradients(batch: Mapping[str, Any]) -> None:
+    """Gradients are those of the predictions; one that was wanted must not silently be none."""
+    for name, tensor in batch.items():
+        if isinstance(tensor, Tensor) and torch.is_grad_enabled() and tensor.requires_grad:
+            raise InvalidArgumentError(
+                f"{name}: got a tensor that requires a gradient, expected one that does not, as "
+                f"there is none with respect to it: {name}.detach()",
+                field=name,
+            )

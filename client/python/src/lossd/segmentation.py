@@ -1,4 +1,4 @@
-"""The instance segmentation of MALIS: what it may look like."""
+"""The instance segmentation of MALIS: what it may look like, and how it travels."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+# Narrowest first, signed ones for ids below 0.
+_UNSIGNED = (torch.uint8, torch.uint16, torch.uint32)
+_SIGNED = (torch.int8, torch.int16, torch.int32)
+
 
 def instance_labels(
     gt_seg: Tensor | npt.NDArray[Any] | None,
 ) -> Tensor | npt.NDArray[Any] | None:
-    """Labels in an integer type: floats are truncated, as PyTorch Connectomics does it.
+    """The same ids in the narrowest integer type that holds them, made on the device they are on.
+
+    Floats are truncated, as PyTorch Connectomics does it.
 
     Raises:
         ValueError: Some are not finite, or beyond int64.
     """
-    if isinstance(gt_seg, np.ndarray) and np.issubdtype(gt_seg.dtype, np.floating):
-        gt_seg = torch.from_numpy(gt_seg)
-    if not isinstance(gt_seg, Tensor) or not gt_seg.is_floating_point():
-        return gt_seg
-    if not bool((gt_seg.abs() < 2**63).all()):
-        raise ValueError("gt_seg: got labels that are not finite or beyond int64, expected ids")
-    return gt_seg.long()
+    if gt_seg is None:
+        return None
+    if isinstance(gt_seg, np.ndarray):
+        if gt_seg.dtype.kind not in "iuf":
+            return gt_seg  # The server says what it takes.
+        return _narrow(torch.from_numpy(np.ascontiguousarray(_native(gt_seg)))).numpy()
+    return _narrow(gt_seg.detach())
 
 
 def segmentation_shapes(prediction: Sequence[int]) -> list[tuple[int, ...]]:
@@ -33,3 +39,25 @@ def segmentation_shapes(prediction: Sequence[int]) -> list[tuple[int, ...]]:
     samples, volume = tuple(prediction[:1]), tuple(prediction[2:])
     alone = [volume] if samples == (1,) else []
     return [samples + volume, (*samples, 1, *volume), *alone]
+
+
+def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """In this machine's byte order, the only one that PyTorch has."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _narrow(ids: Tensor) -> Tensor:
+    if ids.numel() == 0 or ids.dtype in (torch.bool, torch.uint8, torch.int8):
+        return ids
+    if ids.dtype in (torch.uint16, torch.uint32, torch.uint64):
+        # PyTorch finds no extremes of these. Ids are only compared: those of 64 bits may wrap.
+        ids = ids.to(torch.int64)
+    low, high = (extreme.item() for extreme in torch.aminmax(ids))
+    if not -(2**63) <= low <= high < 2**63:  # False for NaN as well.
+        raise ValueError("gt_seg: got labels that are not finite or beyond int64, expected ids")
+    for dtype in _UNSIGNED if low >= 0 else _SIGNED:
+        limits = torch.iinfo(dtype)
+        if limits.min <= low and int(high) <= limits.max:
+            narrower = ids.is_floating_point() or dtype.itemsize < ids.itemsize
+            return ids.to(dtype) if narrower else ids
+    return ids.long()

@@ -42,6 +42,7 @@ class RemoteLoss(nn.Module):
         client: The connection; not closed with the module.
         plan: What `Client.compute` takes as a plan.
         mode: "standard" or "deep_supervision".
+        allow_non_finite: Whether a loss that is not finite is returned instead of raised.
         timeout: Seconds until a call fails; None waits.
     """
 
@@ -51,12 +52,14 @@ class RemoteLoss(nn.Module):
         plan: PlanLike,
         *,
         mode: Mode = "standard",
+        allow_non_finite: bool = False,
         timeout: float | None = None,
     ) -> None:
         super().__init__()
         self.client = client
         self.plan = Plan.of(plan)
         self.mode: Mode = mode
+        self.allow_non_finite = allow_non_finite
         self.timeout = timeout
         self.last_result: Result | None = None
         self._typed_plan: plan_pb2.Plan | None = None
@@ -101,6 +104,7 @@ class RemoteLoss(nn.Module):
             stage=stage or ("train" if self.training else "val"),
             malis_crop_origin=malis_crop_origin,
             log_vars=log_vars,
+            allow_non_finite=self.allow_non_finite,
             timeout=self.timeout,
         )
         self.last_result = result.without_gradients()
@@ -113,10 +117,7 @@ class RemoteLoss(nn.Module):
             InvalidArgumentError: There is something wrong with the plan.
         """
         if self._typed_plan is None:
-            check = self.client.check_plan(self.plan, timeout=self.timeout)
-            if check.plan is None:
-                raise InvalidArgumentError(str(check), field=check.problems[0][0])
-            self._typed_plan = check.plan
+            self._typed_plan = remote.checked_plan(self.client, self.plan, self.timeout)
         return self._typed_plan
 
 
@@ -136,6 +137,8 @@ class RemoteMalisLoss(nn.Module):
         malis_crop_size: K or (Kz, Ky, Kx); None looks at the whole volume.
         malis_num_workers: Accepted for compatibility; has no effect.
         client: The connection; to the default address when absent.
+        allow_non_finite: Whether a loss that is not finite is returned, as in the original, instead
+            of raised.
         timeout: Seconds until a call fails; None waits.
     """
 
@@ -148,6 +151,7 @@ class RemoteMalisLoss(nn.Module):
         malis_crop_size: int | Sequence[int] | None = None,
         malis_num_workers: int | None = None,
         client: Client | None = None,
+        allow_non_finite: bool = True,
         timeout: float | None = None,
     ) -> None:
         super().__init__()
@@ -161,6 +165,7 @@ class RemoteMalisLoss(nn.Module):
         self.malis_crop_size = _read_crop_size(malis_crop_size)
         self.malis_num_workers = _read_workers(malis_num_workers)
         self.client = Client() if client is None else client
+        self.allow_non_finite = allow_non_finite
         self.timeout = timeout
         term = {
             "function": "MalisLoss",
@@ -214,7 +219,13 @@ class RemoteMalisLoss(nn.Module):
             gt_seg = None if gt_seg is None else gt_seg[crop]
         affinity = pred.float().sigmoid() if self.sigmoid else pred.float()
         result = self.client.compute(
-            self.plan, affinity.detach(), target, mask, gt_seg=gt_seg, timeout=self.timeout
+            self.plan,
+            affinity.detach(),
+            target,
+            mask,
+            gt_seg=gt_seg,
+            allow_non_finite=self.allow_non_finite,
+            timeout=self.timeout,
         )
         gradient = cast(Tensor, result.gradients["output"])
         loss_map: Tensor = _EdgeLoss.apply(affinity, target.to(affinity), gradient)  # type: ignore[no-untyped-call]
