@@ -7,12 +7,12 @@ namespace lossd {
 
 template <typename Int>
 void AffinitiesFromLabels(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                          absl::Span<const Int> labels, TaskPool& pool,
+                          absl::Span<const Int> labels, const Context& context,
                           absl::Span<uint8_t> affinity) {
   const int64_t n = shape.voxels();
   const int64_t slice = shape.y * shape.x;
   const auto channels = static_cast<int64_t>(neighborhood.size());
-  pool.ParallelFor(channels * shape.z, 4, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(channels * shape.z, 4, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t c = i / shape.z;
       const int64_t z = i % shape.z;

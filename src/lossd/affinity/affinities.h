@@ -5,7 +5,7 @@
 
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 
 namespace lossd {
 
@@ -16,12 +16,12 @@ namespace lossd {
 // Int: any standard integer type of 8 to 64 bits. labels: [Z, Y, X]. affinity: [C, Z, Y, X].
 template <typename Int>
 void AffinitiesFromLabels(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                          absl::Span<const Int> labels, TaskPool& pool,
+                          absl::Span<const Int> labels, const Context& context,
                           absl::Span<uint8_t> affinity);
 
 #define LOSSD_AFFINITIES_FROM_LABELS(INT)                                                      \
   void AffinitiesFromLabels(const GridShape&, absl::Span<const Offset>, absl::Span<const INT>, \
-                            TaskPool&, absl::Span<uint8_t>)
+                            const Context&, absl::Span<uint8_t>)
 extern template LOSSD_AFFINITIES_FROM_LABELS(int8_t);
 extern template LOSSD_AFFINITIES_FROM_LABELS(uint8_t);
 extern template LOSSD_AFFINITIES_FROM_LABELS(int16_t);

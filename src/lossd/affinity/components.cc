@@ -41,7 +41,7 @@ void PackSlice(const GridShape& shape, const EdgeBox& box, const uint8_t* flags,
 }
 
 std::vector<Channel> PackChannels(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                                  absl::Span<const uint8_t> positive, TaskPool& pool) {
+                                  absl::Span<const uint8_t> positive, const Context& context) {
   std::vector<Channel> channels;
   for (size_t c = 0; c < neighborhood.size(); ++c) {
     const Offset& offset = neighborhood[c];
@@ -53,8 +53,8 @@ std::vector<Channel> PackChannels(const GridShape& shape, absl::Span<const Offse
                                       .x_back = sign * offset.x,
                                       .positive = RowBits(shape)});
     const uint8_t* const flags = positive.data() + static_cast<int64_t>(c) * shape.voxels();
-    pool.ParallelFor(shape.z, 1,
-                     [&](int64_t z, int64_t /*end*/) { PackSlice(shape, box, flags, z, channel); });
+    context.ParallelFor(
+        shape.z, 1, [&](int64_t z, int64_t /*end*/) { PackSlice(shape, box, flags, z, channel); });
   }
   return channels;
 }
@@ -98,11 +98,11 @@ struct NumberedRoots {
   uint32_t count;
 };
 
-NumberedRoots NumberRoots(const ConcurrentForest& forest, uint32_t size, TaskPool& pool) {
+NumberedRoots NumberRoots(const ConcurrentForest& forest, uint32_t size, const Context& context) {
   std::vector<uint32_t> numbers(size);
   std::vector<uint32_t> before((size + kGrain - 1) / kGrain + 1);
   const auto for_each_part = [&](const auto& body) {
-    pool.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+    context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
       body(static_cast<uint32_t>(begin), static_cast<uint32_t>(end));
     });
   };
@@ -124,16 +124,17 @@ NumberedRoots NumberRoots(const ConcurrentForest& forest, uint32_t size, TaskPoo
 }  // namespace
 
 uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                             absl::Span<const uint8_t> positive, TaskPool& pool,
+                             absl::Span<const uint8_t> positive, const Context& context,
                              absl::Span<uint32_t> labels) {
   if (shape.voxels() == 0) return 0;
   const int64_t rows = shape.z * shape.y;
   const auto for_each_row = [&](const auto& body) {
-    pool.ParallelFor(rows, std::max<int64_t>(kGrain / shape.x, 1), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) body(row);
-    });
+    context.ParallelFor(rows, std::max<int64_t>(kGrain / shape.x, 1),
+                        [&](int64_t begin, int64_t end) {
+                          for (int64_t row = begin; row < end; ++row) body(row);
+                        });
   };
-  const std::vector<Channel> channels = PackChannels(shape, neighborhood, positive, pool);
+  const std::vector<Channel> channels = PackChannels(shape, neighborhood, positive, context);
   RowBits joined(shape);
   for (const Channel& channel : channels) {
     if (channel.MakesRuns()) joined.Add(channel.positive);
@@ -148,7 +149,7 @@ uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> ne
       if (!channel.MakesRuns() && row >= channel.rows_back) JoinRow(runs, channel, row, forest);
     }
   });
-  const NumberedRoots roots = NumberRoots(forest, runs.count(), pool);
+  const NumberedRoots roots = NumberRoots(forest, runs.count(), context);
   for_each_row([&](int64_t row) {
     uint32_t* const out = labels.data() + row * shape.x;
     std::fill_n(out, shape.x, 0);

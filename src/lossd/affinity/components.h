@@ -5,7 +5,7 @@
 
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 
 namespace lossd {
 
@@ -17,7 +17,7 @@ namespace lossd {
 // is background, 0. Returns the number of components. Needs fewer than 2³² voxels; the result does
 // not depend on the threads.
 uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> neighborhood,
-                             absl::Span<const uint8_t> positive, TaskPool& pool,
+                             absl::Span<const uint8_t> positive, const Context& context,
                              absl::Span<uint32_t> labels);
 
 }  // namespace lossd

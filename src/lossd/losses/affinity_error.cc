@@ -15,7 +15,7 @@ using Scratch = std::array<float, kBlockSize>;
 }  // namespace
 
 AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader, bool sigmoid,
-                                TaskPool& pool) {
+                                const Context& context) {
   const Blocks blocks(sizes);
   AffinityEdges edges = {.affinity = EmptyFloats(sizes),
                          .positive = at::empty(sizes, at::kByte),
@@ -24,7 +24,7 @@ AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader
   auto* const affinity = edges.affinity.mutable_data_ptr<float>();
   auto* const positive = edges.positive.mutable_data_ptr<uint8_t>();
   auto* const known = reader.has_weight() ? edges.known.mutable_data_ptr<uint8_t>() : nullptr;
-  const auto disorder = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+  const auto disorder = Sweep<1>(blocks, context, [&](const BlockRange& range) {
     Scratch scratch[3];
     const int64_t offset = blocks.Offset(range);
     const bool numbers = AffinityBlock(
@@ -39,7 +39,8 @@ AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader
 
 ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputReader& reader,
                                        const at::Tensor& weights,
-                                       const AffinityErrorOptions& options, TaskPool& pool) {
+                                       const AffinityErrorOptions& options,
+                                       const Context& context) {
   const bool mean = options.reduction == v1::REDUCTION_MEAN;
   const double scale = mean ? 1 / static_cast<double>(affinity.numel()) : 1;
   const Blocks blocks(affinity.sizes());
@@ -52,7 +53,7 @@ ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputRe
     map = EmptyFloats(affinity.sizes());
     losses = map.mutable_data_ptr<float>();
   }
-  const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+  const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
     Scratch scratch;
     const int64_t offset = blocks.Offset(range);
     float* const gradient = gradients == nullptr ? nullptr : gradients + offset;

@@ -3,7 +3,7 @@
 
 #include <torch/types.h>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/input_reader.h"
 #include "lossd/losses/loss.h"
 #include "lossd/v1/options.pb.h"
@@ -21,7 +21,7 @@ struct AffinityEdges {
 
 // `sizes` are the prediction's; `sigmoid`: predictions are logits.
 AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader, bool sigmoid,
-                                TaskPool& pool);
+                                const Context& context);
 
 struct AffinityErrorOptions {
   bool sigmoid;  // The gradient is with respect to logits.
@@ -33,7 +33,7 @@ struct AffinityErrorOptions {
 // weights. All as `reader` has them: targets, and where the gradient is 0.
 ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputReader& reader,
                                        const at::Tensor& weights,
-                                       const AffinityErrorOptions& options, TaskPool& pool);
+                                       const AffinityErrorOptions& options, const Context& context);
 
 }  // namespace lossd
 

@@ -46,14 +46,14 @@ ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& facto
 }
 
 absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
-                                                       TaskPool& pool) const {
+                                                       const Context& context) const {
   return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
     const bool has_masks = HasMasks(inputs);
     if (CanSweep(inputs) && (!has_masks || FusesMasks())) {
-      if (auto fused = ComputeFused(inputs, pool); fused.has_value()) return *std::move(fused);
+      if (auto fused = ComputeFused(inputs, context); fused.has_value()) return *std::move(fused);
     }
-    if (has_masks) return ComputeApplied(inputs, pool);
+    if (has_masks) return ComputeApplied(inputs, context);
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
     const LossInputs leaves = Leaves(inputs);
@@ -69,8 +69,8 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
 }
 
 absl::StatusOr<ValueAndGradient> AutogradLoss::ComputeApplied(const LossInputs& inputs,
-                                                              TaskPool& pool) const {
-  absl::StatusOr<ValueAndGradient> result = Compute(ApplyMasks(inputs), pool);
+                                                              const Context& context) const {
+  absl::StatusOr<ValueAndGradient> result = Compute(ApplyMasks(inputs), context);
   if (result.ok() && inputs.want_gradient && inputs.blank.has_value()) {
     result->gradient = result->gradient.contiguous().masked_fill_(inputs.known.logical_not(), 0);
   }

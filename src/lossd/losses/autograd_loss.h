@@ -15,7 +15,8 @@ namespace lossd {
 // on every device and, for gradient checks, in float64.
 class AutogradLoss : public Loss {
  public:
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs, TaskPool& pool) const final;
+  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
+                                           const Context& context) const final;
 
  protected:
   // Checks that Forward can run on these inputs.
@@ -27,8 +28,8 @@ class AutogradLoss : public Loss {
 
   // The same in a form that is quicker and takes less memory, from inputs that passed Check, are on
   // the CPU, and whose predictions are no wider than float32; nothing where there is no such form.
-  virtual std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& /*inputs*/,
-                                                                       TaskPool& /*pool*/) const {
+  virtual std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& /*inputs*/, const Context& /*context*/) const {
     return std::nullopt;
   }
 
@@ -36,7 +37,8 @@ class AutogradLoss : public Loss {
   virtual bool FusesMasks() const { return false; }
 
  private:
-  absl::StatusOr<ValueAndGradient> ComputeApplied(const LossInputs& inputs, TaskPool& pool) const;
+  absl::StatusOr<ValueAndGradient> ComputeApplied(const LossInputs& inputs,
+                                                  const Context& context) const;
 };
 
 // The same inputs with predictions that are leaves of a new graph, at least float32 and clamped.

@@ -109,8 +109,8 @@ class CrossEntropyLoss : public AutogradLoss {
     return map->sum() * FactorOf(options_, inputs);
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const override {
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
     const int64_t samples = inputs.pred.size(0);
     const int64_t classes = inputs.pred.size(1);
     // Indices are compared as floats.
@@ -130,7 +130,7 @@ class CrossEntropyLoss : public AutogradLoss {
       result.gradient = EmptyFloats(inputs.pred.sizes());
       gradient = result.gradient.mutable_data_ptr<float>();
     }
-    const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+    const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
       // No more than the block needs: there may be more classes than voxels.
       std::vector<float> scratch((classes + 5) * range.size);
       std::vector<const float*> logits(classes);

@@ -92,13 +92,14 @@ class AnyCrossEntropyLoss : public Loss {
                                   .probabilities = !options.to_onehot_y()})) {}
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           TaskPool& pool) const override {
+                                           const Context& context) const override {
     const int64_t channels = inputs.pred.size(1);
     if (!weight_.empty() && weight_.size() != channels) {
       return FieldError("kwargs.weight", absl::StrCat(weight_.size(), " values"),
                         absl::StrCat("one for each of the ", channels, " channels"));
     }
-    return channels == 1 ? binary_->Compute(inputs, pool) : of_classes_->Compute(inputs, pool);
+    return channels == 1 ? binary_->Compute(inputs, context)
+                         : of_classes_->Compute(inputs, context);
   }
 
  private:
@@ -119,11 +120,11 @@ class DicePlusLoss : public Loss {
   DicePlusLoss(Summand dice, Summand other) : dice_(std::move(dice)), other_(std::move(other)) {}
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           TaskPool& pool) const override {
+                                           const Context& context) const override {
     return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
-      absl::StatusOr<ValueAndGradient> dice = dice_.loss->Compute(inputs, pool);
+      absl::StatusOr<ValueAndGradient> dice = dice_.loss->Compute(inputs, context);
       if (!dice.ok()) return dice;
-      const absl::StatusOr<ValueAndGradient> other = other_.loss->Compute(inputs, pool);
+      const absl::StatusOr<ValueAndGradient> other = other_.loss->Compute(inputs, context);
       if (!other.ok()) return other;
       const at::NoGradGuard no_grad;
       ValueAndGradient sum = {.value = dice_.factor * dice->value + other_.factor * other->value};

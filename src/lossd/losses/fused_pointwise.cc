@@ -21,8 +21,8 @@ struct ChannelCounts {
 
 // What there is in each channel; positives and negatives only when wanted.
 std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const InputReader& reader,
-                                         bool want_classes, TaskPool& pool) {
-  const auto sums = Sweep<3>(blocks, pool, [&](const BlockRange& range) {
+                                         bool want_classes, const Context& context) {
+  const auto sums = Sweep<3>(blocks, context, [&](const BlockRange& range) {
     Scratch target_scratch;
     Scratch weight_scratch;
     const float* weight = reader.Weight(range, weight_scratch.data());
@@ -46,10 +46,10 @@ std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const InputReader
 // Value and gradient in one sweep, after another one that counts where something must be counted.
 // Allocates nothing of the prediction's size but the gradient.
 ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
-                                TaskPool& pool) {
+                                const Context& context) {
   const Blocks blocks(inputs.pred.sizes());
   const InputReader reader(inputs);
-  const std::vector<PointwiseOptions> options = ChannelOptions(loss, blocks, reader, pool);
+  const std::vector<PointwiseOptions> options = ChannelOptions(loss, blocks, reader, context);
 
   ValueAndGradient result;
   float* gradient = nullptr;
@@ -57,7 +57,7 @@ ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& in
     result.gradient = EmptyFloats(inputs.pred.sizes());
     gradient = result.gradient.mutable_data_ptr<float>();
   }
-  const auto sums = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+  const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
     Scratch pred;
     Scratch target;
     Scratch weight;
@@ -83,13 +83,13 @@ ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& in
 }  // namespace
 
 std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const Blocks& blocks,
-                                             const InputReader& reader, TaskPool& pool) {
+                                             const InputReader& reader, const Context& context) {
   const bool mean = loss.reduction == v1::REDUCTION_MEAN;
   const int64_t samples = blocks.groups() / blocks.channels();
   std::vector<ChannelCounts> counts(blocks.channels(),
                                     {.valid = static_cast<double>(samples * blocks.voxels())});
   if ((mean && reader.has_weight()) || loss.max_pos_weight.has_value()) {
-    counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), pool);
+    counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), context);
   }
   double all_valid = 0;
   for (const ChannelCounts& channel : counts) all_valid += channel.valid;
@@ -113,7 +113,7 @@ std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const B
 }
 
 std::optional<absl::StatusOr<ValueAndGradient>> PointwiseLoss::ComputeFused(
-    const LossInputs& inputs, TaskPool& pool) const {
+    const LossInputs& inputs, const Context& context) const {
   const std::optional<FusedPointwise> fused = Fused(inputs);
   if (!fused.has_value() || fused->reduction == v1::REDUCTION_NONE) return std::nullopt;
   LossInputs used = inputs;
@@ -121,7 +121,7 @@ std::optional<absl::StatusOr<ValueAndGradient>> PointwiseLoss::ComputeFused(
     used.weight.reset();
     used.class_weights.reset();
   }
-  return SweepPointwise(*fused, used, pool);
+  return SweepPointwise(*fused, used, context);
 }
 
 }  // namespace lossd

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/input_reader.h"
 #include "lossd/losses/kernels.h"
@@ -32,7 +32,7 @@ struct FusedPointwise {
 // The kernel options of each channel, after a sweep that counts where something must be counted.
 // gradient_scale is also the factor on the channel's sum.
 std::vector<PointwiseOptions> ChannelOptions(const FusedPointwise& loss, const Blocks& blocks,
-                                             const InputReader& reader, TaskPool& pool);
+                                             const InputReader& reader, const Context& context);
 
 // A loss that is computed in that form where that is possible, else as its LibTorch expression.
 class PointwiseLoss : public AutogradLoss {
@@ -42,7 +42,7 @@ class PointwiseLoss : public AutogradLoss {
 
  private:
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const final;
+                                                               const Context& context) const final;
   bool FusesMasks() const final { return true; }
 };
 

@@ -16,11 +16,11 @@ namespace {
 
 // A voxel-wise loss of a prediction of any shape and a label that is the same everywhere.
 absl::StatusOr<ValueAndGradient> ToLabel(const Loss& loss, double label, const LossInputs& inputs,
-                                         TaskPool& pool) {
+                                         const Context& context) {
   LossInputs flat = {.pred = inputs.pred.reshape({1, 1, 1, -1}),
                      .want_gradient = inputs.want_gradient};
   flat.target = at::full({}, label, flat.pred.options().dtype(at::kDouble)).expand_as(flat.pred);
-  absl::StatusOr<ValueAndGradient> result = loss.Compute(flat, pool);
+  absl::StatusOr<ValueAndGradient> result = loss.Compute(flat, context);
   if (result.ok() && inputs.want_gradient) {
     result->gradient = result->gradient.view(inputs.pred.sizes());
   }
@@ -47,13 +47,13 @@ class GanLoss : public Loss {
         fake_label_(options.target_fake_label()) {}
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           TaskPool& pool) const override {
+                                           const Context& context) const override {
     return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
       if (absl::Status status = Check(inputs); !status.ok()) return status;
       const at::NoGradGuard no_grad;
       const bool real = inputs.target.item<double>() != 0;
       if (to_label_ == nullptr) return Mean(real ? -1 : 1, inputs);
-      return ToLabel(*to_label_, real ? real_label_ : fake_label_, inputs, pool);
+      return ToLabel(*to_label_, real ? real_label_ : fake_label_, inputs, context);
     });
   }
 

@@ -59,10 +59,10 @@ at::Tensor InputBlocks::PartOf(const at::Tensor& like_pred, int64_t block) const
 }
 
 absl::Status InputBlocks::ForEach(
-    TaskPool& pool,
+    const Context& context,
     const std::function<absl::Status(int64_t block, const LossInputs& inputs)>& body) const {
   std::vector<absl::Status> statuses(count());
-  pool.ParallelFor(count(), 1, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(count(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       statuses[block] = CatchTorchErrors([&]() -> absl::Status {
         const c10::InferenceMode no_inference_mode(false);

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "absl/status/status.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/loss.h"
 
 namespace lossd {
@@ -31,7 +31,7 @@ class InputBlocks {
   // Calls body(block, its inputs as leaves of a graph of their own) for all blocks in parallel. The
   // first error, and what LibTorch throws as one.
   absl::Status ForEach(
-      TaskPool& pool,
+      const Context& context,
       const std::function<absl::Status(int64_t block, const LossInputs& inputs)>& body) const;
 
   // The block's part of a contiguous tensor of the prediction's sizes.

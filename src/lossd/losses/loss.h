@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 
 namespace lossd {
 
@@ -65,7 +65,7 @@ class Loss {
   // Errors are FieldErrors that name "pred", "target", "weight", "gt_seg" …; exceptions of LibTorch
   // do not escape.
   virtual absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                                   TaskPool& pool) const = 0;
+                                                   const Context& context) const = 0;
 
   // Size of the crop this loss looks at within a volume; nothing when it looks at all of it.
   virtual std::optional<std::array<int64_t, 3>> CropSize() const { return std::nullopt; }

@@ -50,7 +50,7 @@ struct Region {
 
 // The labels [B, Z, Y, X] as MalisSample wants them: different where they differ, 0 where they are,
 // in the bits of an int32.
-at::Tensor Narrow(const at::Tensor& labels, TaskPool& pool) {
+at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
   at::Tensor ids = labels.to(at::kCPU);
   if (ids.element_size() <= 4) return ids.to(at::kInt).contiguous();
   ids = ids.to(at::kLong).contiguous();
@@ -62,7 +62,7 @@ at::Tensor Narrow(const at::Tensor& labels, TaskPool& pool) {
   at::Tensor narrow = at::empty(ids.sizes(), at::kInt);
   const int64_t volume = ids.numel() / ids.size(0);
   auto* const out = reinterpret_cast<uint32_t*>(narrow.mutable_data_ptr<int32_t>());
-  pool.ParallelFor(ids.size(0), 1, [&](int64_t b, int64_t /*end*/) {
+  context.ParallelFor(ids.size(0), 1, [&](int64_t b, int64_t /*end*/) {
     CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume),
                   absl::MakeSpan(out + b * volume, volume));
   });
@@ -88,11 +88,11 @@ class MalisLoss : public Loss {
   std::optional<Zyx> CropSize() const override { return crop_size_; }
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           TaskPool& pool) const override {
+                                           const Context& context) const override {
     return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
       if (absl::Status status = Check(inputs); !status.ok()) return status;
       const at::NoGradGuard no_grad;
-      return ComputeIn(RegionOf(inputs), inputs, pool);
+      return ComputeIn(RegionOf(inputs), inputs, context);
     });
   }
 
@@ -156,16 +156,16 @@ class MalisLoss : public Loss {
   }
 
   absl::StatusOr<ValueAndGradient> ComputeIn(const Region& region, const LossInputs& inputs,
-                                             TaskPool& pool) const {
+                                             const Context& context) const {
     const LossInputs seen = InRegion(region, inputs);
     const InputReader reader(seen);
     const at::IntArrayRef sizes = seen.pred.sizes();
-    const AffinityEdges edges = ReadAffinityEdges(sizes, reader, sigmoid_, pool);
+    const AffinityEdges edges = ReadAffinityEdges(sizes, reader, sigmoid_, context);
     const at::Tensor weights = EmptyFloats(sizes);
     if (edges.ordered) {
       if (absl::Status status = ComputeWeights(
-              region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(), pool,
-              weights);
+              region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(),
+              context, weights);
           !status.ok()) {
         return status;
       }
@@ -176,7 +176,7 @@ class MalisLoss : public Loss {
     ValueAndGradient result = WeightedAffinityError(
         edges.affinity, reader, weights,
         {.sigmoid = sigmoid_, .reduction = reduction_, .want_gradient = inputs.want_gradient},
-        pool);
+        context);
     result.value = result.value.to(inputs.pred.device());
     if (inputs.want_gradient) result.gradient = InVolume(region, result.gradient, inputs.pred);
     return result;
@@ -196,10 +196,10 @@ class MalisLoss : public Loss {
   }
 
   absl::Status ComputeWeights(const Region& region, const AffinityEdges& edges,
-                              const at::Tensor& gt_seg, TaskPool& pool,
+                              const at::Tensor& gt_seg, const Context& context,
                               const at::Tensor& weights) const {
     const GridShape shape = {.z = region.size[0], .y = region.size[1], .x = region.size[2]};
-    const at::Tensor labels = gt_seg.defined() ? Narrow(region.Of(gt_seg), pool) : at::Tensor();
+    const at::Tensor labels = gt_seg.defined() ? Narrow(region.Of(gt_seg), context) : at::Tensor();
     const int64_t size = edges.affinity.numel() / edges.affinity.size(0);
     std::vector<MalisSample> samples;
     std::vector<absl::Span<float>> outputs;
@@ -214,7 +214,7 @@ class MalisLoss : public Loss {
            .labels = {reinterpret_cast<const uint32_t*>(of_sample.data()), of_sample.size()}});
       outputs.push_back(absl::MakeSpan(weights.mutable_data_ptr<float>() + b * size, size));
     }
-    return MalisWeights(samples, pool, pool.workspace(), outputs);
+    return MalisWeights(samples, context, context.workspace(), outputs);
   }
 
   // The region's gradient among the zeros of the rest of the volume.

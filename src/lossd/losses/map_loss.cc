@@ -17,8 +17,8 @@ absl::StatusOr<at::Tensor> MapLoss::Forward(const LossInputs& inputs) const {
   return map->sum() * Factor(inputs);
 }
 
-std::optional<absl::StatusOr<ValueAndGradient>> MapLoss::ComputeFused(const LossInputs& inputs,
-                                                                      TaskPool& pool) const {
+std::optional<absl::StatusOr<ValueAndGradient>> MapLoss::ComputeFused(
+    const LossInputs& inputs, const Context& context) const {
   if (reduction_ == v1::REDUCTION_NONE) return std::nullopt;
   const InputBlocks blocks(inputs, shape_);
   const double factor = Factor(inputs);
@@ -30,7 +30,7 @@ std::optional<absl::StatusOr<ValueAndGradient>> MapLoss::ComputeFused(const Loss
   }
   std::vector<double> sums(blocks.count());
   absl::Status status =
-      blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
+      blocks.ForEach(context, [&](int64_t block, const LossInputs& part) -> absl::Status {
         const absl::StatusOr<at::Tensor> map = Map(part);
         if (!map.ok()) return map.status();
         sums[block] = map->detach().sum().item<double>();

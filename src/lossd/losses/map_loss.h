@@ -34,7 +34,7 @@ class MapLoss : public AutogradLoss {
  private:
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const final;
   std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const final;
+                                                               const Context& context) const final;
 
   const v1::Reduction reduction_;
   const BlockShape shape_;

@@ -21,8 +21,8 @@ using Scratch = std::array<float, kBlockSize>;
 
 // Σ p·target, Σ p and Σ target of each sample and channel: float64 [B, C, 3].
 at::Tensor SumChannels(const Blocks& blocks, const InputReader& reader, bool sigmoid,
-                       TaskPool& pool) {
-  const auto sums = Sweep<3>(blocks, pool, [&](const BlockRange& range) {
+                       const Context& context) {
+  const auto sums = Sweep<3>(blocks, context, [&](const BlockRange& range) {
     Scratch pred_scratch;
     Scratch target_scratch;
     const OverlapSums block =
@@ -39,12 +39,12 @@ at::Tensor SumChannels(const Blocks& blocks, const InputReader& reader, bool sig
 // gradient = (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 2]; the gradient's
 // channels are dense.
 void WriteGradient(const Blocks& blocks, const InputReader& reader, bool sigmoid,
-                   const at::Tensor& factors, TaskPool& pool, const at::Tensor& gradient) {
+                   const at::Tensor& factors, const Context& context, const at::Tensor& gradient) {
   const auto factor = factors.accessor<double, 3>();
   auto* const out = gradient.mutable_data_ptr<float>();
   const int64_t sample_stride = gradient.stride(0);
   const int64_t channel_stride = gradient.stride(1);
-  Sweep<0>(blocks, pool, [&](const BlockRange& range) {
+  Sweep<0>(blocks, context, [&](const BlockRange& range) {
     Scratch pred_scratch;
     Scratch target_scratch;
     const auto of_channel = factor[range.sample][range.channel];
@@ -76,10 +76,11 @@ bool OverlapLoss::IsMadeOfPlainSums() const {
   return !overlap_options_.squared_pred && !overlap_options_.soft_label;
 }
 
-std::optional<absl::StatusOr<ValueAndGradient>> OverlapLoss::ComputeFused(const LossInputs& inputs,
-                                                                          TaskPool& pool) const {
-  if (!IsMadeOfPlainSums()) return ComputeInBlocks(inputs, pool);
-  return HasSoftmax(inputs) ? ComputeInSoftmaxSweeps(inputs, pool) : ComputeInSweeps(inputs, pool);
+std::optional<absl::StatusOr<ValueAndGradient>> OverlapLoss::ComputeFused(
+    const LossInputs& inputs, const Context& context) const {
+  if (!IsMadeOfPlainSums()) return ComputeInBlocks(inputs, context);
+  return HasSoftmax(inputs) ? ComputeInSoftmaxSweeps(inputs, context)
+                            : ComputeInSweeps(inputs, context);
 }
 
 OverlapLoss::ValueAndFactors OverlapLoss::OfCounts(const at::Tensor& counts, bool want_factors,
@@ -100,7 +101,7 @@ OverlapLoss::ValueAndFactors OverlapLoss::OfCounts(const at::Tensor& counts, boo
 }
 
 absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& inputs,
-                                                              TaskPool& pool) const {
+                                                              const Context& context) const {
   const int64_t samples = inputs.pred.size(0);
   const OverlapOptions of_samples = {.squared_pred = overlap_options_.squared_pred,
                                      .soft_label = overlap_options_.soft_label};
@@ -119,7 +120,7 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
   const InputBlocks counted_blocks(without_gradient, BlockShape::kVoxels);
   std::vector<at::Tensor> partial(counted_blocks.count());
   absl::Status status =
-      counted_blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
+      counted_blocks.ForEach(context, [&](int64_t block, const LossInputs& part) -> absl::Status {
         const absl::StatusOr<at::Tensor> counts = count(part);
         if (counts.ok()) partial[block] = counts->to(at::kDouble);
         return counts.status();
@@ -138,7 +139,7 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
   const at::Tensor factors = of_counts.factors.to(at::kFloat);
   const InputBlocks blocks(inputs, BlockShape::kVoxels);
   result.gradient = EmptyFloats(inputs.pred.sizes());
-  status = blocks.ForEach(pool, [&](int64_t block, const LossInputs& part) -> absl::Status {
+  status = blocks.ForEach(context, [&](int64_t block, const LossInputs& part) -> absl::Status {
     const absl::StatusOr<at::Tensor> counts = count(part);
     if (!counts.ok()) return counts.status();
     const at::Tensor of_sample = factors.narrow(0, blocks.Sample(block), 1);
@@ -166,7 +167,7 @@ OverlapLoss::ValueAndFactors OverlapLoss::OfSums(const at::Tensor& sums, bool wa
 }
 
 absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs& inputs,
-                                                                     TaskPool& pool) const {
+                                                                     const Context& context) const {
   const int64_t channels = inputs.pred.size(1);
   const int64_t counted = CountedChannels(channels, class_options_.include_background);
   at::Tensor target = inputs.target;
@@ -175,20 +176,21 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossI
     if (absl::Status status = CheckClassIndices(target, channels); !status.ok()) return status;
   }
   const SoftmaxOverlap overlap(inputs.pred, inputs.clamp, target, class_options_.to_onehot_y);
-  const ValueAndFactors of_sums = OfSums(overlap.Sum(pool).narrow(1, channels - counted, counted),
-                                         inputs.want_gradient, inputs.pred.dim() - 2);
+  const ValueAndFactors of_sums =
+      OfSums(overlap.Sum(context).narrow(1, channels - counted, counted), inputs.want_gradient,
+             inputs.pred.dim() - 2);
   ValueAndGradient result = {.value = of_sums.value};
   if (!inputs.want_gradient) return result;
   // Through the softmax the loss depends on the background's logits, too.
   const at::Tensor factors = at::zeros({inputs.pred.size(0), channels, 2}, at::kDouble);
   factors.narrow(1, channels - counted, counted).copy_(of_sums.factors);
   result.gradient = EmptyFloats(inputs.pred.sizes());
-  overlap.WriteGradient(factors, pool, result.gradient);
+  overlap.WriteGradient(factors, context, result.gradient);
   return result;
 }
 
 absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
-                                                              TaskPool& pool) const {
+                                                              const Context& context) const {
   // The sigmoid is left to the sweeps.
   ClassOptions without_activation = class_options_;
   without_activation.sigmoid = false;
@@ -206,14 +208,14 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& 
   const InputReader reader(counted);
   const bool sigmoid = class_options_.sigmoid;
 
-  const at::Tensor sums = SumChannels(blocks, reader, sigmoid, pool);
+  const at::Tensor sums = SumChannels(blocks, reader, sigmoid, context);
   const ValueAndFactors of_sums = OfSums(sums, inputs.want_gradient, inputs.pred.dim() - 2);
   ValueAndGradient result = {.value = of_sums.value};
   if (inputs.want_gradient) {
     result.gradient = EmptyFloats(inputs.pred.sizes());
     const int64_t background = inputs.pred.size(1) - blocks.channels();
     result.gradient.narrow(1, 0, background).zero_();
-    WriteGradient(blocks, reader, sigmoid, of_sums.factors, pool,
+    WriteGradient(blocks, reader, sigmoid, of_sums.factors, context,
                   result.gradient.narrow(1, background, blocks.channels()));
   }
   return result;

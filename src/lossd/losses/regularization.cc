@@ -66,8 +66,8 @@ class NonOverlapRegularization : public AutogradLoss {
     return cleft_masked_ && inputs.pred.size(1) >= 3;
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const override {
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
     const at::IntArrayRef sizes = inputs.pred.sizes();
     const Blocks maps(inputs.pred.narrow(1, 0, 1).sizes());
     const InputReader reader(inputs);
@@ -78,7 +78,7 @@ class NonOverlapRegularization : public AutogradLoss {
       result.gradient = EmptyFloats(sizes);
       gradient = result.gradient.mutable_data_ptr<float>();
     }
-    const auto sums = Sweep<1>(maps, pool, [&](const BlockRange& range) {
+    const auto sums = Sweep<1>(maps, context, [&](const BlockRange& range) {
       std::array<float, kBlockSize> scratch[3];
       const auto channel = [&](int64_t c) {
         BlockRange of_channel = range;

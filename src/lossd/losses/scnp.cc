@@ -127,13 +127,14 @@ class ScnpLoss : public AutogradLoss {
   // Slab by slab. A slab adds to the gradient of those next to it: first every other one is
   // computed, then the rest.
   ValueAndGradient ComputeInSlabs(const Grid& grid, const LossInputs& inputs,
-                                  TaskPool& pool) const {
+                                  const Context& context) const {
     FusedPointwise bce = {
         .kernel = &BceBlock, .reduction = options_.reduction(), .per_channel = true};
     if (options_.auto_pos_weight()) bce.max_pos_weight = options_.max_pos_weight();
     const at::IntArrayRef sizes = inputs.pred.sizes();
     const InputReader reader(inputs);
-    const std::vector<PointwiseOptions> options = ChannelOptions(bce, Blocks(sizes), reader, pool);
+    const std::vector<PointwiseOptions> options =
+        ChannelOptions(bce, Blocks(sizes), reader, context);
     ValueAndGradient result;
     float* gradient = nullptr;
     if (inputs.want_gradient) {
@@ -147,7 +148,7 @@ class ScnpLoss : public AutogradLoss {
     std::vector<double> sums(sizes[0] * channels * slabs);
     for (const int64_t odd : {0, 1}) {
       const int64_t per_channel = (slabs + 1 - odd) / 2;
-      pool.ParallelFor(sizes[0] * channels * per_channel, 1, [&](int64_t task, int64_t /*end*/) {
+      context.ParallelFor(sizes[0] * channels * per_channel, 1, [&](int64_t task, int64_t /*end*/) {
         const int64_t group = task / per_channel;
         const int64_t index = task % per_channel * 2 + odd;
         const BlockRange channel = {.sample = group / channels, .channel = group % channels};
@@ -182,7 +183,7 @@ class ScnpLoss : public AutogradLoss {
     if (gradient != nullptr && inputs.blank.has_value()) {
       const Blocks blocks(sizes);
       constexpr int64_t kGrain = 16;
-      pool.ParallelFor(blocks.count(), kGrain, [&](int64_t first, int64_t last) {
+      context.ParallelFor(blocks.count(), kGrain, [&](int64_t first, int64_t last) {
         for (int64_t i = first; i < last; ++i) {
           reader.FinishGradient(blocks[i], gradient + blocks.Offset(blocks[i]));
         }
@@ -197,14 +198,14 @@ class ScnpLoss : public AutogradLoss {
     return result;
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const override {
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
     const Grid grid(inputs.pred.sizes(), options_.neighborhood_size() / 2);
     // Offsets have 32 bits.
     const bool fits =
         (grid.radius + 1) * grid.rows * grid.size <= std::numeric_limits<int32_t>::max();
     if (options_.reduction() == v1::REDUCTION_NONE || !fits) return std::nullopt;
-    return ComputeInSlabs(grid, inputs, pool);
+    return ComputeInSlabs(grid, inputs, context);
   }
 
   at::Tensor WorstLogits(const at::Tensor& logits, const at::Tensor& foreground) const {

@@ -144,8 +144,8 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   // Sample by sample, for memory's sake.
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               TaskPool& pool) const override {
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.want_gradient);
     ValueAndGradient result;
@@ -167,7 +167,7 @@ class SoftClDiceLoss : public AutogradLoss {
       if (inputs.want_gradient && volumes->pred.sizes() != of_probabilities.sizes()) {
         of_probabilities = EmptyFloats(volumes->pred.sizes());
       }
-      losses.push_back(OfSample(*volumes, of_probabilities, pool));
+      losses.push_back(OfSample(*volumes, of_probabilities, context));
       if (!inputs.want_gradient) continue;
       const ValueAndGradient of_pred = Differentiate(volumes->pred, of_probabilities, sample);
       of_sample(result.gradient).copy_(of_pred.gradient);
@@ -182,10 +182,11 @@ class SoftClDiceLoss : public AutogradLoss {
 
   // The losses of the channels of one sample, [1, C]. Writes the gradient of their sum with respect
   // to the probabilities, unless it is undefined.
-  at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient, TaskPool& pool) const {
+  at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient,
+                      const Context& context) const {
     const int64_t channels = volumes.pred.size(1);
     std::vector<at::Tensor> losses(channels);
-    pool.ParallelFor(channels, 1, [&](int64_t c, int64_t /*end*/) {
+    context.ParallelFor(channels, 1, [&](int64_t c, int64_t /*end*/) {
       const auto of_channel = [&](const at::Tensor& tensor) {
         return tensor.defined() ? tensor.detach()[0][tensor.size(1) == 1 ? 0 : c] : tensor;
       };
@@ -195,13 +196,13 @@ class SoftClDiceLoss : public AutogradLoss {
       losses[c] = OfChannel({.pred = of_channel(volumes.pred),
                              .target = TargetProbabilities(of_channel(volumes.target), at::kFloat),
                              .weight = of_channel(volumes.weight)},
-                            of_pred, pool);
+                            of_pred, context);
     });
     return at::stack(losses).view({1, channels});
   }
 
   // The same of one channel, whose volumes are [Z, Y, X] or [Y, X]. A scalar.
-  at::Tensor OfChannel(const Volumes& volumes, float* gradient, TaskPool& pool) const {
+  at::Tensor OfChannel(const Volumes& volumes, float* gradient, const Context& context) const {
     const VolumeShape shape = ShapeOf(volumes.pred);
     const int64_t plane_size = shape.plane.voxels();
     const at::Tensor contiguous[] = {
@@ -217,11 +218,11 @@ class SoftClDiceLoss : public AutogradLoss {
     const int64_t num_iters = options_.num_iters();
     SkeletonSums of_pred;
     SkeletonSums of_target;
-    ForEachSkeletonPlane(shape, target, num_iters, pool, [&](int64_t z, const float* skeleton) {
+    ForEachSkeletonPlane(shape, target, num_iters, context, [&](int64_t z, const float* skeleton) {
       of_target += SumSkeletonBlock(skeleton, plane_of(pred, z), plane_of(weights, z), plane_size,
                                     plane_of(gradient, z));
     });
-    ForEachSkeletonPlane(shape, pred, num_iters, pool, [&](int64_t z, const float* skeleton) {
+    ForEachSkeletonPlane(shape, pred, num_iters, context, [&](int64_t z, const float* skeleton) {
       of_pred += SumSkeletonBlock(skeleton, plane_of(target, z), plane_of(weights, z), plane_size,
                                   /*of_other=*/nullptr);
     });
@@ -241,7 +242,7 @@ class SoftClDiceLoss : public AutogradLoss {
     // By way of the target's skeleton, then of the prediction's.
     for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_target_within;
     AddSkeletonGradient(
-        shape, pred, num_iters, pool,
+        shape, pred, num_iters, context,
         [&](int64_t z, float* of_skeleton) {
           SkeletonGradientBlock(plane_of(target, z), plane_of(weights, z), of_pred_within,
                                 of_pred_total, plane_size, of_skeleton);

@@ -41,12 +41,12 @@ class Front {
  public:
   // Keeps E(i) on as many planes behind the front as `behind`(i) says, at least one.
   template <typename Behind>
-  Front(const VolumeShape& shape, const float* volume, int64_t erosions, TaskPool& pool,
+  Front(const VolumeShape& shape, const float* volume, int64_t erosions, const Context& context,
         const Behind& behind)
       : shape_(shape),
         volume_(volume),
         erosions_(erosions),
-        pool_(pool),
+        context_(context),
         opened_(static_cast<size_t>(erosions * shape.plane.voxels())) {
     for (int64_t i = 1; i <= erosions; ++i) {
       rings_.emplace_back(shape, behind(i) + 1 + Distance(i));
@@ -66,13 +66,13 @@ class Front {
   // first() on has its turn.
   void MoveTo(int64_t front) {
     front_ = front;
-    pool_.ParallelFor(erosions_, 1, [&](int64_t index, int64_t /*end*/) {
+    context_.ParallelFor(erosions_, 1, [&](int64_t index, int64_t /*end*/) {
       const int64_t i = index + 1;
       const int64_t z = front + Distance(i);
       if (shape_.Has(z)) ErodePlane(shape_.plane, LevelAround(i - 1, z), rings_[index][z]);
     });
     if (!shape_.Has(front)) return;
-    pool_.ParallelFor(erosions_, 1, [&](int64_t i, int64_t /*end*/) {
+    context_.ParallelFor(erosions_, 1, [&](int64_t i, int64_t /*end*/) {
       DilatePlane(shape_.plane, LevelAround(i + 1, front), MutableOpened(i));
     });
   }
@@ -94,7 +94,7 @@ class Front {
   VolumeShape shape_;
   const float* volume_;
   int64_t erosions_;
-  TaskPool& pool_;
+  const Context& context_;
   int64_t front_ = 0;
   std::vector<PlaneRing> rings_;  // E(1), …
   std::vector<float> opened_;     // [erosions, Y, X]
@@ -103,10 +103,10 @@ class Front {
 // Passes gradients on from the skeleton to the volume, in step with a front.
 class Backward {
  public:
-  Backward(const VolumeShape& shape, Front& front, TaskPool& pool, float* sum)
+  Backward(const VolumeShape& shape, Front& front, const Context& context, float* sum)
       : shape_(shape),
         front_(front),
-        pool_(pool),
+        context_(context),
         sum_(sum),
         of_removed_(static_cast<size_t>(front.erosions() * shape.plane.voxels())) {
     for (int64_t i = 1; i <= front.erosions(); ++i) {
@@ -118,7 +118,7 @@ class Backward {
   // From the plane of the skeleton at the front to D(i), and from there to E(i). Uses up the
   // gradient.
   void ThroughIterations(int64_t z, float* gradient) {
-    pool_.ParallelFor(shape_.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
+    context_.ParallelFor(shape_.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
       // S(i − 1) of each D(i); that of D(0) stays 0.
       std::vector<float> skeletons(static_cast<size_t>(front_.erosions() * kBlock));
       for (; begin < end; begin += kBlock) {
@@ -141,7 +141,7 @@ class Backward {
 
   // From D(i) at the front to E(i + 1).
   void ThroughDilations(int64_t z) {
-    pool_.ParallelFor(front_.erosions(), 1, [&](int64_t i, int64_t /*end*/) {
+    context_.ParallelFor(front_.erosions(), 1, [&](int64_t i, int64_t /*end*/) {
       SubtractDilationGradient(shape_.plane, front_.LevelAround(i + 1, z), front_.opened(i),
                                OfRemoved(i), OfLevelAround(i + 1, z));
     });
@@ -149,7 +149,7 @@ class Backward {
 
   // From E(i), where the front is done with it, to E(i − 1).
   void ThroughErosions(int64_t front) {
-    pool_.ParallelFor(front_.erosions(), 1, [&](int64_t index, int64_t /*end*/) {
+    context_.ParallelFor(front_.erosions(), 1, [&](int64_t index, int64_t /*end*/) {
       const int64_t i = index + 1;
       const int64_t z = front - front_.Distance(i);
       if (!shape_.Has(z)) return;
@@ -171,7 +171,7 @@ class Backward {
 
   VolumeShape shape_;
   Front& front_;
-  TaskPool& pool_;
+  const Context& context_;
   float* sum_;
   std::vector<PlaneRing> of_levels_;  // Of E(1), …
   std::vector<float> of_removed_;     // [erosions, Y, X], of D(0), … at the front.
@@ -180,14 +180,14 @@ class Backward {
 }  // namespace
 
 void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t num_iters,
-                          TaskPool& pool,
+                          const Context& context,
                           const std::function<void(int64_t z, const float* plane)>& body) {
-  Front front(shape, volume, num_iters + 1, pool, [](int64_t /*i*/) { return 1; });
+  Front front(shape, volume, num_iters + 1, context, [](int64_t /*i*/) { return 1; });
   std::vector<float> skeleton(static_cast<size_t>(shape.plane.voxels()));
   for (int64_t z = front.first(); z < shape.z; ++z) {
     front.MoveTo(z);
     if (!shape.Has(z)) continue;
-    pool.ParallelFor(shape.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
+    context.ParallelFor(shape.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
       for (; begin < end; begin += kBlock) {
         const int64_t size = std::min(kBlock, end - begin);
         float* const block = skeleton.data() + begin;
@@ -202,14 +202,14 @@ void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t
 }
 
 void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t num_iters,
-                         TaskPool& pool,
+                         const Context& context,
                          const std::function<void(int64_t z, float* plane)>& gradient, float* sum) {
   const int64_t erosions = num_iters + 1;
-  Front front(shape, volume, erosions, pool, [&](int64_t i) {
+  Front front(shape, volume, erosions, context, [&](int64_t i) {
     // E(i) is looked at again when the gradient of E(i + 1) is passed on.
     return std::max<int64_t>(1, 2 * (erosions - i));
   });
-  Backward backward(shape, front, pool, sum);
+  Backward backward(shape, front, context, sum);
   std::vector<float> of_skeleton(static_cast<size_t>(shape.plane.voxels()));
   for (int64_t z = front.first(); z < shape.z + front.Distance(1); ++z) {
     front.MoveTo(z);

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/morphology.h"
 
 // The soft skeleton of a volume (Shit et al., clDice, CVPR 2021) and its derivative. With E(0) the
@@ -28,13 +28,13 @@ struct VolumeShape {
 
 // Calls body(z, plane) for every plane of the skeleton of `volume` [Z, Y, X], in order.
 void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t num_iters,
-                          TaskPool& pool,
+                          const Context& context,
                           const std::function<void(int64_t z, const float* plane)>& body);
 
 // Adds d Σ gradient × skeleton / d volume to `sum` [Z, Y, X]. gradient(z, plane) writes a plane of
 // the gradient; it is called for every plane, in order.
 void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t num_iters,
-                         TaskPool& pool,
+                         const Context& context,
                          const std::function<void(int64_t z, float* plane)>& gradient, float* sum);
 
 }  // namespace lossd

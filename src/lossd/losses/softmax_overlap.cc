@@ -62,10 +62,10 @@ SoftmaxOverlap::Classes SoftmaxOverlap::Read(const BlockRange& range) const {
   return block;
 }
 
-at::Tensor SoftmaxOverlap::Sum(TaskPool& pool) const {
+at::Tensor SoftmaxOverlap::Sum(const Context& context) const {
   // In the order of blocks, so that sums do not depend on threads.
   std::vector<OverlapSums> partial(blocks_.count() * classes_);
-  pool.ParallelFor(blocks_.count(), 16, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(blocks_.count(), 16, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const BlockRange range = blocks_[b];
       const Classes block = Read(range);
@@ -89,13 +89,13 @@ at::Tensor SoftmaxOverlap::Sum(TaskPool& pool) const {
   return sums;
 }
 
-void SoftmaxOverlap::WriteGradient(const at::Tensor& factors, TaskPool& pool,
+void SoftmaxOverlap::WriteGradient(const at::Tensor& factors, const Context& context,
                                    const at::Tensor& gradient) const {
   // By sample, first the factors of all classes' targets, then the constants.
   const at::Tensor by_sample = factors.to(at::kFloat).transpose(1, 2).contiguous();
   const auto* const factor = by_sample.const_data_ptr<float>();
   auto* const out = gradient.mutable_data_ptr<float>();
-  pool.ParallelFor(blocks_.count(), 16, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(blocks_.count(), 16, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const BlockRange range = blocks_[b];
       const Classes block = Read(range);

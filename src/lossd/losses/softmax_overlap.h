@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/loss.h"
 #include "lossd/losses/sweep.h"
@@ -25,11 +25,12 @@ class SoftmaxOverlap {
                  const at::Tensor& target, bool one_hot);
 
   // Σ p·target, Σ p and Σ target of each sample and class: float64 [B, C, 3].
-  at::Tensor Sum(TaskPool& pool) const;
+  at::Tensor Sum(const Context& context) const;
 
   // gradient [B, C, …] of a function whose derivative with respect to p is factors[0]·target +
   // factors[1], factors float64 [B, C, 2].
-  void WriteGradient(const at::Tensor& factors, TaskPool& pool, const at::Tensor& gradient) const;
+  void WriteGradient(const at::Tensor& factors, const Context& context,
+                     const at::Tensor& gradient) const;
 
  private:
   // What is in cache of a block.

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/loss.h"
 
@@ -47,11 +47,11 @@ class Blocks {
 // for each sample and channel (index sample · C + channel), always in the same order: the sums do
 // not depend on threads.
 template <size_t kSums, typename Body>
-std::vector<std::array<double, kSums>> Sweep(const Blocks& blocks, TaskPool& pool,
+std::vector<std::array<double, kSums>> Sweep(const Blocks& blocks, const Context& context,
                                              const Body& body) {
   constexpr int64_t kGrain = 16;
   std::vector<std::array<double, kSums>> partial(blocks.count());
-  pool.ParallelFor(blocks.count(), kGrain, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(blocks.count(), kGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) partial[i] = body(blocks[i]);
   });
   std::vector<std::array<double, kSums>> sums(blocks.groups(), std::array<double, kSums>{});

@@ -47,7 +47,7 @@ void CopyForest(const BlockRest& rest, const FirstNodes& first, JoinForest& fore
 
 // Numbers the sets of all blocks one after the other, and looks up the far ends of edges.
 ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
-                         const LocalVoxel* set_of, TaskPool& pool, Workspace& workspace) {
+                         const LocalVoxel* set_of, const Context& context, Workspace& workspace) {
   std::vector<uint32_t> first_set(grid.blocks() + 1, 0);
   std::vector<uint32_t> first_leaf(grid.blocks() + 1, 0);
   std::vector<size_t> first_edge(grid.blocks() + 1, 0);
@@ -72,7 +72,7 @@ ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
   }
   graph.forest.leaves.Resize(first_node.back().leaf);
   graph.forest.joins.Resize(first_node.back().join);
-  pool.ParallelFor(grid.blocks(), 1, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(grid.blocks(), 1, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       const BlockRest& rest = rests[block];
       CopySets(rest.sets, first_node[block], graph.sets.data() + first_set[block]);
@@ -106,7 +106,7 @@ struct Contraction {
   const MalisSample& sample;
   absl::Span<const uint32_t> labels;
   const BlockGrid& grid;
-  TaskPool& pool;
+  const Context& context;
   Workspace& workspace;
 
   // Calls body(block, edges, sets) for all blocks in parallel, a thread's edges and sets serving
@@ -114,8 +114,8 @@ struct Contraction {
   template <typename Body>
   void ForEachBlock(const PassKeys& keys, const Body& body) const {
     const CycleFilter filter(sample.shape, sample.neighborhood, keys.keys);
-    const int64_t grain = std::max<int64_t>(1, grid.blocks() / (4 * pool.threads()));
-    pool.ParallelFor(grid.blocks(), grain, [&](int64_t begin, int64_t end) {
+    const int64_t grain = std::max<int64_t>(1, grid.blocks() / (4 * context.threads()));
+    context.ParallelFor(grid.blocks(), grain, [&](int64_t begin, int64_t end) {
       BlockEdges edges(grid, filter, keys, workspace);
       BlockSets sets(grid, labels, workspace);
       for (int64_t block = begin; block < end; ++block) {
@@ -173,11 +173,11 @@ void ContractPass(const Contraction& contraction, const PassKeys& keys, MalisPas
 std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
                                               absl::Span<const uint32_t> labels, EdgeKeys keys,
                                               const std::array<CountSink*, 2>& counts,
-                                              TaskPool& pool, Workspace& workspace,
+                                              const Context& context, Workspace& workspace,
                                               int block_bits) {
   const BlockGrid grid(sample.shape, sample.neighborhood, block_bits);
   const Contraction contraction = {
-      .sample = sample, .labels = labels, .grid = grid, .pool = pool, .workspace = workspace};
+      .sample = sample, .labels = labels, .grid = grid, .context = context, .workspace = workspace};
   std::array<Remains, 2> remains;
   for (const int p : {0, 1}) {
     if (counts[p] != nullptr) remains[p].Resize(contraction);
@@ -188,7 +188,7 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
     for (const int p : {0, 1}) {
       if (counts[p] == nullptr) continue;
       const auto pass = static_cast<MalisPass>(p);
-      if (!keys.shared) BuildPassKeys(sample, pass, pool, keys);
+      if (!keys.shared) BuildPassKeys(sample, pass, context, keys);
       ContractPass(contraction, keys.pass[p], pass, *counts[p], remains[p]);
     }
   }
@@ -197,7 +197,7 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
   std::array<ContractedGraph, 2> graphs;
   for (const int p : {0, 1}) {
     if (counts[p] == nullptr) continue;
-    graphs[p] = Assemble(grid, remains[p].rests, remains[p].set_of.data(), pool, workspace);
+    graphs[p] = Assemble(grid, remains[p].rests, remains[p].set_of.data(), context, workspace);
     graphs[p].contracted = keys.pass[p].contracted;
   }
   return graphs;

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/maximin/block_grid.h"
 #include "lossd/maximin/contracted_graph.h"
@@ -37,7 +37,7 @@ namespace lossd {
 std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
                                               absl::Span<const uint32_t> labels, EdgeKeys keys,
                                               const std::array<CountSink*, 2>& counts,
-                                              TaskPool& pool, Workspace& workspace,
+                                              const Context& context, Workspace& workspace,
                                               int block_bits = kBlockBits);
 
 }  // namespace lossd

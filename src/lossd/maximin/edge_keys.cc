@@ -53,13 +53,13 @@ class KeyPlaces {
 // Calls fill(first edge, count, keys) for every row along x of every channel, and puts kNoEdge
 // where the channel has no edge.
 template <typename Fill>
-void ForEachChannelRow(const MalisSample& sample, TaskPool& pool,
+void ForEachChannelRow(const MalisSample& sample, const Context& context,
                        const Workspace::Buffer<EdgeKey>& storage, const Fill& fill) {
   const GridShape& shape = sample.shape;
   const KeyPlaces places(sample);
   const int64_t rows = shape.z * shape.y;
   const auto channels = static_cast<int64_t>(sample.neighborhood.size());
-  pool.ParallelFor(channels * rows, 1024, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(channels * rows, 1024, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t c = i / rows;
       const int64_t z = i % rows / shape.y;
@@ -75,10 +75,10 @@ void ForEachChannelRow(const MalisSample& sample, TaskPool& pool,
 }
 
 // The keys both passes can share. Returns false when there is an affinity outside [0, 1].
-bool BuildSharedKeys(const MalisSample& sample, TaskPool& pool,
+bool BuildSharedKeys(const MalisSample& sample, const Context& context,
                      const Workspace::Buffer<EdgeKey>& storage) {
   std::atomic<bool> in_range = true;
-  ForEachChannelRow(sample, pool, storage, [&](int64_t first, int64_t count, EdgeKey* out) {
+  ForEachChannelRow(sample, context, storage, [&](int64_t first, int64_t count, EdgeKey* out) {
     const float* const affinity = sample.affinity.data() + first;
     const uint8_t* const positive = sample.positive.data() + first;
     uint32_t beyond = 0;
@@ -109,12 +109,12 @@ int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood)
   return 2 * longest + kVectorKeys;
 }
 
-absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
+absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, const Context& context,
                                        Workspace& workspace) {
   const KeyPlaces places(sample);
   EdgeKeys keys;
   keys.storage = places.Allocate(workspace);
-  keys.in_range = BuildSharedKeys(sample, pool, keys.storage);
+  keys.in_range = BuildSharedKeys(sample, context, keys.storage);
   if (!keys.in_range) {
     const auto* const nan = std::find_if(sample.affinity.begin(), sample.affinity.end(),
                                          [](float a) { return std::isnan(a); });
@@ -134,11 +134,12 @@ absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool
 
 // Edges that the constraint does not bind may lie beyond the constraint's value: then they stand on
 // the far side of the constrained ones, with a key between left free for those.
-void BuildPassKeys(const MalisSample& sample, MalisPass pass, TaskPool& pool, EdgeKeys& keys) {
+void BuildPassKeys(const MalisSample& sample, MalisPass pass, const Context& context,
+                   EdgeKeys& keys) {
   const bool negative = pass == MalisPass::kNegative;
   const EdgeKey beside = negative ? kOne + 1 : -1;
   const EdgeKey constrained = keys.in_range ? (negative ? kContracted : kNoEdge) : beside;
-  ForEachChannelRow(sample, pool, keys.storage, [&](int64_t first, int64_t count, EdgeKey* out) {
+  ForEachChannelRow(sample, context, keys.storage, [&](int64_t first, int64_t count, EdgeKey* out) {
     const float* const affinity = sample.affinity.data() + first;
     const uint8_t* const positive = sample.positive.data() + first;
     const uint8_t* const known = sample.known.empty() ? nullptr : sample.known.data() + first;

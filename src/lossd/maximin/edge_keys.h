@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/maximin/malis.h"
 
@@ -66,12 +66,13 @@ int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood)
 // Builds the keys that both passes share, without a mask and with affinities in [0, 1]: known
 // positive edges lie above all others, contracted for the negative pass, all there is for the
 // positive one. Other samples get none yet. INVALID_ARGUMENT about "affinity" when one is NaN.
-absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, TaskPool& pool,
+absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, const Context& context,
                                        Workspace& workspace);
 
 // For a sample whose passes do not share keys: puts those of one pass in the place of what was
 // there.
-void BuildPassKeys(const MalisSample& sample, MalisPass pass, TaskPool& pool, EdgeKeys& keys);
+void BuildPassKeys(const MalisSample& sample, MalisPass pass, const Context& context,
+                   EdgeKeys& keys);
 
 }  // namespace lossd
 

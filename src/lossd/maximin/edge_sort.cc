@@ -25,11 +25,11 @@ uint64_t Order(const ContractedEdge& edge) {
 // alone, so that equal keys are no single range.
 class Ranges {
  public:
-  Ranges(const ContractedGraph& graph, int64_t chunk, TaskPool& pool)
+  Ranges(const ContractedGraph& graph, int64_t chunk, const Context& context)
       : contracted_(graph.contracted) {
     const auto size = static_cast<int64_t>(graph.edges.size());
     std::vector<std::pair<uint64_t, uint64_t>> bounds((size + chunk - 1) / chunk);
-    pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
+    context.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
       std::pair<uint64_t, uint64_t> bound = {~uint64_t{0}, 0};
       for (int64_t i = begin; i < end; ++i) {
         if (graph.edges[i].key >= contracted_) continue;
@@ -80,16 +80,16 @@ void SortPart(ContractedEdge* edges, ContractedEdge* scratch, size_t size) {
 }
 
 // Writes the edges range by range; returns where each begins, and where the last one ends.
-std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, TaskPool& pool,
+std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, const Context& context,
                                      Workspace& workspace, ContractedEdge* parted) {
   const Workspace::Buffer<ContractedEdge>& edges = graph.edges;
   const auto size = static_cast<int64_t>(edges.size());
-  const int64_t chunk = std::max<int64_t>(1 << 16, size / (4 * pool.threads()) + 1);
+  const int64_t chunk = std::max<int64_t>(1 << 16, size / (4 * context.threads()) + 1);
   const int64_t chunks = (size + chunk - 1) / chunk;
-  const Ranges ranges(graph, chunk, pool);
+  const Ranges ranges(graph, chunk, context);
   // How many edges of each range a chunk has, then where they go.
   Workspace::Buffer<uint32_t> places(workspace, static_cast<size_t>(chunks) * kRanges);
-  pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
     uint32_t* const counts = places.data() + static_cast<size_t>(begin / chunk) * kRanges;
     std::fill_n(counts, kRanges, 0U);
     for (int64_t i = begin; i < end; ++i) ++counts[ranges.Of(edges[i])];
@@ -103,7 +103,7 @@ std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, TaskPool& poo
     }
   }
   starts[kRanges] = place;
-  pool.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(size, chunk, [&](int64_t begin, int64_t end) {
     uint32_t* const next = places.data() + static_cast<size_t>(begin / chunk) * kRanges;
     for (int64_t i = begin; i < end; ++i) parted[next[ranges.Of(edges[i])]++] = edges[i];
   });
@@ -112,11 +112,11 @@ std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, TaskPool& poo
 
 }  // namespace
 
-void SortEdges(ContractedGraph& graph, TaskPool& pool, Workspace& workspace) {
+void SortEdges(ContractedGraph& graph, const Context& context, Workspace& workspace) {
   if (graph.edges.size() == 0) return;
   Workspace::Buffer<ContractedEdge> sorted(workspace, graph.edges.size());
-  const std::vector<uint32_t> starts = PartIntoRanges(graph, pool, workspace, sorted.data());
-  pool.ParallelFor(kRanges - 1, 8, [&](int64_t begin, int64_t end) {
+  const std::vector<uint32_t> starts = PartIntoRanges(graph, context, workspace, sorted.data());
+  context.ParallelFor(kRanges - 1, 8, [&](int64_t begin, int64_t end) {
     for (int64_t range = begin + 1; range <= end; ++range) {
       SortPart(sorted.data() + starts[range], graph.edges.data() + starts[range],
                starts[range + 1] - starts[range]);

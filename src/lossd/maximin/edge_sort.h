@@ -1,7 +1,7 @@
 #ifndef LOSSD_MAXIMIN_EDGE_SORT_H_
 #define LOSSD_MAXIMIN_EDGE_SORT_H_
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/maximin/contracted_graph.h"
 
@@ -11,7 +11,7 @@ namespace lossd {
 // key, equal ones by ascending edge index; those that join without a count come first, in any
 // order. The order is parted into ranges, then each range is sorted by itself; both steps are
 // parallel, and a range of an ordinary volume fits a cache.
-void SortEdges(ContractedGraph& graph, TaskPool& pool, Workspace& workspace);
+void SortEdges(ContractedGraph& graph, const Context& context, Workspace& workspace);
 
 }  // namespace lossd
 

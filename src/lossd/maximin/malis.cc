@@ -71,12 +71,12 @@ absl::Status Check(const MalisSample& sample) {
 }
 
 // The sample's labels, or those of its components.
-absl::Span<const uint32_t> LabelsOf(const MalisSample& sample, TaskPool& pool, Workspace& workspace,
-                                    Workspace::Buffer<uint32_t>& components) {
+absl::Span<const uint32_t> LabelsOf(const MalisSample& sample, const Context& context,
+                                    Workspace& workspace, Workspace::Buffer<uint32_t>& components) {
   if (!sample.labels.empty()) return sample.labels;
   components = Workspace::Buffer<uint32_t>(workspace, static_cast<size_t>(sample.shape.voxels()));
   const absl::Span<uint32_t> labels(components.data(), components.size());
-  ConnectedComponents(sample.shape, sample.neighborhood, sample.positive, pool, labels);
+  ConnectedComponents(sample.shape, sample.neighborhood, sample.positive, context, labels);
   return labels;
 }
 
@@ -84,15 +84,15 @@ float Scale(uint64_t sum) {
   return sum == 0 ? 0.0F : static_cast<float>(1.0 / static_cast<double>(sum));
 }
 
-absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, Workspace& workspace,
+absl::Status SampleWeights(const MalisSample& sample, const Context& context, Workspace& workspace,
                            absl::Span<float> weights) {
-  absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
+  absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, context, workspace);
   if (!keys.ok()) return keys.status();
   Workspace::Buffer<uint32_t> components;
-  const absl::Span<const uint32_t> labels = LabelsOf(sample, pool, workspace, components);
+  const absl::Span<const uint32_t> labels = LabelsOf(sample, context, workspace, components);
   constexpr int64_t kGrain = 1 << 18;
   const auto size = static_cast<int64_t>(weights.size());
-  pool.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
     std::fill(weights.data() + begin, weights.data() + end, 0.0F);
   });
   // An edge counts in the pass of its own class only: both write to one array.
@@ -100,15 +100,15 @@ absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, Workspace&
   CountSink positive(sample, MalisPass::kPositive, keys->shared, nullptr, weights.data());
   const std::array<CountSink*, 2> sinks = {&negative, &positive};
   std::array<ContractedGraph, 2> graphs =
-      ContractBlocks(sample, labels, *std::move(keys), sinks, pool, workspace);
-  pool.ParallelFor(2, 1, [&](int64_t begin, int64_t end) {
+      ContractBlocks(sample, labels, *std::move(keys), sinks, context, workspace);
+  context.ParallelFor(2, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      SortEdges(graphs[p], pool, workspace);
-      JoinRest(graphs[p], static_cast<MalisPass>(p), pool, workspace, *sinks[p]);
+      SortEdges(graphs[p], context, workspace);
+      JoinRest(graphs[p], static_cast<MalisPass>(p), context, workspace, *sinks[p]);
     }
   });
   const float scales[2] = {Scale(negative.sum()), Scale(positive.sum())};
-  pool.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
     float* const out = weights.data();
     const uint8_t* const truth = sample.positive.data();
     for (int64_t e = begin; e < end; ++e) out[e] *= truth[e] != 0 ? scales[1] : scales[0];
@@ -118,7 +118,7 @@ absl::Status SampleWeights(const MalisSample& sample, TaskPool& pool, Workspace&
 
 }  // namespace
 
-absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
+absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
                           Workspace& workspace, absl::Span<const absl::Span<float>> weights) {
   if (absl::Status status = CheckSize("weights", weights.size(), samples.size()); !status.ok()) {
     return status;
@@ -131,9 +131,9 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
     }
   }
   std::vector<absl::Status> statuses(samples.size());
-  pool.ParallelFor(static_cast<int64_t>(samples.size()), 1, [&](int64_t begin, int64_t end) {
+  context.ParallelFor(static_cast<int64_t>(samples.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      statuses[s] = SampleWeights(samples[s], pool, workspace, weights[s]);
+      statuses[s] = SampleWeights(samples[s], context, workspace, weights[s]);
     }
   });
   for (const absl::Status& status : statuses) {
@@ -142,26 +142,26 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
   return absl::OkStatus();
 }
 
-absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& pool,
+absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, const Context& context,
                          Workspace& workspace, absl::Span<uint64_t> counts) {
   if (absl::Status status = Check(sample); !status.ok()) return status;
   if (absl::Status status = CheckSize("counts", counts.size(), sample.affinity.size());
       !status.ok()) {
     return status;
   }
-  absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, pool, workspace);
+  absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, context, workspace);
   if (!keys.ok()) return keys.status();
   Workspace::Buffer<uint32_t> components;
-  const absl::Span<const uint32_t> labels = LabelsOf(sample, pool, workspace, components);
+  const absl::Span<const uint32_t> labels = LabelsOf(sample, context, workspace, components);
   std::fill(counts.begin(), counts.end(), 0);
   CountSink sink(sample, pass, keys->shared, counts.data(), nullptr);
   const int p = static_cast<int>(pass);
   std::array<CountSink*, 2> sinks = {};
   sinks[p] = &sink;
   std::array<ContractedGraph, 2> graphs =
-      ContractBlocks(sample, labels, *std::move(keys), sinks, pool, workspace);
-  SortEdges(graphs[p], pool, workspace);
-  JoinRest(graphs[p], pass, pool, workspace, sink);
+      ContractBlocks(sample, labels, *std::move(keys), sinks, context, workspace);
+  SortEdges(graphs[p], context, workspace);
+  JoinRest(graphs[p], pass, context, workspace, sink);
   return absl::OkStatus();
 }
 

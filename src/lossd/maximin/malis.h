@@ -6,7 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "lossd/affinity/grid.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 
 namespace lossd {
@@ -43,12 +43,12 @@ enum class MalisPass { kNegative, kPositive };
 // INVALID_ARGUMENT, as a FieldError about "shape", "affinity", "positive", "known", "labels" or
 // "weights", when a size does not fit the shape, an affinity is NaN, or a volume has 2³¹ or more
 // edges (C·Z·Y·X). The weights are unspecified then.
-absl::Status MalisWeights(absl::Span<const MalisSample> samples, TaskPool& pool,
+absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
                           Workspace& workspace, absl::Span<const absl::Span<float>> weights);
 
 // The counts themselves, of one pass. counts: [C, Z, Y, X], overwritten. Errors as above
 // ("counts").
-absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, TaskPool& pool,
+absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, const Context& context,
                          Workspace& workspace, absl::Span<uint64_t> counts);
 
 }  // namespace lossd

@@ -106,16 +106,16 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, uint32_
 
 }  // namespace
 
-void CountPairs(JoinForest& forest, MalisPass pass, TaskPool& pool, Workspace& workspace,
+void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Workspace& workspace,
                 CountSink& counts) {
   if (forest.joins.size() == 0) return;
   const size_t labels = RenumberLabels(forest);
   Workspace::Buffer<Placed> order(workspace, forest.leaves.size());
   const uint32_t size = Place(forest, workspace, order.data());
   // Each range clears an array of all labels: together they shall not be larger than the order.
-  const auto grain =
-      std::max<int64_t>({1 << 14, size / (4 * pool.threads()) + 1, static_cast<int64_t>(labels)});
-  pool.ParallelFor(size, grain, [&](int64_t begin, int64_t end) {
+  const auto grain = std::max<int64_t>(
+      {1 << 14, size / (4 * context.threads()) + 1, static_cast<int64_t>(labels)});
+  context.ParallelFor(size, grain, [&](int64_t begin, int64_t end) {
     Workspace::Buffer<uint32_t> voxels(workspace, labels);
     std::fill(voxels.begin(), voxels.end(), 0U);
     uint64_t sum = 0;

@@ -1,7 +1,7 @@
 #ifndef LOSSD_MAXIMIN_PAIR_COUNTING_H_
 #define LOSSD_MAXIMIN_PAIR_COUNTING_H_
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/maximin/count_sink.h"
 #include "lossd/maximin/join_forest.h"
@@ -26,7 +26,7 @@ namespace lossd {
 //
 // Paths are counted in parallel; only the order of the leaves is found by one thread, and the
 // longest path takes its time.
-void CountPairs(JoinForest& forest, MalisPass pass, TaskPool& pool, Workspace& workspace,
+void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Workspace& workspace,
                 CountSink& counts);
 
 }  // namespace lossd

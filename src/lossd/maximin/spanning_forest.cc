@@ -41,11 +41,11 @@ uint32_t Find(Set* sets, uint32_t v) {
 
 }  // namespace
 
-void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, Workspace& workspace,
+void JoinRest(ContractedGraph& graph, MalisPass pass, const Context& context, Workspace& workspace,
               CountSink& counts) {
   WalkEdges(graph, pass, workspace);
-  CountPairs(graph.forest, pass, pool, workspace, counts);
-  StoreCounts(graph, pool, counts);
+  CountPairs(graph.forest, pass, context, workspace, counts);
+  StoreCounts(graph, context, counts);
 }
 
 void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace) {
@@ -110,18 +110,18 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace) {
   }
 }
 
-void StoreCounts(const ContractedGraph& graph, TaskPool& pool, CountSink& counts) {
+void StoreCounts(const ContractedGraph& graph, const Context& context, CountSink& counts) {
   constexpr int64_t kGrain = 1 << 14;
   const ContractedEdge* const edges = graph.edges.data();
-  pool.ParallelFor(static_cast<int64_t>(graph.edges.size()), kGrain,
-                   [&](int64_t begin, int64_t end) {
-                     uint64_t sum = 0;
-                     for (int64_t i = begin; i < end; ++i) {
-                       if (edges[i].count() == 0) continue;
-                       sum += counts.Store(edges[i].edge, edges[i].count());
-                     }
-                     counts.AddSum(sum);
-                   });
+  context.ParallelFor(static_cast<int64_t>(graph.edges.size()), kGrain,
+                      [&](int64_t begin, int64_t end) {
+                        uint64_t sum = 0;
+                        for (int64_t i = begin; i < end; ++i) {
+                          if (edges[i].count() == 0) continue;
+                          sum += counts.Store(edges[i].edge, edges[i].count());
+                        }
+                        counts.AddSum(sum);
+                      });
 }
 
 }  // namespace lossd

@@ -1,7 +1,7 @@
 #ifndef LOSSD_MAXIMIN_SPANNING_FOREST_H_
 #define LOSSD_MAXIMIN_SPANNING_FOREST_H_
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/maximin/contracted_graph.h"
 #include "lossd/maximin/count_sink.h"
@@ -11,7 +11,7 @@ namespace lossd {
 
 // Kruskal's algorithm on what the blocks have left over, its edges in order (edge_sort.h). The
 // edges lose their ends over it.
-void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, Workspace& workspace,
+void JoinRest(ContractedGraph& graph, MalisPass pass, const Context& context, Workspace& workspace,
               CountSink& counts);
 
 // Its first and its last step; between them CountPairs (pair_counting.h) counts what the graph's
@@ -19,7 +19,7 @@ void JoinRest(ContractedGraph& graph, MalisPass pass, TaskPool& pool, Workspace&
 // several labels, which go to the forest.
 void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace);
 // The edges' counts lie anywhere in the volume: stored in parallel.
-void StoreCounts(const ContractedGraph& graph, TaskPool& pool, CountSink& counts);
+void StoreCounts(const ContractedGraph& graph, const Context& context, CountSink& counts);
 
 }  // namespace lossd
 

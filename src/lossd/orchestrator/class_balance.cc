@@ -16,7 +16,7 @@ constexpr double kMaxWeight = 10;
 
 }  // namespace
 
-ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, TaskPool& pool) {
+ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, const Context& context) {
   if (!target.is_cpu()) {
     const auto count = [&](const at::Tensor& is_class) {
       return (mask.defined() ? is_class.logical_and(mask) : is_class).sum().item<int64_t>();
@@ -27,7 +27,7 @@ ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, TaskP
       mask.defined() ? at::infer_size(target.sizes(), mask.sizes()) : target.sizes().vec();
   const BlockReader targets(target, sizes);
   const BlockReader masks(mask, sizes);
-  const auto sums = Sweep<2>(Blocks(sizes), pool, [&](const BlockRange& range) {
+  const auto sums = Sweep<2>(Blocks(sizes), context, [&](const BlockRange& range) {
     std::array<float, kBlockSize> scratch[2];
     const BlockCounts counts = CountBlock(targets.Read(range, scratch[0].data()),
                                           masks.Read(range, scratch[1].data()), range.size);
@@ -56,9 +56,9 @@ ClassWeights BalancedWeights(const ClassCounts& counts) {
 }
 
 ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& target,
-                            const at::Tensor& mask, TaskPool& pool) {
+                            const at::Tensor& mask, const Context& context) {
   if (pos_weight.has_value()) return {.foreground = pos_weight.value(), .background = 1};
-  return BalancedWeights(CountClasses(target, mask, pool));
+  return BalancedWeights(CountClasses(target, mask, context));
 }
 
 }  // namespace lossd

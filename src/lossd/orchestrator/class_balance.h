@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/loss.h"
 #include "lossd/v1/plan.pb.h"
 
@@ -19,7 +19,7 @@ struct ClassCounts {
 
 // Counts where `mask`, bool, is true; everywhere when it is undefined. Target and mask, [B, C, …],
 // broadcast against each other.
-ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, TaskPool& pool);
+ClassCounts CountClasses(const at::Tensor& target, const at::Tensor& mask, const Context& context);
 
 // Background over foreground, at most 10; 1 if a class is absent.
 double AutoPosWeight(const ClassCounts& counts);
@@ -31,7 +31,7 @@ ClassWeights BalancedWeights(const ClassCounts& counts);
 // The weights that a term's pos_weight stands for: counted from the batch, or fixed on foreground
 // and 1 elsewhere.
 ClassWeights ClassWeightsOf(const v1::PosWeight& pos_weight, const at::Tensor& target,
-                            const at::Tensor& mask, TaskPool& pool);
+                            const at::Tensor& mask, const Context& context);
 
 }  // namespace lossd
 

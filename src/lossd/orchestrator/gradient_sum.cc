@@ -19,11 +19,11 @@ bool IsFinite(const at::Tensor& tensor) {
 // sum += factor × gradient, or with `add` false sum = factor × gradient, in one sweep on the CPU.
 // `sum` is float32 with dense channels, and may be the gradient. Whether every product is finite.
 bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Tensor& sum,
-               TaskPool& pool) {
+               const Context& context) {
   const Blocks blocks(gradient.sizes());
   const BlockReader reader(gradient, gradient.sizes());
   auto* const out = sum.mutable_data_ptr<float>();
-  const auto not_finite = Sweep<1>(blocks, pool, [&](const BlockRange& range) {
+  const auto not_finite = Sweep<1>(blocks, context, [&](const BlockRange& range) {
     std::array<float, kBlockSize> scratch;
     float* const block =
         out + range.sample * sum.stride(0) + range.channel * sum.stride(1) + range.begin;
@@ -45,20 +45,20 @@ GradientSum::GradientSum(at::Tensor prediction, bool overlapping, at::ScalarType
       dtype_while_adding_(overlapping ? at::kFloat : dtype) {}
 
 bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double factor,
-                      TaskPool& pool) {
+                      const Context& context) {
   const bool whole = channels == ChannelRange{0, prediction_.size(1)};
   const bool sweeps = dtype_while_adding_ == at::kFloat && gradient.is_cpu();
   if (!sum_.defined() && whole && gradient.scalar_type() == dtype_while_adding_ &&
       gradient.is_contiguous() && gradient.use_count() == 1) {
     sum_ = std::move(gradient);
-    if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, pool);
+    if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, context);
     return IsFinite(sum_.mul_(factor));
   }
   if (!sum_.defined()) {
     sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_while_adding_));
   }
   const at::Tensor part = sum_.narrow(1, channels.start, channels.size());
-  if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, pool);
+  if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, context);
   part.add_(gradient, factor);
   // In half precision a finite product may be none.
   return IsFinite(part);

@@ -3,7 +3,7 @@
 
 #include <torch/types.h>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/orchestrator/channel_slice.h"
 #include "lossd/orchestrator/prediction_clamp.h"
 
@@ -19,7 +19,8 @@ class GradientSum {
 
   // Adds factor × gradient; takes the gradient's memory over where it can. Returns whether every
   // element of the product is finite.
-  bool Add(const ChannelRange& channels, at::Tensor gradient, double factor, TaskPool& pool);
+  bool Add(const ChannelRange& channels, at::Tensor gradient, double factor,
+           const Context& context);
 
   // The sum, zero where the clamp cut; zeros when nothing was added.
   // `clamp` may be null when no term looked at the prediction.

@@ -85,11 +85,12 @@ std::vector<bool> FindOverlaps(const Schedule& schedule, const Batch& batch) {
 // One call of Compute: works through a schedule, term by term.
 class Computation {
  public:
-  Computation(const CheckedPlan& plan, const Batch& batch, const Schedule& schedule, TaskPool& pool)
+  Computation(const CheckedPlan& plan, const Batch& batch, const Schedule& schedule,
+              const Context& context)
       : plan_(plan),
         batch_(batch),
         schedule_(schedule),
-        pool_(pool),
+        context_(context),
         strategy_(plan.plan.loss_balancing().strategy()),
         clamps_(batch.predictions.size()) {
     const std::vector<bool> overlaps = FindOverlaps(schedule, batch);
@@ -174,8 +175,8 @@ class Computation {
     const PlanTerm& term = *evaluation.term;
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
     const LossInputs inputs =
-        MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min(), pool_);
-    auto result = term.loss->Compute(inputs, pool_);
+        MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min(), context_);
+    auto result = term.loss->Compute(inputs, context_);
     if (!result.ok()) return LossError(evaluation, batch_, result.status());
     if (result->value.numel() != 1) {
       return FieldError(term.path, absl::StrCat("a loss of ", result->value.numel(), " elements"),
@@ -200,10 +201,10 @@ class Computation {
       if (batch_.per_term_gradients) AddTermGradients(evaluation, *result, outcome);
       factor *= outcome.coefficient;
       bool finite = sums_[evaluation.pred].Add(evaluation.pred_channels,
-                                               std::move(result->gradient), factor, pool_);
+                                               std::move(result->gradient), factor, context_);
       if (two) {
         finite = sums_[evaluation.pred2].Add(evaluation.pred2_channels,
-                                             std::move(result->gradient2), factor, pool_) &&
+                                             std::move(result->gradient2), factor, context_) &&
                  finite;
       }
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
@@ -265,7 +266,7 @@ class Computation {
     std::map<size_t, GradientSum> sums;
     const auto add = [&](size_t index, const ChannelRange& channels, const at::Tensor& gradient) {
       const auto [sum, is_new] = sums.try_emplace(index, MakeSum(index, true));
-      sum->second.Add(channels, gradient, outcome.coefficient, pool_);
+      sum->second.Add(channels, gradient, outcome.coefficient, context_);
     };
     add(evaluation.pred, evaluation.pred_channels, result.gradient);
     if (result.gradient2.defined()) {
@@ -306,7 +307,7 @@ class Computation {
   const CheckedPlan& plan_;
   const Batch& batch_;
   const Schedule& schedule_;
-  TaskPool& pool_;
+  const Context& context_;
   const v1::BalancingStrategy strategy_;
   std::vector<std::optional<PredictionClamp>> clamps_;  // By prediction, made when needed.
   std::vector<GradientSum> sums_;                       // By prediction.
@@ -340,11 +341,11 @@ std::vector<absl::Status> Orchestrator::Check(const v1::Plan& plan, const FieldS
   return problems;
 }
 
-absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, TaskPool& pool) const {
+absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context& context) const {
   absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
     const auto schedule = MakeSchedule(impl_->plan, batch);
     if (!schedule.ok()) return schedule.status();
-    return Computation(impl_->plan, batch, *schedule, pool).Run();
+    return Computation(impl_->plan, batch, *schedule, context).Run();
   });
   if (!outcome.ok()) return InSpelling(impl_->spelling, outcome.status());
   return outcome;

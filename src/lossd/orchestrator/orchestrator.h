@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/orchestrator/batch.h"
 #include "lossd/orchestrator/field_spelling.h"
 #include "lossd/v1/plan.pb.h"
@@ -29,9 +29,9 @@ class Orchestrator {
 
   // Losses, and gradients unless batch.losses_only. Deterministic: the same batch gives the same
   // bits for any pool. Errors: FieldErrors about the batch ("labels.shape"); INVALID_ARGUMENT
-  // naming the term with diagnostics of its tensors when a loss or its gradient is not finite, unless
-  // batch.allow_non_finite.
-  absl::StatusOr<Outcome> Compute(const Batch& batch, TaskPool& pool) const;
+  // naming the term with diagnostics of its tensors when a loss or its gradient is not finite,
+  // unless batch.allow_non_finite.
+  absl::StatusOr<Outcome> Compute(const Batch& batch, const Context& context) const;
 
   // What each term does and needs, a sentence or two a term.
   std::vector<std::string> Explain() const;

@@ -65,9 +65,11 @@ at::Tensor Seen(const Masks& masks) {
 // The weight of positives of WeightedBCEWithLogitsLoss, when the plan rather than the loss says
 // what it is.
 std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target, const Masks& masks,
-                                TaskPool& pool) {
+                                const Context& context) {
   if (!spec.loss().has_weighted_bce_with_logits() || !spec.has_pos_weight()) return std::nullopt;
-  if (spec.pos_weight().automatic()) return AutoPosWeight(CountClasses(target, Seen(masks), pool));
+  if (spec.pos_weight().automatic()) {
+    return AutoPosWeight(CountClasses(target, Seen(masks), context));
+  }
   const bool own = spec.loss().weighted_bce_with_logits().has_pos_weight();
   if (own || spec.pos_weight().value() == 1) return std::nullopt;
   return spec.pos_weight().value();
@@ -76,11 +78,11 @@ std::optional<double> PosWeight(const v1::Term& spec, const at::Tensor& target, 
 // Class weights of a supervised term without a mask of its own. Weights of 1 are left out: losses
 // take a weight of ones and none alike.
 std::optional<ClassWeights> BalancingWeights(const v1::Term& spec, const at::Tensor& target,
-                                             const Masks& masks, TaskPool& pool) {
+                                             const Masks& masks, const Context& context) {
   const bool balances = spec.spatial_weight_arg() == v1::SPATIAL_WEIGHT_ARG_WEIGHT &&
                         !spec.loss().has_weighted_bce_with_logits() && !masks.has_term_mask;
   if (!balances) return std::nullopt;
-  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks), pool);
+  const ClassWeights weights = ClassWeightsOf(spec.pos_weight(), target, Seen(masks), context);
   if (weights.AreOne()) return std::nullopt;
   return weights;
 }
@@ -89,7 +91,7 @@ std::optional<ClassWeights> BalancingWeights(const v1::Term& spec, const at::Ten
 
 LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
                           const std::optional<ClampRange>& clamp, double clamp_min,
-                          TaskPool& pool) {
+                          const Context& context) {
   const v1::Term& spec = evaluation.term->spec;
   const at::Tensor& pred = batch.predictions[evaluation.pred].tensor;
   const at::IntArrayRef size = pred.sizes().slice(2);
@@ -109,10 +111,10 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
   }
 
   inputs.target = Target(evaluation, batch, size);
-  inputs.pos_weight = PosWeight(spec, inputs.target, masks, pool);
+  inputs.pos_weight = PosWeight(spec, inputs.target, masks, context);
   if (takes_weight) {
     inputs.weight = masks.weight;
-    inputs.class_weights = BalancingWeights(spec, inputs.target, masks, pool);
+    inputs.class_weights = BalancingWeights(spec, inputs.target, masks, context);
     inputs.known = masks.known;
   } else {
     inputs.known = Seen(masks);

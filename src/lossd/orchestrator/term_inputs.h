@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "lossd/base/task_pool.h"
+#include "lossd/base/context.h"
 #include "lossd/losses/loss.h"
 #include "lossd/orchestrator/batch.h"
 #include "lossd/orchestrator/schedule.h"
@@ -15,7 +15,8 @@ namespace lossd {
 // what predictions become for a loss without weight where a mask is not. A schedule has been made
 // of the batch, so nothing is checked. May throw what LibTorch throws.
 LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
-                          const std::optional<ClampRange>& clamp, double clamp_min, TaskPool& pool);
+                          const std::optional<ClampRange>& clamp, double clamp_min,
+                          const Context& context);
 
 }  // namespace lossd
 

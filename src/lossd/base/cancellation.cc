@@ -1,0 +1,29 @@
+#include "lossd/base/cancellation.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace lossd {
+
+bool Cancellation::Fired() const {
+  if (fired_.load(std::memory_order_acquire)) return true;
+  if (deadline_ == absl::InfiniteFuture() || absl::Now() < deadline_) return false;
+  Fire(absl::DeadlineExceededError("the deadline passed before the answer was computed"));
+  return true;
+}
+
+absl::Status Cancellation::status() const {
+  if (!Fired()) return absl::OkStatus();
+  const std::scoped_lock lock(mutex_);
+  return reason_;
+}
+
+void Cancellation::Fire(absl::Status reason) const {
+  const std::scoped_lock lock(mutex_);
+  if (fired_.load(std::memory_order_relaxed)) return;
+  reason_ = std::move(reason);
+  fired_.store(true, std::memory_order_release);
+}
+
+}  // namespace lossd
