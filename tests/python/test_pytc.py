@@ -101,7 +101,9 @@ def test_bad_configs_are_refused_at_once(client: lossd.Client) -> None:
     with pytest.raises(ValueError, match=r"model\.loss"):
         lossd.pytc.RemoteLossOrchestrator({"model": {}}, client=client)
     with pytest.raises(lossd.InvalidArgumentError) as caught:
-        lossd.pytc.RemoteLossOrchestrator(config([{"function": "DiceLoss", "wieght": 1}]), client=client)
+        lossd.pytc.RemoteLossOrchestrator(
+            config([{"function": "DiceLoss", "wieght": 1}]), client=client
+        )
     assert caught.value.field == "losses[0].wieght"
 
 
@@ -111,7 +113,9 @@ def test_masks_and_segmentation_reach_the_losses(client: lossd.Client) -> None:
     segmentation = torch.randint(0, 3, (2, 4, 6, 5))
     mask = torch.ones(2, 1, 4, 6, 5)
     mask[..., 0] = 0
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config([{"function": "MalisLoss"}]), client=client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(
+        config([{"function": "MalisLoss"}]), client=client
+    )
     loss, _ = orchestrator.compute_standard_loss(
         logits, target, mask=mask, target_mask=known, gt_seg=segmentation
     )
@@ -159,9 +163,9 @@ def scales() -> tuple[dict[str, Tensor], Tensor, list[Tensor]]:
 def test_deep_supervision(client: lossd.Client) -> None:
     outputs, target, targets = scales()
     cfg = config(deep_supervision_weights=[1.0, 0.3])
-    loss, logs = lossd.pytc.RemoteLossOrchestrator(cfg, client=client).compute_deep_supervision_loss(
-        outputs, target, gt_seg=torch.zeros(1)
-    )
+    loss, logs = lossd.pytc.RemoteLossOrchestrator(
+        cfg, client=client
+    ).compute_deep_supervision_loss(outputs, target, gt_seg=torch.zeros(1))
     at_scale = [
         torch.stack(local_terms(logits, labels)).sum()
         for logits, labels in zip(outputs.values(), targets, strict=True)
@@ -265,7 +269,9 @@ def balanced_steps(
         if client is None:
             loss = combine_locally(weighter, local_terms(network(image), target))
         else:
-            orchestrator = lossd.pytc.RemoteLossOrchestrator(cfg, loss_weighter=weighter, client=client)
+            orchestrator = lossd.pytc.RemoteLossOrchestrator(
+                cfg, loss_weighter=weighter, client=client
+            )
             loss, logs = orchestrator.compute_standard_loss(network(image), target)
             assert logs["train_loss_total"] == pytest.approx(float(loss.detach()), rel=1e-6)
             assert f"train_loss_{strategy}/term_1_weight" in logs
@@ -325,7 +331,9 @@ def test_gradnorm_across_scales(client: lossd.Client) -> None:
     weighter = lossd.pytc.GradNormLossWeighter(2)
     with torch.no_grad():
         weighter.task_weights.copy_(torch.tensor([0.5, 1.5]))
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), loss_weighter=weighter, client=client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(
+        config(), loss_weighter=weighter, client=client
+    )
     loss, logs = orchestrator.compute_deep_supervision_loss(outputs, target)
     at_scale = [
         0.5 * bce + 1.5 * mse
@@ -346,7 +354,9 @@ def test_gradnorm_of_terms_for_the_finest_scale_only(client: lossd.Client) -> No
     weighter = lossd.pytc.GradNormLossWeighter(3, shared_parameters=[shared])
     with torch.no_grad():
         weighter.task_weights.copy_(torch.tensor([0.5, 1.5, 2.5]))
-    orchestrator = lossd.pytc.RemoteLossOrchestrator(config(terms), loss_weighter=weighter, client=client)
+    orchestrator = lossd.pytc.RemoteLossOrchestrator(
+        config(terms), loss_weighter=weighter, client=client
+    )
     scaled = {scale: output * shared for scale, output in outputs.items()}
     _, logs = orchestrator.compute_deep_supervision_loss(scaled, target)
     bce, mse = local_terms(outputs["ds_1"], targets[1])
@@ -382,7 +392,9 @@ def test_weighters_for_another_number_of_terms_are_refused(
 def test_validation_of_balanced_losses_needs_no_gradients(client: lossd.Client) -> None:
     logits, target = batch()
     for weighter in (lossd.pytc.GradNormLossWeighter(2), lossd.pytc.UncertaintyLossWeighter(2)):
-        orchestrator = lossd.pytc.RemoteLossOrchestrator(config(), loss_weighter=weighter, client=client)
+        orchestrator = lossd.pytc.RemoteLossOrchestrator(
+            config(), loss_weighter=weighter, client=client
+        )
         with torch.no_grad():
             loss, logs = orchestrator.compute_standard_loss(logits, target, stage="val")
         assert not loss.requires_grad

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import threading
+from collections.abc import Iterator
 
 import grpc
 
@@ -33,7 +35,6 @@ class Connection:
     channel: grpc.Channel
     stub: service_pb2_grpc.LossServiceStub
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes]
-    process: int
 
 
 class LazyConnection:
@@ -52,6 +53,7 @@ class LazyConnection:
         self._process = os.getpid()
         self._connection: Connection | None = None
         self._of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.
+        self._calls = 0
         self._closed = False
 
     @property
@@ -64,33 +66,57 @@ class LazyConnection:
         """Whether `close` was called."""
         return self._closed
 
-    def get(self) -> Connection:
-        """The connection of this process.
+    @contextlib.contextmanager
+    def call(self) -> Iterator[Connection]:
+        """The connection of this process, for one call.
 
         Raises:
             Error: It is closed.
         """
         if self._process != os.getpid():
-            # Another thread of the parent may have held the lock; of the child there is only one.
-            self._lock = threading.Lock()
-            self._process = os.getpid()
+            self._begin_anew()
         with self._lock:
             if self._closed:
                 raise Error("the client is closed")
+            if self._connection is None:
+                self._connection = _connect(self.address)
             connection = self._connection
-            if connection is not None and connection.process != os.getpid():
-                self._of_parents.append(connection)
-                connection = None
-            if connection is None:
-                connection = self._connection = _connect(self.address)
-            return connection
+            self._calls += 1
+        try:
+            yield connection
+        finally:
+            with self._lock:
+                self._calls -= 1
 
     def close(self) -> None:
         """Ends calls in flight, and refuses new ones."""
         self._closed = True
-        connection = self._connection
-        if connection is not None and connection.process == os.getpid():
-            connection.channel.close()
+        if self._process == os.getpid():
+            self._disconnect()
+
+    def leave(self) -> None:
+        """Closes a channel whose server is gone, unless it has calls; the next makes another.
+
+        A channel that looks for a server in vain is in the way of forks: gRPC ends the child.
+        """
+        with self._lock:
+            idle = self._calls == 0 and self._process == os.getpid()
+            if idle:
+                self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.channel.close()
+            self._connection = None
+
+    def _begin_anew(self) -> None:
+        """In a forked process, which has one thread: the parent's others may hold the lock."""
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        if self._connection is not None:
+            self._of_parents.append(self._connection)
+            self._connection = None
+        self._calls = 0
 
 
 def _connect(address: str) -> Connection:
@@ -98,4 +124,4 @@ def _connect(address: str) -> Connection:
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
         "/lossd.v1.LossService/Compute"
     )
-    return Connection(channel, service_pb2_grpc.LossServiceStub(channel), compute, os.getpid())
+    return Connection(channel, service_pb2_grpc.LossServiceStub(channel), compute)

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 
 from lossd.channel import Connection, LazyConnection
-from lossd.errors import Error, InvalidArgumentError, from_rpc
+from lossd.errors import Error, InvalidArgumentError, UnavailableError, from_rpc
 from lossd.plan import Plan, PlanLike
 from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
 from lossd.tensors import Array, outgoing
@@ -190,8 +190,10 @@ class Client:
         """
         request = service_pb2.GetServerInfoRequest()
         try:
-            self._connection.get().stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
+            with self._connection.call() as connection:
+                connection.stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
         except grpc.RpcError as error:
+            self._connection.leave()
             raise from_rpc(error) from None
 
     def _call(
@@ -205,10 +207,13 @@ class Client:
         while True:
             remaining = None if deadline is None else deadline - time.monotonic()
             try:
-                return method(self._connection.get())(request, timeout=remaining)
+                with self._connection.call() as connection:
+                    return method(connection)(request, timeout=remaining)
             except grpc.RpcError as rpc_error:
                 error = from_rpc(rpc_error)
             pause = _pause(error, attempt)
+            if isinstance(error, UnavailableError):
+                self._connection.leave()
             if pause is None or attempt >= self._retries or self._connection.closed:
                 raise error
             if deadline is not None and time.monotonic() + pause >= deadline:

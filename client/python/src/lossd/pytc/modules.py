@@ -37,8 +37,8 @@ def kwargs_of(module: nn.Module, function: str, field: str) -> dict[str, Any]:
     kinds = loss_table().get(function)
     if kinds is None:
         raise InvalidArgumentError(
-            f"{field}.function: got none, and the module {type(module).__name__}, expected one of "
-            f"{', '.join(loss_table())}",
+            f"{field}.function: got none, and a module {type(module).__name__}, expected a loss "
+            "that a server computes (docs/losses.md)",
             field=f"{field}.function",
         )
     if getattr(module, "other_act", None) is not None:
