@@ -33,7 +33,7 @@ _REPLACEMENTS: tuple[tuple[str, str, object], ...] = (
 class Installation:
     """What `install` did; `undo`, or the end of a `with` block, takes it back.
 
-    Modules that were built meanwhile keep what they were built with.
+    Modules that were built meanwhile stay with their server, if they have called it once.
     """
 
     def __init__(self, replaced: list[tuple[object, object]], address: str | None) -> None:
