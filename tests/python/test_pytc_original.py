@@ -94,10 +94,15 @@ def test_both_want_a_label_mask_for_affinities(client: lossd.Client) -> None:
 
 def test_both_give_nan_without_nan_detection(client: lossd.Client) -> None:
     outputs, labels, _ = batch()
-    broken = outputs["output"] * torch.nan
+    broken = outputs["output"].detach().clone()
+    broken[0, 1, 2, 3, 4] = torch.nan
+    broken.requires_grad_()
+    gradients = []
     for orchestrator in both(client, LOSSES[0], [], enable_nan_detection=False):
         loss, _ = orchestrator.compute_standard_loss(broken, labels)
         assert torch.isnan(loss)
+        gradients.append(torch.autograd.grad(loss, broken)[0])
+    torch.testing.assert_close(*gradients, equal_nan=True, rtol=1e-4, atol=1e-7)
     for orchestrator in both(client, LOSSES[0], []):
         with pytest.raises(ValueError, match="term_0"):
             orchestrator.compute_standard_loss(broken, labels)
