@@ -137,7 +137,8 @@ def _varint(value: int) -> bytes:
 
 def _incoming(named: memoryview) -> tuple[str, Incoming]:
     rest, ((tensor,),) = _split(named, _TENSOR)
-    description, ((elements,),) = _split(tensor, _DATA)
+    description, (data,) = _split(tensor, _DATA)
+    elements = data[0] if data else memoryview(b"")  # No bytes are not sent.
     name = tensor_pb2.NamedTensor.FromString(rest).name
     return name, (tensor_pb2.Tensor.FromString(description), elements)
 
