@@ -94,6 +94,30 @@ def test_check_bad_plan(lossctl: Run, tmp_path: pathlib.Path) -> None:
     assert "2 mistakes" in done.stderr
 
 
+def test_training_config(lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    losses = {"losses": [{"function": "L1Loss", "weight": 0.25}, *PLAN]}
+    base = {"loss_profiles": {"all": losses}, "default": {"model": {"loss": {"clamp_min": -9}}}}
+    (tmp_path / "recipes" / "base.yaml").write_text(json.dumps(base))
+    selected = {"profile": "all", "overrides": {0: {"weight": 4}}}
+    config = {"_base_": "recipes/base.yaml", "train": {"model": {"loss": selected}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    first, *others = lossctl("check-plan", "config.yaml").stdout.splitlines()
+    assert first.startswith("term_0: 4 × L1Loss")
+    assert len(others) == len(PLAN)
+    files = [f"--{name}={name}.npy" for name in batch]
+    shown = lossctl("compute", "--plan=config.yaml", *files).stdout
+    assert ["train_loss_term_0_coef", "4"] in [line.split() for line in shown.splitlines()]
+    assert "requests" in lossctl("bench", "--plan=config.yaml", "--size=8", "--requests=1").stdout
+
+
+def test_config_without_losses(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "decode.yaml").write_text("default: {decoding: {steps: []}}")
+    done = lossctl("check-plan", "decode.yaml", fails=True)
+    assert "decode.yaml: trains nothing" in done.stderr
+    assert "mistake" not in done.stderr
+
+
 def test_compute(
     lossctl: Run, client: lossd.Client, batch: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lossctl/command.h"
+#include "lossctl/plan_file.h"
 
 namespace lossd {
 namespace {
@@ -113,7 +114,7 @@ void Print(const BenchFlags& flags, const Batch& batch, Measurements& measuremen
 
 absl::Status Bench(const Session& session, const BenchFlags& flags) {
   const absl::StatusOr<std::string> plan =
-      flags.plan.empty() ? absl::StatusOr<std::string>(kDefaultPlan) : ReadText(flags.plan);
+      flags.plan.empty() ? absl::StatusOr<std::string>(kDefaultPlan) : ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
@@ -142,7 +143,8 @@ void DeclareBench(CLI::App& app, Session& session) {
   CLI::App* command =
       app.add_subcommand("bench", "How fast the server answers, on made-up affinities");
   const auto flags = std::make_shared<BenchFlags>();
-  command->add_option("--plan", flags->plan, "The plan; BCE and MALIS without one");
+  command->add_option("--plan", flags->plan,
+                      "The plan or training config; BCE and MALIS without one");
   command->add_option("--size", flags->size, "Edge of the volume in voxels")
       ->check(CLI::Range(2, 1024))
       ->capture_default_str();

@@ -3,12 +3,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossctl/command.h"
+#include "lossctl/plan_file.h"
 
 namespace lossd {
 namespace {
 
 absl::Status CheckPlan(const Session& session, const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadText(path);
+  const absl::StatusOr<std::string> text = ReadPlanFile(path);
   if (!text.ok()) return text.status();
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
@@ -28,7 +29,7 @@ void DeclareCheckPlan(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand(
       "check-plan", "What each term of a plan does and needs, or what is wrong with the plan");
   const auto path = std::make_shared<std::string>();
-  command->add_option("FILE", *path, "The plan, in YAML or JSON")->required();
+  command->add_option("FILE", *path, "The plan or training config, in YAML or JSON")->required();
   command->callback([&session, path] { session.status = CheckPlan(session, *path); });
 }
 

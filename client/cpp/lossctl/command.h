@@ -5,7 +5,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "lossd/client.h"
 
@@ -38,9 +37,6 @@ void DeclareCompute(CLI::App& app, Session& session);
 void DeclareBench(CLI::App& app, Session& session);
 // MALIS weights of .npy files, without a server.
 void DeclareMalis(CLI::App& app, Session& session);
-
-// The text of a file. Errors name the file.
-absl::StatusOr<std::string> ReadText(const std::string& path);
 
 }  // namespace lossd
 

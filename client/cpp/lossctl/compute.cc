@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "lossctl/command.h"
+#include "lossctl/plan_file.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {
@@ -108,7 +109,7 @@ absl::Status WriteGradients(const Result& result, const std::string& folder) {
 }
 
 absl::Status Compute(const Session& session, const ComputeFlags& flags) {
-  const absl::StatusOr<std::string> plan = ReadText(flags.plan);
+  const absl::StatusOr<std::string> plan = ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
   const absl::StatusOr<Batch> batch = ReadBatch(flags);
   if (!batch.ok()) return batch.status();
@@ -126,7 +127,8 @@ void DeclareCompute(CLI::App& app, Session& session) {
   CLI::App* command =
       app.add_subcommand("compute", "Losses, and with --out gradients, of arrays in .npy files");
   const auto flags = std::make_shared<ComputeFlags>();
-  command->add_option("--plan", flags->plan, "The plan, in YAML or JSON")->required();
+  command->add_option("--plan", flags->plan, "The plan or training config, in YAML or JSON")
+      ->required();
   command
       ->add_option("--output", flags->outputs,
                    "A prediction [B, C, Z, Y, X] or [B, C, Y, X]: FILE, or HEAD=FILE for each of "

@@ -1,8 +1,10 @@
+#include "lossctl/files.h"
+
 #include <cerrno>
 #include <fstream>
 #include <iterator>
 
-#include "lossctl/command.h"
+#include "absl/status/status.h"
 
 namespace lossd {
 
