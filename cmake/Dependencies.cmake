@@ -20,21 +20,12 @@ if(NOT EXISTS "${LOSSD_SITE_PACKAGES}/torch/lib/libtorch.so")
   message(FATAL_ERROR "LibTorch is not in .venv: run `make setup` first.")
 endif()
 
-# Torch's own CMake package insists on a complete CUDA toolkit as soon as the wheel was built for CUDA. The wheel's
-# libraries are enough to link against, so name them here.
 set(TORCH_ROOT ${LOSSD_SITE_PACKAGES}/torch)
-file(GLOB NVIDIA_LIBRARY_DIRS ${LOSSD_SITE_PACKAGES}/nvidia/*/lib)
+include(LibTorch)
 add_library(lossd_torch INTERFACE)
-# After the system's directories: the wheel brings the headers of its own, older protobuf along.
-target_compile_options(lossd_torch INTERFACE "SHELL:-idirafter ${TORCH_ROOT}/include"
-                       "SHELL:-idirafter ${TORCH_ROOT}/include/torch/csrc/api/include")
-target_link_libraries(lossd_torch INTERFACE ${TORCH_ROOT}/lib/libtorch_cpu.so
-                      ${TORCH_ROOT}/lib/libc10.so)
+lossd_use_libtorch(lossd_torch ${TORCH_ROOT})
 if(LOSSD_CUDA)
   # Registers the CUDA device with LibTorch; nothing references its symbols, so the linker must be told to keep it.
   target_link_libraries(lossd_torch INTERFACE -Wl,--no-as-needed ${TORCH_ROOT}/lib/libtorch_cuda.so
                         ${TORCH_ROOT}/lib/libc10_cuda.so -Wl,--as-needed)
 endif()
-foreach(directory ${TORCH_ROOT}/lib ${NVIDIA_LIBRARY_DIRS})
-  target_link_options(lossd_torch INTERFACE -Wl,-rpath,${directory} -Wl,-rpath-link,${directory})
-endforeach()

@@ -1,4 +1,5 @@
-# The flags every target of the project has, and the functions that declare targets.
+# The flags every target of the project has, and the functions that declare targets. The flags are the project's own:
+# what is installed brings none of them to those who link it.
 
 add_library(lossd_flags INTERFACE)
 # Warnings are errors with the compilers that the tests run with. A newer one finds things to say that nobody could mend.
@@ -19,9 +20,10 @@ target_precompile_headers(lossd_torch_pch PRIVATE <torch/types.h> <torch/autogra
 function(lossd_library name)
   cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
-  target_link_libraries(${name} PUBLIC lossd_flags ${ARG_DEPS})
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:lossd_flags> ${ARG_DEPS})
   if(ARG_TORCH)
-    target_link_libraries(${name} PUBLIC lossd_torch)
+    target_link_libraries(${name} PUBLIC $<BUILD_INTERFACE:lossd_torch> $<INSTALL_INTERFACE:lossd::torch>)
     target_precompile_headers(${name} REUSE_FROM lossd_torch_pch)
   endif()
 endfunction()

@@ -1,13 +1,25 @@
 #!/usr/bin/env bash
-# All static checks. Every one runs, so that one pass shows everything; the exit status tells whether all passed.
+# Static checks: those named, else all. Each of them runs, so that one pass shows everything; the exit status tells
+# whether all passed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-failed=()
+python=(client/python tests/python demo)
+checks=(clang-format clang-tidy buf-lint buf-format buf-breaking ruff ruff-format mypy)
 
-check() {  # check NAME COMMAND...
-  echo "lint: $1"
-  "${@:2}" || failed+=("$1")
+run() {
+  case $1 in
+    clang-format) $bin/clang-format --dry-run -Werror $(git ls-files '*.cc' '*.h' '*.cu' '*.cuh') ;;
+    clang-tidy) scripts/tidy.sh ;;
+    buf-lint) $bin/buf lint ;;
+    buf-format) $bin/buf format --diff --exit-code proto ;;
+    buf-breaking) breaking ;;
+    ruff) $bin/ruff check --quiet "${python[@]}" ;;
+    ruff-format) $bin/ruff format --quiet --check "${python[@]}" ;;
+    # It looks at the package as it is installed, stubs included.
+    mypy) scripts/generate_python.sh && $bin/mypy --strict client/python/src/lossd demo tests/python ;;
+    *) echo "  no such check: there are ${checks[*]}" >&2; return 1 ;;
+  esac
 }
 
 breaking() {
@@ -22,17 +34,13 @@ breaking() {
   return $status
 }
 
-scripts/generate_python.sh  # mypy and ruff look at the package as it is installed.
-
-check clang-format $bin/clang-format --dry-run -Werror $(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
-check clang-tidy scripts/tidy.sh
-check buf-lint $bin/buf lint
-check buf-format $bin/buf format --diff --exit-code proto
-check buf-breaking breaking
-check ruff $bin/ruff check --quiet client/python tests/python demo
-check ruff-format $bin/ruff format --quiet --check client/python tests/python demo
-check mypy $bin/mypy --strict client/python/src/lossd demo tests/python
-
+failed=()
+(($#)) || set -- "${checks[@]}"
+for check in "$@"; do
+  start=$SECONDS
+  run "$check" || failed+=("$check")
+  echo "lint: $check: $((SECONDS - start)) s"
+done
 if ((${#failed[@]})); then
   echo "lint: failed: ${failed[*]}" >&2
   exit 1

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/random/random.h"
@@ -123,6 +124,29 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
   batch.losses_only = request.losses_only();
   batch.allow_non_finite = request.allow_non_finite();
   return batch;
+}
+
+int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch) {
+  // Key and value: "<stage>_loss_scale_4_term_255_balance_weight".
+  const int64_t log = 64 + static_cast<int64_t>(batch.stage.size());
+  constexpr int64_t kLogsOfTerm = 6;
+  constexpr int64_t kTerm = 256;   // The numbers and words of a TermResult.
+  constexpr int64_t kRest = 1024;  // Id, seed, timings and the logs of scales and total.
+  return size.gradient_bytes + size.name_bytes + size.gradients * kTensorOverheadBytes +
+         size.terms * (kTerm + kLogsOfTerm * log) + 8 * log + kRest;
+}
+
+absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch) {
+  const int64_t bytes = AnswerBytes(size, batch);
+  if (bytes <= kMaxMessageBytes) return absl::OkStatus();
+  const auto [field, advice] =
+      batch.per_term_gradients  ? std::pair("per_term_gradients", "ask for fewer terms' gradients")
+      : batch.float32_gradients ? std::pair("gradient_dtype", "ask for the predictions' own dtype")
+                                : std::pair("predictions", "send fewer");
+  return FieldError(
+      field, absl::StrCat(size.gradients, " gradients, which make an answer of ", bytes, " bytes"),
+      absl::StrCat("at most ", kMaxMessageBytes, ", what one message holds: ", advice,
+                   ", or fewer voxels at a time"));
 }
 
 absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response) {

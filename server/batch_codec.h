@@ -1,6 +1,8 @@
 #ifndef SERVER_BATCH_CODEC_H_
 #define SERVER_BATCH_CODEC_H_
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/orchestrator/batch.h"
@@ -13,6 +15,12 @@ namespace lossd {
 // about the request ("labels.shape", "predictions[output].data"). What depends on the plan is not
 // checked here.
 absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request);
+
+// The bytes of a whole response, ids and timings included, at most.
+int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch);
+
+// Whether the response fits into one message; else a FieldError that says what makes it too large.
+absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch);
 
 // Writes an outcome into the response's fields; `seed` is the batch's.
 absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response);

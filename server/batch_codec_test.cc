@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/types.h>
 
 #include <limits>
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
 #include "lossd/tensor/wire.h"
 
@@ -141,6 +143,59 @@ TEST(WriteOutcomeTest, WritesAllThatWasComputed) {
     EXPECT_EQ(read->scalar_type(), at::kHalf);
     EXPECT_TRUE(at::equal(*read, gradient));
   }
+}
+
+// Words as long, and numbers as large, as they get.
+TEST(AnswerBytesTest, AreEnoughForTheWholeResponse) {
+  Batch batch;
+  batch.stage = std::string(128, 's');
+  Outcome outcome;
+  OutcomeSize size = {.terms = 2, .gradients = 3};
+  const NamedTensor gradient = {"a long name of a head", at::zeros({1, 1, 1, 1, 1 << 20})};
+  for (size_t i = 0; i < 3; ++i) {
+    size.gradient_bytes += static_cast<int64_t>(gradient.tensor.nbytes());
+    size.name_bytes += static_cast<int64_t>(gradient.name.size());
+  }
+  outcome.total = 1;
+  outcome.drew_crop_origin = true;
+  outcome.gradients = {gradient};
+  for (const char* key : {"_raw", "_coef", "_weighted", "_balance_weight", "_balanced"}) {
+    for (int term = 254; term < 256; ++term) {
+      outcome.logs.emplace_back(absl::StrCat(batch.stage, "_loss_scale_4_term_", term, key), 1);
+    }
+  }
+  constexpr int64_t kFar = int64_t{1} << 40;
+  for (int term = 254; term < 256; ++term) {
+    outcome.logs.emplace_back(absl::StrCat(batch.stage, "_loss_uncertainty/term_", term, "_weight"),
+                              1);
+    TermOutcome& written = outcome.terms.emplace_back();
+    written.name = absl::StrCat("term_", term);
+    written.function = "ForegroundContourConsistency";
+    written.scale = 4;
+    written.raw = written.coefficient = written.weighted = written.balance_weight = 2;
+    written.malis_crop_origin = {kFar, kFar, kFar};
+    written.time = absl::Seconds(1);
+    written.gradients = {gradient};
+  }
+  for (int scale = 0; scale < 5; ++scale) {
+    outcome.logs.emplace_back(absl::StrCat(batch.stage, "_loss_scale_", scale), 1);
+  }
+  outcome.logs.emplace_back(absl::StrCat(batch.stage, "_loss_uncertainty/reg"), 1);
+  outcome.logs.emplace_back(absl::StrCat(batch.stage, "_loss_total"), 1);
+  outcome.log_vars_gradient = {1, 1};
+
+  v1::ComputeResponse response;
+  ASSERT_TRUE(WriteOutcome(outcome, ~uint64_t{0}, &response).ok());
+  response.set_request_id(std::string(128, 'i'));
+  v1::Timings* timings = response.mutable_timings();
+  timings->set_queue_seconds(1);
+  timings->set_decode_seconds(1);
+  timings->set_compute_seconds(1);
+  timings->set_encode_seconds(1);
+  timings->set_total_seconds(1);
+  const int64_t bytes = AnswerBytes(size, batch);
+  EXPECT_GE(bytes, response.ByteSizeLong());
+  EXPECT_LT(bytes, response.ByteSizeLong() + 4096);
 }
 
 TEST(WriteOutcomeTest, TellsTheSeedOnlyWhenItWasUsed) {

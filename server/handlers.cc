@@ -1,6 +1,5 @@
 #include "server/handlers.h"
 
-#include <limits>
 #include <memory>
 #include <set>
 #include <string>
@@ -20,9 +19,6 @@
 
 namespace lossd {
 namespace {
-
-// protobuf's own limit.
-constexpr size_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
 
 // "losses[3]" for a mistake in that term; empty for one elsewhere.
 std::string TermOf(const absl::Status& problem) {
@@ -65,6 +61,9 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeRes
     if (!plan.ok()) return plan.status();
     const absl::StatusOr<Batch> batch = ReadBatch(request);
     if (!batch.ok()) return batch.status();
+    const absl::StatusOr<OutcomeSize> size = (*plan)->Measure(*batch);
+    if (!size.ok()) return size.status();
+    if (absl::Status fits = CheckAnswerFits(*size, *batch); !fits.ok()) return fits;
 
     const absl::Time decoded = absl::Now();
     const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*batch, pool_);
@@ -73,11 +72,6 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeRes
     const absl::Time computed = absl::Now();
     const absl::Status written = WriteOutcome(*outcome, *batch->malis_crop_seed, response);
     if (!written.ok()) return written;
-    if (response->ByteSizeLong() > kMaxMessageBytes) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the answer would have ", response->ByteSizeLong(),
-                       " bytes, more than the 2 GiB that fit into one message"));
-    }
     v1::Timings* timings = response->mutable_timings();
     timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
     timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));

@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/types.h>
 
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
 #include "lossd/tensor/wire.h"
 
@@ -54,6 +56,27 @@ TEST(HandlersTest, ChecksThePlanBeforeTheBatch) {
   request.clear_predictions();
   v1::ComputeResponse response;
   EXPECT_EQ(ErrorField(handlers.Compute(request, &response)), "losses[0].weigth");
+}
+
+// The answer would have 2 GiB, and computing it would take gigabytes and seconds.
+TEST(HandlersTest, RefusesTooLargeAnAnswerBeforeItComputes) {
+  constexpr int kTerms = 256;
+  std::string plan = "[";
+  for (int i = 0; i < kTerms; ++i) absl::StrAppend(&plan, i > 0 ? ", " : "", "{function: MSELoss}");
+  v1::ComputeRequest request;
+  request.mutable_plan()->set_text(plan + "]");
+  request.set_per_term_gradients(true);
+  request.set_gradient_dtype(v1::D_TYPE_FLOAT32);
+  const at::Tensor tensor = at::zeros({1, 1, 128, 128, 128}, at::kHalf);
+  EXPECT_TRUE(ToWire(tensor, request.add_predictions()->mutable_tensor()).ok());
+  request.mutable_predictions(0)->set_name("output");
+  EXPECT_TRUE(ToWire(tensor.to(at::kByte), request.mutable_labels()).ok());
+  Handlers handlers(1, 1);
+  v1::ComputeResponse response;
+  const absl::Status status = handlers.Compute(request, &response);
+  EXPECT_EQ(ErrorField(status), "per_term_gradients") << status;
+  EXPECT_THAT(std::string(status.message()),
+              testing::AllOf(HasSubstr("257 gradients"), HasSubstr("at most 2147483647")));
 }
 
 TEST(HandlersTest, ReportsEveryMistakeOfAPlan) {

@@ -5,6 +5,7 @@
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/null_sink.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <filesystem>

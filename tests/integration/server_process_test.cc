@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <csignal>

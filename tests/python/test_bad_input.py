@@ -131,6 +131,19 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], str, str]] = {
     "mask of another batch": ({"mask": np.ones((2, 1, 4, 5, 6))}, "mask", ""),
     "mask of wrong channels": ({"mask": np.ones((1, 2, 4, 5, 6))}, "mask", ""),
     "NaN in a mask": ({"mask": with_value(np.nan)}, "mask.data", "not finite"),
+    "integers as weights in a mask": ({"mask": LABELS * 255}, "mask.data", "mask > 0"),
+    "a negative mask": ({"mask": -LABELS.astype(np.int32)}, "mask.data", "-1"),
+    "mask of weights alone for MALIS": (
+        {"mask": LABELS.astype(np.float32) * 255},
+        "mask",
+        "MalisLoss",
+    ),
+    "mask_slice of 255 for MALIS": (
+        {"plan": [{**MALIS, "mask": 2}], "labels": LABELS * 255},
+        "losses[0].mask",
+        "nowhere 1",
+    ),
+    "label_mask of 255": ({"label_mask": LABELS * 255}, "label_mask.data", "label_mask > 0"),
     "mask of wrong rank": ({"mask": np.ones((1, 3))}, "mask", ""),
     "label_mask of another shape": (
         {"label_mask": np.ones((1, 1, 4, 5, 6), bool)},

@@ -138,6 +138,55 @@ def test_compute_says_what_is_wrong(lossctl: Run) -> None:
     assert "nowhere.npy" in lossctl(*compute, "--labels=nowhere.npy", fails=True).stderr
 
 
+@pytest.mark.usefixtures("batch")
+def test_compute_refuses_a_mask_of_255(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    np.save(tmp_path / "mask.npy", np.full((1, 1, *SHAPE[2:]), 255, np.uint8))
+    files = ("--output=output.npy", "--labels=labels.npy", "--mask=mask.npy")
+    assert "mask > 0" in lossctl("compute", "--plan=plan.json", *files, fails=True).stderr
+
+
+@pytest.mark.usefixtures("batch")
+def test_compute_knows_before_what_it_cannot_write(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    """Nobody answers at this address, so what is refused is refused without a server."""
+    compute = ("compute", "--plan=plan.json", "--labels=labels.npy")
+
+    def refusal(*arguments: str) -> str:
+        return lossctl(*compute, *arguments, address="127.0.0.1:1", fails=True).stderr
+
+    assert "'a/b'" in refusal("--output=a/b=output.npy", "--out=gradients")
+    (tmp_path / "taken").write_text("")
+    assert "taken" in refusal("--output=output.npy", "--out=taken")
+    assert "no server" in refusal("--output=a/b=output.npy")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_malis_refuses_what_is_not_finite(
+    lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path, value: float
+) -> None:
+    affinities = batch["output"][0].copy()
+    affinities[0, 1, 2, 3] = value
+    np.save(tmp_path / "affinities.npy", affinities)
+    np.save(tmp_path / "seg.npy", batch["gt_seg"][0])
+    files = ("--affinities=affinities.npy", "--gt_seg=seg.npy")
+    assert "--affinities: " in lossctl("malis", *files, fails=True).stderr
+    # Infinite logits are certain affinities.
+    if np.isinf(value):
+        assert "nan" not in lossctl("malis", "--logits", *files).stdout
+
+
+@pytest.mark.parametrize(
+    "mask", [np.uint8(255), np.uint16(2), np.int32(-1), np.float32(0.5), np.float32(255)]
+)
+def test_malis_refuses_masks_of_weights(
+    lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path, mask: np.generic
+) -> None:
+    np.save(tmp_path / "affinities.npy", batch["output"][0])
+    np.save(tmp_path / "seg.npy", batch["gt_seg"][0])
+    np.save(tmp_path / "mask.npy", np.full(SHAPE[1:], mask))
+    files = ("--affinities=affinities.npy", "--gt_seg=seg.npy", "--mask=mask.npy")
+    assert "--mask: " in lossctl("malis", "--logits", *files, fails=True).stderr
+
+
 def test_malis(
     lossctl: Run, client: lossd.Client, batch: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "lossctl/command.h"
 #include "lossctl/plan_file.h"
+#include "lossd/base/error.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {
@@ -91,16 +92,20 @@ void Print(const Result& result) {
             << absl::FormatDuration(result.timings.round_trip) << "\n";
 }
 
-// Writes each gradient into the folder, as NAME.npy.
-absl::Status WriteGradients(const Result& result, const std::string& folder) {
+// Makes the folder for the gradients, which are to be NAME.npy there.
+absl::Status PrepareFolder(const Batch& batch, const std::string& folder) {
+  for (const NamedTensor& prediction : batch.predictions) {
+    if (!absl::StrContains(prediction.name, '/')) continue;
+    return FieldError("--output", absl::StrCat("the head '", prediction.name, "'"),
+                      "one whose name can be that of a file, for --out");
+  }
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) return absl::ErrnoToStatus(error.value(), folder);
+  return error ? absl::ErrnoToStatus(error.value(), folder) : absl::OkStatus();
+}
+
+absl::Status WriteGradients(const Result& result, const std::string& folder) {
   for (const NamedTensor& gradient : result.gradients) {
-    if (absl::StrContains(gradient.name, "/")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("head '", gradient.name, "' cannot be the name of a file"));
-    }
     const std::string path = absl::StrCat(folder, "/", gradient.name, ".npy");
     if (const absl::Status written = WriteNpy(path, gradient.tensor); !written.ok()) return written;
     std::cout << "gradient of " << gradient.name << ": " << path << "\n";
@@ -113,6 +118,10 @@ absl::Status Compute(const Session& session, const ComputeFlags& flags) {
   if (!plan.ok()) return plan.status();
   const absl::StatusOr<Batch> batch = ReadBatch(flags);
   if (!batch.ok()) return batch.status();
+  if (!flags.out.empty()) {
+    const absl::Status prepared = PrepareFolder(*batch, flags.out);
+    if (!prepared.ok()) return prepared;
+  }
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<Result> result = client->Compute(*plan, *batch);

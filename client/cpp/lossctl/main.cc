@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "lossctl/command.h"
+#include "lossd/rpc_error.h"
 
 namespace {
 
@@ -16,7 +17,7 @@ constexpr char kDescription[] =
 // What a person can do about an error, where there is something.
 const char* Hint(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return "Is the server running? --server says where to look.";
-  if (absl::IsResourceExhausted(status)) return "The server is busy: try again later.";
+  if (lossd::RetryDelay(status).has_value()) return "The server is busy: try again later.";
   return "";
 }
 

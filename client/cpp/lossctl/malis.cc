@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -92,7 +93,8 @@ absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
   absl::StatusOr<at::Tensor> read = ReadNpy(flags.affinities);
   if (!read.ok()) return read.status();
   const auto channels = static_cast<int64_t>(volume.neighborhood.size());
-  if (read->dim() != 4 || read->size(0) != channels || !read->is_floating_point()) {
+  if (read->dim() != 4 || read->size(0) != channels || read->numel() == 0 ||
+      !read->is_floating_point()) {
     return FieldError(
         "--affinities",
         absl::StrCat(c10::toString(read->scalar_type()), ", ", SizesText(read->sizes())),
@@ -100,8 +102,28 @@ absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
   }
   const at::Tensor values = read->to(at::kFloat).contiguous();
   volume.affinity = flags.logits ? values.sigmoid() : values;
+  const auto [low, high] = volume.affinity.aminmax();  // Of which NaN is both.
+  if (!std::isfinite(low.item<float>()) || !std::isfinite(high.item<float>())) {
+    return FieldError("--affinities", "a value that is not finite", "finite ones");
+  }
   volume.shape = {.z = read->size(1), .y = read->size(2), .x = read->size(3)};
   return absl::OkStatus();
+}
+
+// Where the mask is exactly 1, edges are known. One that means something else by its values is
+// refused, as MalisLoss does it.
+absl::Status ReadMask(const std::string& path, Volume& volume) {
+  const absl::StatusOr<at::Tensor> mask = ReadEdges("--mask", path, volume);
+  if (!mask.ok()) return mask.status();
+  if (!mask->defined()) return absl::OkStatus();
+  volume.known = mask->eq(1).to(at::kByte).contiguous();
+  const bool whole = at::isIntegralType(mask->scalar_type(), /*includeBool=*/true);
+  const bool zero_or_one = whole
+                               ? mask->eq(0).logical_or_(mask->eq(1)).all().item<bool>()
+                               : volume.known.any().item<bool>() || !mask->gt(0).any().item<bool>();
+  if (zero_or_one) return absl::OkStatus();
+  return FieldError("--mask", whole ? "integers besides 0 and 1" : "values above 0, but nowhere 1",
+                    "1 where edges are known and 0 elsewhere: mask > 0");
 }
 
 absl::Status ReadLabels(const std::string& path, TaskPool& pool, Volume& volume) {
@@ -142,12 +164,21 @@ absl::StatusOr<Volume> ReadVolume(const MalisFlags& flags, TaskPool& pool) {
   const absl::StatusOr<at::Tensor> target = ReadEdges("--target", flags.target, volume);
   if (!target.ok()) return target.status();
   if (target->defined()) volume.positive = target->gt(0.5).to(at::kByte).contiguous();
-  const absl::StatusOr<at::Tensor> mask = ReadEdges("--mask", flags.mask, volume);
-  if (!mask.ok()) return mask.status();
-  if (mask->defined()) volume.known = mask->eq(1).to(at::kByte).contiguous();
+  read = ReadMask(flags.mask, volume);
+  if (!read.ok()) return read;
   read = ReadLabels(flags.gt_seg, pool, volume);
   if (!read.ok()) return read;
   return volume;
+}
+
+// Σ weight × (affinity − target)², in double: squares of floats need not be floats.
+double WeightedSquares(const at::Tensor& weights, const Volume& volume) {
+  double sum = 0;
+  for (int64_t c = 0; c < weights.size(0); ++c) {
+    const at::Tensor error = volume.affinity[c].to(at::kDouble) - volume.positive[c];
+    sum += (weights[c] * error * error).sum().item<double>();
+  }
+  return sum;
 }
 
 absl::Status Malis(const MalisFlags& flags) {
@@ -168,10 +199,9 @@ absl::Status Malis(const MalisFlags& flags) {
   if (!computed.ok()) return computed;
   const absl::Duration time = absl::Now() - start;
 
-  const at::Tensor error = volume->affinity - volume->positive.to(at::kFloat);
   std::cout << "edges with a weight      " << at::count_nonzero(weights).item<int64_t>() << " of "
             << weights.numel() << "\n"
-            << "loss (weighted squares)  " << (weights * error * error).sum().item<double>() << "\n"
+            << "loss (weighted squares)  " << WeightedSquares(weights, *volume) << "\n"
             << "time of the weights      " << absl::FormatDuration(time) << "\n";
   if (flags.out.empty()) return absl::OkStatus();
   std::cout << "weights                  " << flags.out << "\n";

@@ -5,8 +5,10 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
+#include <torch/types.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,39 +22,93 @@
 namespace lossd {
 namespace {
 
-absl::Status WriteTensor(const at::Tensor& tensor, absl::string_view field, v1::Tensor* message) {
-  if (!tensor.defined()) return FieldError(field, "an undefined tensor", "a tensor");
-  return InField(field, ToWire(tensor, message));
+// A tensor of a batch, under the name that errors call it.
+struct BatchTensor {
+  std::string field;
+  at::Tensor tensor;
+};
+
+// Labels, masks and segmentation, as far as they are there.
+std::vector<BatchTensor> Companions(const Batch& batch) {
+  std::vector<BatchTensor> companions;
+  for (const BatchTensor& companion : {BatchTensor{"labels", batch.labels},
+                                       {"mask", batch.mask},
+                                       {"label_mask", batch.label_mask},
+                                       {"gt_seg", batch.gt_seg}}) {
+    if (companion.tensor.defined()) companions.push_back(companion);
+  }
+  return companions;
+}
+
+std::string PredictionField(const NamedTensor& prediction) {
+  return absl::StrCat("predictions[", prediction.name, "]");
+}
+
+// There are gradients of predictions only: who wants another one would silently get none.
+absl::Status CheckNeedsNoGradient(const Batch& batch) {
+  if (batch.losses_only || !at::GradMode::is_enabled()) return absl::OkStatus();
+  for (const auto& [field, tensor] : Companions(batch)) {
+    if (!tensor.requires_grad()) continue;
+    return FieldError(field, "a tensor that requires a gradient",
+                      absl::StrCat(field, ".detach(), as there are gradients of predictions only"));
+  }
+  return absl::OkStatus();
+}
+
+// Whether the tensors fit into one message beside the `rest` of the request, before gigabytes are
+// copied: gRPC ends the process that sends a larger one.
+absl::Status CheckFits(const Batch& batch, int64_t rest) {
+  std::vector<BatchTensor> tensors = Companions(batch);
+  for (const NamedTensor& prediction : batch.predictions) {
+    tensors.push_back({PredictionField(prediction), prediction.tensor});
+  }
+  const auto bytes = [](const BatchTensor& tensor) {
+    return static_cast<int64_t>(tensor.tensor.numel() * tensor.tensor.element_size());
+  };
+  int64_t total = rest;
+  for (const BatchTensor& tensor : tensors) {
+    total += bytes(tensor) + kTensorOverheadBytes + static_cast<int64_t>(tensor.field.size());
+  }
+  if (total <= kMaxMessageBytes) return absl::OkStatus();
+  const auto largest = std::ranges::max_element(tensors, {}, bytes);
+  return FieldError(
+      largest->field, absl::StrCat(bytes(*largest), " bytes of ", total, " in all"),
+      absl::StrCat("at most ", kMaxMessageBytes,
+                   " in all, what one message holds: send fewer voxels at a time, float16 "
+                   "predictions, bool or uint8 labels and masks"));
 }
 
 // Nothing for an absent tensor.
 template <typename Mutable>
 absl::Status WriteOptional(const at::Tensor& tensor, absl::string_view field, Mutable message) {
-  return tensor.defined() ? WriteTensor(tensor, field, message()) : absl::OkStatus();
+  return tensor.defined() ? InField(field, ToWire(tensor, message())) : absl::OkStatus();
 }
 
-absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
-                                                absl::string_view request_id) {
-  v1::ComputeRequest request;
-  request.set_request_id(std::string(request_id));
-  *request.mutable_plan() = plan;
-  request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
-                                                        : v1::MODE_STANDARD);
-  request.set_stage(batch.stage);
+absl::Status WriteTensors(const Batch& batch, v1::ComputeRequest& request) {
   absl::Status status;
   for (const NamedTensor& prediction : batch.predictions) {
     v1::NamedTensor* message = request.add_predictions();
     message->set_name(prediction.name);
-    status.Update(WriteTensor(prediction.tensor, absl::StrCat("predictions[", prediction.name, "]"),
-                              message->mutable_tensor()));
+    status.Update(
+        InField(PredictionField(prediction), ToWire(prediction.tensor, message->mutable_tensor())));
   }
   status.Update(WriteOptional(batch.labels, "labels", [&] { return request.mutable_labels(); }));
   status.Update(WriteOptional(batch.mask, "mask", [&] { return request.mutable_mask(); }));
   status.Update(
       WriteOptional(batch.label_mask, "label_mask", [&] { return request.mutable_label_mask(); }));
   status.Update(WriteOptional(batch.gt_seg, "gt_seg", [&] { return request.mutable_gt_seg(); }));
-  if (!status.ok()) return status;
+  return status;
+}
 
+// A request without its tensors.
+v1::ComputeRequest WriteSettings(const v1::PlanSource& plan, const Batch& batch,
+                                 absl::string_view request_id) {
+  v1::ComputeRequest request;
+  request.set_request_id(std::string(request_id));
+  *request.mutable_plan() = plan;
+  request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
+                                                        : v1::MODE_STANDARD);
+  request.set_stage(batch.stage);
   for (const VoxelIndex& origin : batch.malis_crop_origins) {
     v1::Voxel* voxel = request.mutable_malis_crop()->add_origins();
     voxel->set_z(origin[0]);
@@ -68,6 +124,20 @@ absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, cons
   request.set_losses_only(batch.losses_only);
   request.set_allow_non_finite(batch.allow_non_finite);
   if (batch.float32_gradients) request.set_gradient_dtype(v1::D_TYPE_FLOAT32);
+  return request;
+}
+
+absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
+                                                absl::string_view request_id) {
+  for (const NamedTensor& prediction : batch.predictions) {
+    if (prediction.tensor.defined()) continue;
+    return FieldError(PredictionField(prediction), "an undefined tensor", "a tensor");
+  }
+  if (absl::Status status = CheckNeedsNoGradient(batch); !status.ok()) return status;
+  v1::ComputeRequest request = WriteSettings(plan, batch, request_id);
+  absl::Status status = CheckFits(batch, static_cast<int64_t>(request.ByteSizeLong()));
+  if (status.ok()) status = WriteTensors(batch, request);
+  if (!status.ok()) return status;
   return request;
 }
 

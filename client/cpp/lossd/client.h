@@ -71,7 +71,9 @@ class Client {
                                         const ClientOptions& options = {});
 
   // The losses of `plan` on a batch, and gradients unless batch.losses_only. Tensors may have any
-  // layout and lie on any device; they are sent in their own dtype. `request_id`, if given,
+  // layout and lie on any device; they are sent in their own dtype, in one message: a request of
+  // more than 2 GiB is refused here. So are labels, masks and segmentations that require a gradient
+  // where gradients are wanted: there are none but those of predictions. `request_id`, if given,
   // identifies the call in the server's log.
   absl::StatusOr<Result> Compute(const v1::PlanSource& plan, const Batch& batch,
                                  absl::string_view request_id = "") const;

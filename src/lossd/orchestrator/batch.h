@@ -1,7 +1,7 @@
 #ifndef LOSSD_ORCHESTRATOR_BATCH_H_
 #define LOSSD_ORCHESTRATOR_BATCH_H_
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <cstdint>
@@ -35,9 +35,9 @@ struct Batch {
   std::vector<NamedTensor> predictions;
   // [B, L, …], any dtype.
   at::Tensor labels;
-  // [B or 1, 1 or C, …], any dtype.
+  // [B or 1, 1 or C, …]: 0 and 1 in bool or integers, weights in floating point.
   at::Tensor mask;
-  // The shape of labels, bool or uint8.
+  // The shape of labels, bool or uint8 of 0 and 1.
   at::Tensor label_mask;
   // [B, Z, Y, X], [B, 1, Z, Y, X] or, when B is 1, [Z, Y, X]; integer. Unsigned 64-bit ids arrive
   // as int64 of the same bits: ids are only compared.
@@ -86,6 +86,14 @@ struct Outcome {
   std::vector<double> log_vars_gradient;
   // Whether malis_crop_seed was used.
   bool drew_crop_origin = false;
+};
+
+// What an outcome will hold, which shapes alone tell.
+struct OutcomeSize {
+  int64_t terms = 0;           // TermOutcomes.
+  int64_t gradients = 0;       // Tensors, those of terms included.
+  int64_t gradient_bytes = 0;  // In these tensors.
+  int64_t name_bytes = 0;      // In the names of these tensors.
 };
 
 }  // namespace lossd

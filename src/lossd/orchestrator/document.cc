@@ -6,6 +6,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <map>
+#include <new>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -211,6 +212,8 @@ absl::StatusOr<DocumentNode::Ref> ParseDocument(absl::string_view text) {
   } catch (const YAML::Exception& error) {
     return FieldError("plan", absl::StrCat("line ", error.mark.line + 1, ", column ",
                                            error.mark.column + 1, ": ", error.msg));
+  } catch (const std::bad_alloc&) {
+    throw;  // Not the plan's fault.
   } catch (const std::exception& error) {
     return FieldError("plan", error.what());
   }

@@ -29,9 +29,9 @@ struct DocumentNode {
 };
 
 // Parses one YAML document (JSON is YAML). Anchors, aliases and merge keys ("<<") are resolved;
-// everything else is left as text, so the reader of a value decides what it is. Never throws;
-// bounded in depth, size and time for any input. Errors: FieldErrors about "plan" that say line and
-// column.
+// everything else is left as text, so the reader of a value decides what it is. Bounded in depth,
+// size and time for any input. Errors: FieldErrors about "plan" that say line and column. Throws
+// nothing but std::bad_alloc.
 absl::StatusOr<DocumentNode::Ref> ParseDocument(absl::string_view text);
 
 }  // namespace lossd

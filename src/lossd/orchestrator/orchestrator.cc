@@ -19,6 +19,8 @@
 #include "lossd/orchestrator/diagnostics.h"
 #include "lossd/orchestrator/explain.h"
 #include "lossd/orchestrator/gradient_sum.h"
+#include "lossd/orchestrator/mask_check.h"
+#include "lossd/orchestrator/outcome_size.h"
 #include "lossd/orchestrator/plan_check.h"
 #include "lossd/orchestrator/prediction_clamp.h"
 #include "lossd/orchestrator/schedule.h"
@@ -341,10 +343,17 @@ std::vector<absl::Status> Orchestrator::Check(const v1::Plan& plan, const FieldS
   return problems;
 }
 
+absl::StatusOr<OutcomeSize> Orchestrator::Measure(const Batch& batch) const {
+  const auto schedule = MakeSchedule(impl_->plan, batch);
+  if (!schedule.ok()) return InSpelling(impl_->spelling, schedule.status());
+  return MeasureOutcome(*schedule, batch);
+}
+
 absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context& context) const {
   absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
     const auto schedule = MakeSchedule(impl_->plan, batch);
     if (!schedule.ok()) return schedule.status();
+    if (absl::Status masks = CheckMaskValues(*schedule, batch); !masks.ok()) return masks;
     return Computation(impl_->plan, batch, *schedule, context).Run();
   });
   if (!outcome.ok()) return InSpelling(impl_->spelling, outcome.status());

@@ -27,6 +27,10 @@ class Orchestrator {
 
   ~Orchestrator();
 
+  // How much Compute will return of a batch, told from its shapes: nothing is read. Errors: those
+  // of Compute that shapes tell.
+  absl::StatusOr<OutcomeSize> Measure(const Batch& batch) const;
+
   // Losses, and gradients unless batch.losses_only. Deterministic: the same batch gives the same
   // bits for any pool. Errors: FieldErrors about the batch ("labels.shape"); INVALID_ARGUMENT
   // naming the term with diagnostics of its tensors when a loss or its gradient is not finite,

@@ -237,6 +237,46 @@ TEST(OrchestratorTest, WithoutGradientsOnlyLosses) {
   EXPECT_THAT(losses.log_vars_gradient, testing::IsEmpty());
 }
 
+TEST(OrchestratorTest, TellsTheSizeOfWhatItWillCompute) {
+  Batch batch = RandomBatch({1, 2, 4, 4}, 2, 4);
+  batch.predictions = {{"a", batch.predictions[0].tensor.to(at::kHalf)},
+                       {"bc", at::randn({1, 1, 4, 4})}};
+  batch.predictions.push_back({"ds_1/a", at::randn({1, 2, 2, 2}).to(at::kHalf)});
+  batch.predictions.push_back({"ds_1/bc", at::randn({1, 1, 2, 2})});
+  batch.mode = Mode::kDeepSupervision;
+  const std::string plan =
+      "{heads: {a: {}, bc: {}}, losses: [{function: MSELoss, pred_head: a},"
+      " {function: ContourDistanceConsistency, pred_head: a, pred: 0, pred2_head: a, pred2: 1},"
+      " {function: ContourDistanceConsistency, pred_head: a, pred: 0, pred2_head: bc, pred2: 0}]}";
+  const auto expect = [&] {
+    const auto size = Make(plan)->Measure(batch);
+    ASSERT_TRUE(size.ok()) << size.status();
+    const Outcome outcome = Compute(plan, batch);
+    OutcomeSize found;
+    const auto add = [&found](const std::vector<NamedTensor>& gradients) {
+      for (const NamedTensor& gradient : gradients) {
+        ++found.gradients;
+        found.gradient_bytes += static_cast<int64_t>(gradient.tensor.nbytes());
+        found.name_bytes += static_cast<int64_t>(gradient.name.size());
+      }
+    };
+    add(outcome.gradients);
+    for (const TermOutcome& term : outcome.terms) add(term.gradients);
+    EXPECT_EQ(size->terms, outcome.terms.size());
+    EXPECT_EQ(size->gradients, found.gradients);
+    EXPECT_EQ(size->gradient_bytes, found.gradient_bytes);
+    EXPECT_EQ(size->name_bytes, found.name_bytes);
+  };
+  expect();
+  batch.per_term_gradients = true;
+  expect();
+  batch.float32_gradients = true;
+  expect();
+  batch.per_term_gradients = false;
+  batch.losses_only = true;
+  expect();
+}
+
 TEST(OrchestratorTest, UncertaintyBalancingScalesTermsAndDerivesItself) {
   Batch batch = RandomBatch({1, 2, 4, 4}, 2, 5);
   const std::string losses =
@@ -722,6 +762,61 @@ TEST_F(BadBatchTest, Masks) {
   batch_.label_mask = at::ones({2, 3, 4, 5, 6}, at::kBool);
   batch_.labels = at::Tensor();
   ExpectError("[{function: BinaryRegularization, pred: 0}]", "label_mask", "without labels");
+}
+
+// A mask that says what is known must say it in 0 and 1; one that weighs may hold anything.
+TEST_F(BadBatchTest, MaskValues) {
+  const at::Tensor binary = at::rand({2, 1, 4, 5, 6}).gt(0.3);
+  batch_.mask = binary.to(at::kFloat) * std::numeric_limits<float>::quiet_NaN();
+  ExpectError(kMse, "mask.data", "not finite");
+  for (const at::ScalarType dtype : {at::kByte, at::kChar, at::kInt, at::kLong}) {
+    batch_.mask = binary.to(dtype);
+    EXPECT_TRUE(TryCompute(kMse, batch_).ok()) << dtype;
+    batch_.mask = binary.to(dtype) * 2;
+    ExpectError(kMse, "mask.data", "got the value 2, expected 0 and 1");
+  }
+  batch_.mask = binary.to(at::kInt) * -1;
+  ExpectError(kMse, "mask.data", "got the value -1");
+  batch_.mask = binary.to(at::kFloat) * 255;
+  EXPECT_TRUE(TryCompute(kMse, batch_).ok());
+  batch_.mask = at::Tensor();
+
+  batch_.label_mask = at::full({2, 3, 4, 5, 6}, 255, at::kByte);
+  ExpectError(kMse, "label_mask.data", "send label_mask > 0");
+  batch_.label_mask = at::Tensor();
+  batch_.labels = batch_.labels.to(at::kByte) * 255;
+  EXPECT_TRUE(
+      TryCompute("[{function: WeightedMSELoss, pred: 0, target: 0, mask: 1}]", batch_).ok());
+}
+
+// To MALIS an edge is known where the mask is 1, so a mask that is so nowhere makes it 0 silently.
+TEST_F(BadBatchTest, MasksOfMalisAreOneSomewhere) {
+  const std::string malis = "[{function: MSELoss}, {function: MalisLoss}]";
+  batch_.mask = at::full({2, 1, 4, 5, 6}, 0.5);
+  ExpectError(malis, "mask", "got values up to 0.5, but nowhere 1");
+  EXPECT_TRUE(TryCompute(kMse, batch_).ok());
+  EXPECT_TRUE(TryCompute("[{function: MalisLoss, spatial_weight_arg: none}]", batch_).ok());
+  batch_.mask[1][0][3][4][5] = 1;
+  EXPECT_TRUE(TryCompute(malis, batch_).ok());
+  batch_.mask.zero_();
+  EXPECT_TRUE(TryCompute(malis, batch_).ok());
+  // Before it is resized.
+  batch_.mask = at::full({2, 1, 8, 10, 12}, 0.5);
+  ExpectError(malis, "mask");
+  batch_.mask[1][0][7][9][11] = 1;
+  EXPECT_TRUE(TryCompute(malis, batch_).ok());
+  batch_.mask = at::Tensor();
+
+  const std::string own = "[{function: MalisLoss, target: '0:3', mask: 3}]";
+  const at::Tensor affinities = batch_.labels;
+  batch_.labels = at::cat({affinities, at::full({2, 1, 4, 5, 6}, 2)}, 1);
+  ExpectError(own, "losses[0].mask_slice", "got values up to 2");
+  batch_.labels[0][3][0][0][0] = 1;
+  EXPECT_TRUE(TryCompute(own, batch_).ok());
+  // The only edges that are 1 may be those that another mask leaves out.
+  batch_.mask = at::ones({2, 1, 4, 5, 6}, at::kBool);
+  batch_.mask[0][0][0][0][0] = false;
+  ExpectError(own, "losses[0].mask_slice");
 }
 
 TEST_F(BadBatchTest, Segmentation) {

@@ -71,17 +71,6 @@ absl::Status CheckCompanion(absl::string_view field, const at::Tensor& tensor,
   return absl::OkStatus();
 }
 
-// Masks are factors of losses that may hide what they do to them.
-absl::Status CheckMask(const Batch& batch) {
-  const at::Tensor& mask = batch.mask;
-  if (!mask.defined() || !mask.is_floating_point()) return absl::OkStatus();
-  const auto [low, high] = mask.aminmax();  // Of which NaN is both.
-  if (std::isfinite(low.item<double>()) && std::isfinite(high.item<double>())) {
-    return absl::OkStatus();
-  }
-  return FieldError("mask.data", "a value that is not finite", "finite ones");
-}
-
 absl::Status CheckLabelMask(const Batch& batch) {
   if (!batch.label_mask.defined()) return absl::OkStatus();
   if (!batch.labels.defined()) return FieldError("label_mask", "given without labels");
@@ -124,7 +113,6 @@ absl::Status CheckTensors(const CheckedPlan& plan, const Batch& batch) {
   absl::Status companions = CheckCompanion("labels", batch.labels, prediction, Samples::kAll);
   companions.Update(CheckCompanion("mask", batch.mask, prediction, Samples::kAllOrOneForAll));
   if (!companions.ok()) return companions;
-  if (absl::Status status = CheckMask(batch); !status.ok()) return status;
   if (absl::Status status = CheckLabelMask(batch); !status.ok()) return status;
   if (batch.per_term_gradients && batch.losses_only) {
     return FieldError("per_term_gradients", "true", "false with losses_only");

@@ -41,9 +41,10 @@ struct Schedule {
   bool drew_crop_origin = false;
 };
 
-// Checks a batch against a plan, completely, before anything is computed: presence, ranks, sizes,
-// dtypes, channels, heads, crops. Errors are FieldErrors about the batch ("labels.shape",
-// "predictions[aff]"), or about a term where its slices do not fit ("losses[1].pred_slice").
+// Checks a batch against a plan before anything is computed: presence, ranks, sizes, dtypes,
+// channels, heads, crops; everything but what the tensors hold. Errors are FieldErrors about the
+// batch ("labels.shape", "predictions[aff]"), or about a term where its slices do not fit
+// ("losses[1].pred_slice").
 absl::StatusOr<Schedule> MakeSchedule(const CheckedPlan& plan, const Batch& batch);
 
 }  // namespace lossd

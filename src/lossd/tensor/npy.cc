@@ -1,5 +1,7 @@
 #include "lossd/tensor/npy.h"
 
+#include <torch/types.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>

@@ -1,7 +1,7 @@
 #ifndef LOSSD_TENSOR_NPY_H_
 #define LOSSD_TENSOR_NPY_H_
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <string>
 

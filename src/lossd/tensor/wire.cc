@@ -1,5 +1,7 @@
 #include "lossd/tensor/wire.h"
 
+#include <torch/types.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>

@@ -1,7 +1,10 @@
 #ifndef LOSSD_TENSOR_WIRE_H_
 #define LOSSD_TENSOR_WIRE_H_
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -11,6 +14,12 @@ namespace lossd {
 
 // Most dimensions a tensor on the wire may have.
 inline constexpr int kMaxWireDimensions = 8;
+
+// Most bytes a message may have: protobuf's limit.
+inline constexpr int64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+
+// What a NamedTensor takes in a message besides its name and data, at most.
+inline constexpr int64_t kTensorOverheadBytes = 128;
 
 // A contiguous CPU tensor over the message's bytes: no copy where alignment allows, so `message`
 // must outlive it and the tensor must not be written to.

@@ -1,0 +1,45 @@
+# What `cmake --install` puts where. Component `programs`: the server and lossctl. Component `sdk`: the C++ SDK and the
+# MALIS engine, as the package that find_package(lossd) finds; see lossdConfig.cmake.in.
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+install(TARGETS lossd lossctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+
+# lossd_install(part targets...): the static libraries of one component of the package, lossd_x as lossd::x.
+function(lossd_install part)
+  foreach(target ${ARGN})
+    string(REPLACE lossd_ "" name ${target})
+    set_target_properties(${target} PROPERTIES EXPORT_NAME ${name})
+  endforeach()
+  install(TARGETS ${ARGN} EXPORT lossd_${part} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT sdk
+          INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+  install(EXPORT lossd_${part} NAMESPACE lossd:: FILE lossd_${part}.cmake DESTINATION ${LOSSD_PACKAGE_DIR} COMPONENT sdk)
+endfunction()
+
+set(LOSSD_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lossd)
+lossd_install(malis lossd_base lossd_affinity lossd_maximin)
+set_target_properties(lossd_maximin PROPERTIES EXPORT_NAME malis)
+lossd_install(client lossd_messages lossd_service lossd_tensor lossd_client)
+
+# lossd_install_headers(folder headers...): what programs include as lossd/…; the folders are those of the sources.
+function(lossd_install_headers folder)
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/${folder}/)
+  string(REGEX REPLACE "^.*(lossd(/|$))" "\\1" place ${folder})
+  install(FILES ${ARGN} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/${place} COMPONENT sdk)
+endfunction()
+
+lossd_install_headers(src/lossd/base cancellation.h context.h error.h task_pool.h workspace.h)
+lossd_install_headers(src/lossd/affinity affinities.h components.h grid.h labels.h)
+lossd_install_headers(src/lossd/maximin malis.h)
+lossd_install_headers(src/lossd/orchestrator batch.h)
+lossd_install_headers(src/lossd/tensor npy.h)
+lossd_install_headers(client/cpp/lossd client.h rpc_error.h)
+install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/lossd/v1 DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lossd COMPONENT sdk
+        FILES_MATCHING PATTERN *.h)
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/lossdConfig.cmake.in lossdConfig.cmake
+                              INSTALL_DESTINATION ${LOSSD_PACKAGE_DIR})
+write_basic_package_version_file(lossdConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/lossdConfig.cmake ${PROJECT_BINARY_DIR}/lossdConfigVersion.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/LibTorch.cmake
+        DESTINATION ${LOSSD_PACKAGE_DIR} COMPONENT sdk)
