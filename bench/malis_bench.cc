@@ -206,18 +206,20 @@ void PrintWorkAndSpan(const std::vector<NamedVolume>& volumes) {
       CountSink negative(sample, MalisPass::kNegative, keys->shared, nullptr, weights.data());
       CountSink positive(sample, MalisPass::kPositive, keys->shared, nullptr, weights.data());
       const std::array<CountSink*, 2> sinks = {&negative, &positive};
-      std::array<ContractedGraph, 2> graphs =
+      absl::StatusOr<std::array<ContractedGraph, 2>> graphs =
           ContractBlocks(sample, sample.labels, *std::move(keys), sinks, pool, workspace);
+      if (!graphs.ok()) std::abort();
       edges = 0;
       double counting_now = 0;
       for (const int p : {0, 1}) {
-        SortEdges(graphs[p], pool, workspace);
-        edges += static_cast<double>(graphs[p].edges.size());
+        ContractedGraph& graph = (*graphs)[p];
+        SortEdges(graph, pool, workspace);
+        edges += static_cast<double>(graph.edges.size());
         const double start = Now(CLOCK_PROCESS_CPUTIME_ID);
-        WalkEdges(graphs[p], static_cast<MalisPass>(p), workspace);
+        WalkEdges(graph, static_cast<MalisPass>(p), pool, workspace);
         const double walked = Now(CLOCK_PROCESS_CPUTIME_ID);
         walk[p] = std::min(walk[p], walked - start);
-        CountPairs(graphs[p].forest, static_cast<MalisPass>(p), pool, workspace, *sinks[p]);
+        CountPairs(graph.forest, static_cast<MalisPass>(p), pool, workspace, *sinks[p]);
         counting_now += Now(CLOCK_PROCESS_CPUTIME_ID) - walked;
       }
       counting = std::min(counting, counting_now);

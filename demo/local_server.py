@@ -18,6 +18,7 @@ class LocalServer:
 
     Attributes:
         address: "127.0.0.1:port".
+        pid: The server's process.
         log: The file its log goes to; deleted with the server.
 
     Args:
@@ -33,6 +34,7 @@ class LocalServer:
         command = [str(binary), "--listen=127.0.0.1:0", f"--port_file={port_file}", *flags]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        self.pid = self._process.pid
         try:
             self.address = f"127.0.0.1:{self._read_port(port_file)}"
         except BaseException:

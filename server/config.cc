@@ -6,8 +6,9 @@
 #include <istream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
+
+#include "lossd/base/available_cores.h"
 
 namespace lossd {
 namespace {
@@ -55,7 +56,7 @@ class YamlConfig : public CLI::Config {
 
 void DeclareConfig(CLI::App& app, Config& config) {
   app.option_defaults()->always_capture_default();
-  config.threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  config.threads = AvailableCores();
 
   app.add_option(
       "--listen", config.listen,
@@ -63,10 +64,12 @@ void DeclareConfig(CLI::App& app, Config& config) {
       "names");
   app.add_option("--port_file", config.port_file,
                  "File that the port is written to once the server serves; none when empty");
-  app.add_option("--threads", config.threads, "Threads that share the work of all requests")
+  app.add_option("--threads", config.threads,
+                 "Threads that compute, at most, whatever there is to do; the default is the cores "
+                 "that the process may use")
       ->check(CLI::Range(1, 4096));
   app.add_option("--max_concurrent_requests", config.max_concurrent_requests,
-                 "Requests computed at the same time")
+                 "Requests computed at the same time, by the same threads")
       ->check(CLI::Range(1, 4096));
   app.add_option("--max_queued_requests", config.max_queued_requests,
                  "Requests that wait for their turn; more are refused with RESOURCE_EXHAUSTED")

@@ -1,5 +1,8 @@
 #include "server/executor.h"
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <utility>
 
 namespace lossd {
@@ -11,16 +14,28 @@ Executor::Executor(int threads, int max_queued)
 
 Executor::~Executor() { Refuse(); }
 
-Executor::Admission Executor::Submit(absl::AnyInvocable<void()> job) {
+Executor::Admission Executor::Submit(absl::AnyInvocable<void()> job, Ticket* ticket) {
   {
     const std::lock_guard lock(mutex_);
     if (draining_) return Admission::kDraining;
     if (unfinished_ == capacity_) return Admission::kFull;
     ++unfinished_;
-    queue_.push_back(std::move(job));
+    queue_.push_back({.ticket = ++last_ticket_, .job = std::move(job)});
+    if (ticket != nullptr) *ticket = last_ticket_;
   }
   wake_.notify_one();
   return Admission::kAccepted;
+}
+
+bool Executor::Withdraw(Ticket ticket) {
+  std::list<Queued> withdrawn;  // What the job holds goes without the lock.
+  const std::lock_guard lock(mutex_);
+  const auto queued = std::find_if(queue_.begin(), queue_.end(),
+                                   [&](const Queued& each) { return each.ticket == ticket; });
+  if (queued == queue_.end()) return false;
+  withdrawn.splice(withdrawn.begin(), queue_, queued);
+  if (--unfinished_ == 0) idle_.notify_all();
+  return true;
 }
 
 bool Executor::Drain(absl::Duration timeout) {
@@ -39,11 +54,12 @@ void Executor::Refuse() {
 }
 
 void Executor::Work() {
+  pthread_setname_np(pthread_self(), "lossd-request");
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return draining_ || !queue_.empty(); });
     if (queue_.empty()) return;
-    absl::AnyInvocable<void()> job = std::move(queue_.front());
+    absl::AnyInvocable<void()> job = std::move(queue_.front().job);
     queue_.pop_front();
     lock.unlock();
     job();

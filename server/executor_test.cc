@@ -47,6 +47,50 @@ TEST(ExecutorTest, RefusesWhatDoesNotFitAndRecovers) {
   while (executor.Submit([] {}) == Admission::kFull) std::this_thread::yield();
 }
 
+TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
+  std::vector<int> order;
+  {
+    Executor executor(1, 2);
+    std::latch release(1);
+    Executor::Ticket running = 0;
+    std::latch started(1);
+    executor.Submit(
+        [&] {
+          started.count_down();
+          release.wait();
+        },
+        &running);
+    started.wait();
+    Executor::Ticket first = 0;
+    auto held = std::make_shared<int>(0);
+    executor.Submit([&order, copy = held] { order.push_back(1); }, &first);
+    executor.Submit([&order] { order.push_back(2); });
+    EXPECT_EQ(executor.Submit([] {}), Admission::kFull);
+
+    EXPECT_FALSE(executor.Withdraw(running));
+    EXPECT_TRUE(executor.Withdraw(first));
+    EXPECT_EQ(held.use_count(), 1);
+    EXPECT_FALSE(executor.Withdraw(first));
+    EXPECT_EQ(executor.Submit([&order] { order.push_back(3); }), Admission::kAccepted);
+    EXPECT_EQ(executor.Submit([] {}), Admission::kFull);
+    release.count_down();
+  }
+  EXPECT_EQ(order, (std::vector<int>{2, 3}));
+}
+
+TEST(ExecutorTest, DrainDoesNotWaitForWhatIsWithdrawn) {
+  Executor executor(1, 1);
+  std::latch release(1);
+  executor.Submit([&release] { release.wait(); });
+  Executor::Ticket ticket = 0;
+  executor.Submit([] { ADD_FAILURE() << "a withdrawn job was run"; }, &ticket);
+  EXPECT_FALSE(executor.Drain(absl::Milliseconds(10)));
+  // Which of the two runs first is known: the other one is still in the queue.
+  EXPECT_TRUE(executor.Withdraw(ticket));
+  release.count_down();
+  EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
+}
+
 TEST(ExecutorTest, DrainFinishesAcceptedJobsAndRefusesNewOnes) {
   Executor executor(1, 10);
   std::atomic<int> done = 0;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "lossd/base/context.h"
 #include "lossd/base/error.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/orchestrator/orchestrator.h"
@@ -54,8 +55,11 @@ void Explain(const v1::Plan& plan, const FieldSpelling& spelling,
 
 }  // namespace
 
-absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeResponse* response) {
+absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Cancellation& cancellation,
+                               v1::ComputeResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
+    TaskGroup group(pool_);
+    const Context context(group, cancellation);
     const absl::Time start = absl::Now();
     const absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
     if (!plan.ok()) return plan.status();
@@ -66,7 +70,7 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeRes
     if (absl::Status fits = CheckAnswerFits(*size, *batch); !fits.ok()) return fits;
 
     const absl::Time decoded = absl::Now();
-    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*batch, pool_);
+    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*batch, context);
     if (!outcome.ok()) return outcome.status();
 
     const absl::Time computed = absl::Now();
@@ -83,6 +87,7 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, v1::ComputeRes
 absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
                                     v1::ValidatePlanResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
+    const TaskGroup group(pool_);
     const v1::PlanSource& source = request.plan();
     if (const absl::Status checked = CheckPlanSource(source); !checked.ok()) return checked;
     PlanDocument document = ReadPlanSource(source);

@@ -40,7 +40,7 @@ v1::ValidatePlanResponse Validate(const std::string& plan) {
 TEST(HandlersTest, ComputesAndSaysWhereTheTimeWent) {
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(MseRequest(), &response);
+  const absl::Status status = handlers.Compute(MseRequest(), Cancellation(), &response);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.total(), 4);
   EXPECT_EQ(response.gradients_size(), 1);
@@ -55,7 +55,16 @@ TEST(HandlersTest, ChecksThePlanBeforeTheBatch) {
   request.mutable_plan()->set_text("[{function: WeightedMSELoss, weigth: 2}]");
   request.clear_predictions();
   v1::ComputeResponse response;
-  EXPECT_EQ(ErrorField(handlers.Compute(request, &response)), "losses[0].weigth");
+  EXPECT_EQ(ErrorField(handlers.Compute(request, Cancellation(), &response)), "losses[0].weigth");
+}
+
+TEST(HandlersTest, DoesNotComputeWhatIsCancelled) {
+  Handlers handlers(1, 1);
+  Cancellation cancellation;
+  cancellation.Cancel(absl::CancelledError("nobody waits"));
+  v1::ComputeResponse response;
+  EXPECT_EQ(handlers.Compute(MseRequest(), cancellation, &response),
+            absl::CancelledError("nobody waits"));
 }
 
 // The answer would have 2 GiB, and computing it would take gigabytes and seconds.
@@ -73,7 +82,7 @@ TEST(HandlersTest, RefusesTooLargeAnAnswerBeforeItComputes) {
   EXPECT_TRUE(ToWire(tensor.to(at::kByte), request.mutable_labels()).ok());
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(request, &response);
+  const absl::Status status = handlers.Compute(request, Cancellation(), &response);
   EXPECT_EQ(ErrorField(status), "per_term_gradients") << status;
   EXPECT_THAT(std::string(status.message()),
               testing::AllOf(HasSubstr("257 gradients"), HasSubstr("at most 2147483647")));

@@ -1,11 +1,8 @@
 #ifndef SERVER_LOSS_SERVICE_H_
 #define SERVER_LOSS_SERVICE_H_
 
-#include <string>
-
-#include "absl/functional/any_invocable.h"
-#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
 #include "server/config.h"
 #include "server/executor.h"
@@ -14,8 +11,8 @@
 
 namespace lossd {
 
-// The service on gRPC's callback API: admits calls to the executor, which runs the handlers, and
-// turns statuses into gRPC's. Thread-safe.
+// The service on gRPC's callback API: admits calls to the executor, which runs the handlers, stops
+// those that nobody waits for any more, and turns statuses into gRPC's. Thread-safe.
 class LossServiceImpl final : public v1::LossService::CallbackService {
  public:
   // `log` must outlive the service.
@@ -35,27 +32,16 @@ class LossServiceImpl final : public v1::LossService::CallbackService {
                                          v1::ValidatePlanResponse* response) override;
 
   // From now on refuses calls that compute; whether those admitted before have finished within
-  // `timeout`.
-  bool Drain(absl::Duration timeout) { return executor_.Drain(timeout); }
+  // `timeout`. If not, they have been stopped.
+  bool Drain(absl::Duration timeout);
 
  private:
-  // One call on its way through the executor.
-  struct Call {
-    grpc::CallbackServerContext* context;
-    grpc::ServerUnaryReactor* reactor;
-    absl::string_view method;
-    std::string id;
-    absl::Time arrival;
-  };
-
-  // Runs `handler` on the executor, unless the call is refused or nobody waits for it any more when
-  // its turn comes, and finishes the call with its status.
-  grpc::ServerUnaryReactor* Run(Call call, absl::AnyInvocable<absl::Status(const Call&)> handler);
-  void Finish(const Call& call, const absl::Status& status);
+  class Call;
 
   const Config config_;
   const absl::Time start_;
   Log& log_;
+  Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
   Executor executor_;  // Last: its jobs use the rest.
 };

@@ -61,8 +61,8 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
   if (!(*server)->Drain()) {
-    log.Write(spdlog::level::err, "", "gave up on calls that did not finish in time");
-    std::_Exit(EXIT_FAILURE);  // What is being computed cannot be interrupted.
+    log.Write(spdlog::level::err, "", "stopped calls that did not finish in time");
+    return EXIT_FAILURE;
   }
   log.Write(spdlog::level::info, "", "stopped");
   return EXIT_SUCCESS;

@@ -6,7 +6,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
-#include <algorithm>
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
@@ -23,8 +22,8 @@ constexpr std::chrono::seconds kFlushTimeout{5};
 Server::Server(const Config& config, Log& log) : config_(config), service_(config, log) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
-  // LibTorch has threads of its own, as many as here for each request in flight: a share of ours.
-  at::set_num_threads(std::max(1, config.threads / config.max_concurrent_requests));
+  // LibTorch computes on the thread that calls it: threads of its own would come on top of ours.
+  at::set_num_threads(1);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
@@ -54,9 +53,9 @@ Server::~Server() {
 
 bool Server::Drain() {
   server_->GetHealthCheckService()->SetServingStatus(false);
-  if (!service_.Drain(absl::Seconds(config_.drain_timeout))) return false;
+  const bool finished = service_.Drain(absl::Seconds(config_.drain_timeout));
   server_->Shutdown(std::chrono::system_clock::now() + kFlushTimeout);
-  return true;
+  return finished;
 }
 
 }  // namespace lossd

@@ -19,14 +19,15 @@ class Server {
   // cannot be had.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Log& log);
 
-  // Cancels the calls that are left, and waits until what is being computed has come to its end.
+  // Cancels the calls that are left, and waits until they have stopped.
   ~Server();
 
   // The port it listens on.
   int port() const { return port_; }
 
   // Lets calls in flight finish: health turns to NOT_SERVING, new calls are refused with
-  // UNAVAILABLE. Whether all have finished within the config's drain_timeout.
+  // UNAVAILABLE. Whether all have finished within the config's drain_timeout; if not, the rest have
+  // been stopped and answered likewise.
   bool Drain();
 
  private:

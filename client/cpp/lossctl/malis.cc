@@ -6,7 +6,6 @@
 #include <cmath>
 #include <iostream>
 #include <memory>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include "lossctl/command.h"
 #include "lossd/affinity/affinities.h"
 #include "lossd/affinity/labels.h"
+#include "lossd/base/available_cores.h"
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
@@ -142,7 +142,7 @@ absl::Status ReadLabels(const std::string& path, TaskPool& pool, Volume& volume)
       (read->scalar_type() == at::kUInt64 ? read->view(at::kLong) : read->to(at::kLong))
           .contiguous();
   volume.labels.resize(ids.numel());
-  CompactLabels(SpanOf<int64_t>(ids), absl::MakeSpan(volume.labels));
+  CompactLabels(SpanOf<int64_t>(ids), pool, absl::MakeSpan(volume.labels));
   if (volume.positive.defined()) return absl::OkStatus();
   volume.positive = at::empty(volume.EdgeSizes(), at::kByte);
   AffinitiesFromLabels(
@@ -215,7 +215,7 @@ void DeclareMalis(CLI::App& app, Session& session) {
       "malis", "MALIS edge weights of a volume in .npy files, computed here without a server");
   const auto flags = std::make_shared<MalisFlags>();
   flags->nhood = {"-1,0,0", "0,-1,0", "0,0,-1"};
-  flags->threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  flags->threads = AvailableCores();
   command
       ->add_option("--affinities", flags->affinities, "Predicted affinities [C, Z, Y, X], floats")
       ->required();

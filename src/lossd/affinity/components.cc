@@ -141,6 +141,7 @@ uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> ne
   }
   RowBits starts(shape);
   for_each_row([&](int64_t row) { FindStarts(channels, joined, row, rows, starts); });
+  if (context.Cancelled()) return 0;  // Not every voxel with an edge is in a run.
   const VoxelRuns runs(std::move(starts), std::move(joined), rows);
 
   ConcurrentForest forest(runs.count());

@@ -15,7 +15,7 @@ namespace lossd {
 // positive: [C, Z, Y, X], 0 or 1; entries whose edge leaves the volume are ignored. labels: [Z, Y,
 // X]: components are numbered 1, 2, … in the order of their first voxels; a component of one voxel
 // is background, 0. Returns the number of components. Needs fewer than 2³² voxels; the result does
-// not depend on the threads.
+// not depend on the threads. When the context is cancelled, number and labels are unspecified.
 uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> neighborhood,
                              absl::Span<const uint8_t> positive, const Context& context,
                              absl::Span<uint32_t> labels);

@@ -23,13 +23,17 @@ TYPED_TEST(CompactLabelsTest, NumbersIdsInTheOrderOfTheirFirstVoxels) {
   constexpr TypeParam kMax = std::numeric_limits<TypeParam>::max();
   const std::vector<TypeParam> ids = {kMax, kMax, 0, 7, kMax, 0, 0, kMin, 7};
   std::vector<uint32_t> labels(ids.size(), 99);
-  const uint32_t count = CompactLabels<TypeParam>(ids, absl::MakeSpan(labels));
+  TaskPool pool(1);
+  const uint32_t count = CompactLabels<TypeParam>(ids, pool, absl::MakeSpan(labels));
   const uint32_t lowest = kMin == 0 ? 0 : 3;
   EXPECT_EQ(count, kMin == 0 ? 2U : 3U);
   EXPECT_THAT(labels, ElementsAre(1, 1, 0, 2, 1, 0, 0, lowest, 2));
 }
 
-TEST(CompactNoLabelsTest, NothingHasNoLabels) { EXPECT_EQ(CompactLabels<int64_t>({}, {}), 0U); }
+TEST(CompactNoLabelsTest, NothingHasNoLabels) {
+  TaskPool pool(1);
+  EXPECT_EQ(CompactLabels<int64_t>({}, pool, {}), 0U);
+}
 
 }  // namespace
 }  // namespace lossd

@@ -8,8 +8,13 @@ namespace lossd {
 
 bool Cancellation::Fired() const {
   if (fired_.load(std::memory_order_acquire)) return true;
-  if (deadline_ == absl::InfiniteFuture() || absl::Now() < deadline_) return false;
-  Fire(absl::DeadlineExceededError("the deadline passed before the answer was computed"));
+  if (above_ != nullptr && above_->Fired()) {
+    Fire(above_->status());
+  } else if (deadline_ != absl::InfiniteFuture() && absl::Now() >= deadline_) {
+    Fire(absl::DeadlineExceededError("the deadline passed before the answer was computed"));
+  } else {
+    return false;
+  }
   return true;
 }
 

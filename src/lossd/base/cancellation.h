@@ -11,10 +11,14 @@
 namespace lossd {
 
 // Whether anybody still waits for what is being computed: one token a request. It fires once, for
-// good, when somebody cancels or its deadline passes. Thread-safe.
+// good, when somebody cancels, its deadline passes, or the token above it fires, which may stand
+// for all requests of a server. Thread-safe.
 class Cancellation {
  public:
-  explicit Cancellation(absl::Time deadline = absl::InfiniteFuture()) : deadline_(deadline) {}
+  // `above` may be null, and else outlives this.
+  explicit Cancellation(absl::Time deadline = absl::InfiniteFuture(),
+                        const Cancellation* above = nullptr)
+      : deadline_(deadline), above_(above) {}
   virtual ~Cancellation() = default;
 
   Cancellation(const Cancellation&) = delete;
@@ -27,7 +31,7 @@ class Cancellation {
   // of it, so what one thread leaves out on its account no other takes for done.
   virtual bool Fired() const;
 
-  // OK until it has fired; then the reason, DEADLINE_EXCEEDED when the deadline passed.
+  // OK until it has fired; then the reason: DEADLINE_EXCEEDED when the deadline passed.
   absl::Status status() const;
 
  protected:
@@ -35,8 +39,9 @@ class Cancellation {
 
  private:
   const absl::Time deadline_;
+  const Cancellation* const above_;
   mutable std::mutex mutex_;
-  mutable absl::Status reason_;
+  mutable absl::Status reason_;  // Guarded by mutex_.
   mutable std::atomic<bool> fired_ = false;
 };
 

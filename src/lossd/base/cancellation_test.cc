@@ -25,6 +25,15 @@ TEST(CancellationTest, FiresWhenItsDeadlinePasses) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(cancellation.status()));
 }
 
+TEST(CancellationTest, FiresWithTheOneAbove) {
+  Cancellation above;
+  const Cancellation below(absl::InfiniteFuture(), &above);
+  EXPECT_FALSE(below.Fired());
+  above.Cancel(absl::UnavailableError("going down"));
+  EXPECT_TRUE(below.Fired());
+  EXPECT_EQ(below.status(), absl::UnavailableError("going down"));
+}
+
 TEST(CancellationTest, ADeadlineThatPassesLaterChangesNothing) {
   Cancellation cancellation(absl::Now() + absl::Milliseconds(20));
   cancellation.Cancel(absl::CancelledError("the client is gone"));

@@ -13,25 +13,33 @@ namespace lossd {
 
 // What a computation may use while it runs: threads, scratch memory, and the word whether anybody
 // still waits for it. A handle, to be passed on by reference; what it points to must outlive it.
+//
+// Cancellation works like this. Once it is cancelled, a computation's loops do nothing, and its
+// results are of no use: they may be half done. Whoever cannot even read what is half done asks
+// Cancelled() between two steps; whoever hands a result on asks status().
 class Context {
  public:
-  // A computation that nobody cancels needs no more than a pool.
-  Context(TaskPool& tasks) : tasks_(&tasks) {}  // NOLINT(google-explicit-constructor)
-  Context(TaskPool& tasks, const Cancellation& cancellation)
-      : tasks_(&tasks), cancellation_(&cancellation) {}
+  // A computation that is alone in a pool and that nobody cancels.
+  Context(TaskPool& pool) : pool_(&pool) {}  // NOLINT(google-explicit-constructor)
+  // One of several in a pool; for the group's thread and its tasks.
+  Context(TaskGroup& group, const Cancellation& cancellation)
+      : pool_(&group.pool()), group_(&group), cancellation_(&cancellation) {}
 
   // How many threads may take part in a loop.
-  int threads() const { return tasks_->threads(); }
-  Workspace& workspace() const { return tasks_->workspace(); }
+  int threads() const { return pool_->threads(); }
+  Workspace& workspace() const { return pool_->workspace(); }
 
   // As TaskPool::ParallelFor, until the computation is cancelled: ranges that have not begun by
-  // then are left out. Whoever cannot use what half a loop wrote asks status() first.
+  // then are left out.
   void ParallelFor(int64_t count, int64_t grain,
                    const std::function<void(int64_t begin, int64_t end)>& body) const;
 
-  // Whether the computation has been cancelled: its results are of no use to anybody. To be asked
-  // by every loop that takes more than some 50 ms.
-  bool Cancelled() const { return cancellation_ != nullptr && cancellation_->Fired(); }
+  // Whether the computation has been cancelled. To be asked by every loop that takes more than some
+  // 50 ms; in passing it gives way to other computations that wait for a thread.
+  bool Cancelled() const {
+    if (group_ != nullptr) group_->Yield();
+    return cancellation_ != nullptr && cancellation_->Fired();
+  }
 
   // OK, or why the computation has been cancelled.
   absl::Status status() const {
@@ -39,7 +47,8 @@ class Context {
   }
 
  private:
-  TaskPool* tasks_;
+  TaskPool* pool_;
+  TaskGroup* group_ = nullptr;
   const Cancellation* cancellation_ = nullptr;
 };
 

@@ -12,7 +12,7 @@ class ContextTest : public testing::TestWithParam<int> {
   TaskPool pool_{GetParam()};
 };
 
-TEST_P(ContextTest, AloneWithAPoolIsNeverCancelled) {
+TEST_P(ContextTest, AloneInAPoolIsNeverCancelled) {
   const Context context(pool_);
   std::atomic<int64_t> visits = 0;
   context.ParallelFor(100, 3, [&](int64_t begin, int64_t end) { visits += end - begin; });
@@ -22,8 +22,9 @@ TEST_P(ContextTest, AloneWithAPoolIsNeverCancelled) {
 }
 
 TEST_P(ContextTest, ACancelledLoopLeavesOutWhatHasNotBegun) {
+  TaskGroup group(pool_);
   Cancellation cancellation;
-  const Context context(pool_, cancellation);
+  const Context context(group, cancellation);
   std::atomic<int64_t> ranges = 0;
   context.ParallelFor(1000000, 1, [&](int64_t /*begin*/, int64_t /*end*/) {
     ++ranges;
@@ -35,9 +36,12 @@ TEST_P(ContextTest, ACancelledLoopLeavesOutWhatHasNotBegun) {
   EXPECT_TRUE(context.Cancelled());
   EXPECT_EQ(context.status(), absl::CancelledError("enough"));
 
-  // The pool goes on.
+  // The pool goes on, with others.
+  const Cancellation never;
   std::atomic<int64_t> visits = 0;
-  pool_.ParallelFor(100, 3, [&](int64_t begin, int64_t end) { visits += end - begin; });
+  Context(group, never).ParallelFor(100, 3, [&](int64_t begin, int64_t end) {
+    visits += end - begin;
+  });
   EXPECT_EQ(visits, 100);
 }
 

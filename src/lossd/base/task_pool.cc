@@ -1,7 +1,8 @@
 #include "lossd/base/task_pool.h"
 
+#include <pthread.h>
+
 #include <algorithm>
-#include <atomic>
 #include <exception>
 
 namespace lossd {
@@ -9,6 +10,7 @@ namespace lossd {
 // One ParallelFor. It outlives its call in the hands of a worker that finds nothing left to do,
 // hence shared; `body` is only called while the caller waits.
 struct TaskPool::Loop {
+  TaskGroup* const group;
   const std::function<void(int64_t, int64_t)>& body;
   const int64_t count;
   const int64_t grain;
@@ -19,15 +21,17 @@ struct TaskPool::Loop {
   std::exception_ptr exception = nullptr;  // The first; to be read once all ranges have finished.
 
   bool Exhausted() const { return taken.load(std::memory_order_relaxed) >= ranges; }
+  bool Finished() const { return finished.load(std::memory_order_acquire) == ranges; }
 
-  // Runs ranges until none is left.
-  void Run() {
-    for (;;) {
+  // Runs ranges until none is left or, asked after each, go_on() is false.
+  template <typename GoOn>
+  void Run(const GoOn& go_on) {
+    do {
       const int64_t range = taken.fetch_add(1, std::memory_order_relaxed);
       if (range >= ranges) return;
       RunRange(range);
       if (finished.fetch_add(1, std::memory_order_acq_rel) + 1 == ranges) finished.notify_all();
-    }
+    } while (go_on());
   }
 
   void RunRange(int64_t range) {
@@ -47,7 +51,7 @@ struct TaskPool::Loop {
   }
 };
 
-TaskPool::TaskPool(int threads) {
+TaskPool::TaskPool(int threads) : threads_(threads) {
   for (int i = 1; i < threads; ++i) {
     workers_.emplace_back([this](const std::stop_token& stop) { Work(stop); });
   }
@@ -55,41 +59,117 @@ TaskPool::TaskPool(int threads) {
 
 TaskPool::~TaskPool() = default;
 
-void TaskPool::ParallelFor(int64_t count, int64_t grain,
-                           const std::function<void(int64_t, int64_t)>& body) {
+void TaskPool::Run(TaskGroup* group, int64_t count, int64_t grain,
+                   const std::function<void(int64_t, int64_t)>& body) {
   if (count <= 0) return;
   if (workers_.empty() || count <= grain) {
     for (int64_t begin = 0; begin < count; begin += grain) {
       body(begin, std::min(count, begin + grain));
+      if (group != nullptr) Yield();
     }
     return;
   }
-  const auto loop = std::make_shared<Loop>(body, count, grain, (count + grain - 1) / grain);
+  const auto loop = std::make_shared<Loop>(group, body, count, grain, (count + grain - 1) / grain);
   {
     const std::scoped_lock lock(mutex_);
     loops_.push_back(loop);
   }
-  changed_.notify_all();
-  loop->Run();
+  work_.notify_all();
+  loop->Run([&] {
+    if (group != nullptr) Yield();
+    return true;
+  });
   {
     const std::scoped_lock lock(mutex_);
     std::erase(loops_, loop);
   }
-  loop->Wait();
+  if (!loop->Finished()) {
+    // Another thread may compute while this one waits.
+    if (group != nullptr) LeavePlace();
+    loop->Wait();
+    if (group != nullptr) {
+      std::unique_lock lock(mutex_);
+      TakePlace(lock);
+    }
+  }
   if (loop->exception != nullptr) std::rethrow_exception(loop->exception);
 }
 
 void TaskPool::Work(const std::stop_token& stop) {
+  pthread_setname_np(pthread_self(), "lossd-worker");
   std::unique_lock lock(mutex_);
   for (;;) {
-    std::erase_if(loops_, [](const auto& loop) { return loop->Exhausted(); });
-    if (!changed_.wait(lock, stop, [this] { return !loops_.empty(); })) return;
-    // The newest loop: in nested loops, the one that holds the others up.
-    const std::shared_ptr<Loop> loop = loops_.back();
+    std::shared_ptr<Loop> loop;
+    const auto found = [&] { return (loop = Pick()) != nullptr; };
+    if (!work_.wait(lock, stop, found)) return;
+    ++taken_;
+    if (loop->group != nullptr) ++loop->group->helpers_;
     lock.unlock();
-    loop->Run();
+    loop->Run([this] { return !SomebodyWaits(); });
     lock.lock();
+    if (loop->group != nullptr) --loop->group->helpers_;
+    --taken_;
+    place_.notify_all();
   }
+}
+
+std::shared_ptr<TaskPool::Loop> TaskPool::Pick() const {
+  if (taken_ >= threads_ || SomebodyWaits()) return nullptr;
+  const auto helpers = [](const Loop& loop) {
+    return loop.group == nullptr ? 0 : loop.group->helpers_;
+  };
+  std::shared_ptr<Loop> best;
+  for (const std::shared_ptr<Loop>& loop : loops_) {
+    if (loop->Exhausted()) continue;
+    // Of one group's loops the newest: in nested loops, the one that holds the others up.
+    if (best == nullptr || loop->group == best->group || helpers(*loop) < helpers(*best)) {
+      best = loop;
+    }
+  }
+  return best;
+}
+
+void TaskPool::TakePlace(std::unique_lock<std::mutex>& lock) {
+  if (taken_ >= threads_ || SomebodyWaits()) {
+    const uint64_t turn = came_++;
+    waiting_.store(came_ - served_, std::memory_order_relaxed);
+    place_.wait(lock, [&] { return taken_ < threads_ && served_ == turn; });
+    ++served_;
+    waiting_.store(came_ - served_, std::memory_order_relaxed);
+    // There may be a place for the next one, too, or else for a worker.
+    place_.notify_all();
+    work_.notify_all();
+  }
+  ++taken_;
+}
+
+void TaskPool::LeavePlace() {
+  {
+    const std::scoped_lock lock(mutex_);
+    --taken_;
+  }
+  place_.notify_all();
+  work_.notify_all();
+}
+
+void TaskPool::Yield() {
+  if (!SomebodyWaits()) return;
+  std::unique_lock lock(mutex_);
+  --taken_;
+  place_.notify_all();
+  TakePlace(lock);
+}
+
+TaskGroup::TaskGroup(TaskPool& pool) : pool_(pool) {
+  std::unique_lock lock(pool_.mutex_);
+  pool_.TakePlace(lock);
+}
+
+TaskGroup::~TaskGroup() {
+  pool_.LeavePlace();
+  // A worker may still be on its way out of the last loop.
+  std::unique_lock lock(pool_.mutex_);
+  pool_.place_.wait(lock, [this] { return helpers_ == 0; });
 }
 
 }  // namespace lossd

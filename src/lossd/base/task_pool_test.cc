@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <new>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 namespace lossd {
@@ -71,6 +73,84 @@ TEST_P(TaskPoolTest, WhatATaskThrowsReachesTheCallerAndThePoolGoesOn) {
     pool.ParallelFor(100, 1, [&](int64_t begin, int64_t end) { visits += end - begin; });
     EXPECT_EQ(visits, 100);
   }
+}
+
+TEST_P(TaskPoolTest, GroupsTogetherTakeNoMoreThreadsThanThePoolHas) {
+  TaskPool pool(GetParam());
+  std::atomic<int> computing = 0;
+  std::atomic<int> most = 0;
+  std::atomic<int64_t> sum = 0;
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 8; ++caller) {
+      callers.emplace_back([&] {
+        for (int round = 0; round < 5; ++round) {
+          TaskGroup group(pool);
+          group.ParallelFor(4, 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+            group.ParallelFor(10, 3, [&](int64_t begin, int64_t end) {
+              const int now = ++computing;
+              for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+              }
+              std::this_thread::sleep_for(std::chrono::microseconds(50));
+              sum += end - begin;
+              --computing;
+            });
+          });
+        }
+      });
+    }
+  }
+  EXPECT_EQ(sum, 8 * 5 * 4 * 10);
+  EXPECT_EQ(most, GetParam());
+}
+
+TEST_P(TaskPoolTest, AGroupGivesWayToOneThatWaits) {
+  TaskPool pool(GetParam());
+  std::atomic<bool> served = false;
+  std::vector<std::jthread> long_ones;
+  for (int caller = 0; caller < GetParam(); ++caller) {
+    long_ones.emplace_back([&] {
+      TaskGroup group(pool);
+      // Ends in a minute, or when the other group has been served.
+      for (int i = 0; i < 600 && !served; ++i) {
+        group.ParallelFor(100, 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+          if (!served) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        });
+      }
+      EXPECT_TRUE(served);
+    });
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  TaskGroup group(pool);
+  group.ParallelFor(10, 1, [&](int64_t /*begin*/, int64_t /*end*/) {});
+  served = true;
+}
+
+TEST(TaskGroupTest, WorkersHelpTheGroupWithTheLeastHelp) {
+  TaskPool pool(4);
+  // Two groups whose tasks last until each has two threads.
+  std::atomic<int> in_group[2] = {0, 0};
+  const auto balanced = [&] { return in_group[0] == 2 && in_group[1] == 2; };
+  std::atomic<bool> done = false;
+  const auto compute = [&](int g) {
+    TaskGroup group(pool);
+    group.ParallelFor(100000, 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+      if (done) return;
+      ++in_group[g];
+      for (int i = 0; i < 20 && !done; ++i) {
+        if (balanced()) done = true;
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      --in_group[g];
+    });
+  };
+  const std::jthread first([&] { compute(0); });
+  const std::jthread second([&] { compute(1); });
+  for (int i = 0; i < 10000 && !done; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_TRUE(done);
+  done = true;
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, TaskPoolTest, testing::Values(1, 2, 5));

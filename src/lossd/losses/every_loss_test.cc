@@ -1,8 +1,10 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "lossd/base/testing.h"
 #include "lossd/losses/registry.h"
 #include "lossd/losses/testing.h"
 
@@ -50,6 +52,30 @@ TEST_P(EveryLossTest, GradientIsThatOfTheValueInFloat64) {
   if (GetParam().name == "MalisLoss") return;
   ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, false));
   if (TakesWeight()) ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, true));
+}
+
+TEST_P(EveryLossTest, StopsWhereverItIsWhenItIsCancelled) {
+  const auto loss = Make();
+  const LossInputs inputs = Inputs({2, 3, 20, 17, 33}, TakesWeight());
+  for (const int threads : {1, 3}) {
+    TaskPool pool(threads);
+    TaskGroup group(pool);
+    const CancelledAtCheck never;
+    const auto expected = loss->Compute(inputs, Context(group, never));
+    ASSERT_TRUE(expected.ok()) << expected.status();
+    const int64_t step = std::max<int64_t>(1, never.checks() / 40);
+    for (int64_t check = 1; check <= never.checks(); check += step) {
+      const CancelledAtCheck cancellation(check);
+      const Context context(group, cancellation);
+      // Whatever else it may return, nothing has tripped over what was half done.
+      EXPECT_FALSE(absl::IsInternal(loss->Compute(inputs, context).status())) << check;
+      EXPECT_TRUE(context.Cancelled());
+    }
+    const auto again = loss->Compute(inputs, Context(group, never));
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_TRUE(at::equal(again->value, expected->value));
+    EXPECT_TRUE(at::equal(again->gradient, expected->gradient));
+  }
 }
 
 // Several blocks, slabs and rows that fill no vector.

@@ -76,6 +76,7 @@ absl::Status InputBlocks::ForEach(
       });
     }
   });
+  if (absl::Status status = context.status(); !status.ok()) return status;
   for (const absl::Status& status : statuses) {
     if (!status.ok()) return status;
   }

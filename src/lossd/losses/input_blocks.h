@@ -29,7 +29,7 @@ class InputBlocks {
   int64_t Sample(int64_t block) const { return block / per_sample_; }
 
   // Calls body(block, its inputs as leaves of a graph of their own) for all blocks in parallel. The
-  // first error, and what LibTorch throws as one.
+  // context's status when it is cancelled, else the first error, and what LibTorch throws as one.
   absl::Status ForEach(
       const Context& context,
       const std::function<absl::Status(int64_t block, const LossInputs& inputs)>& body) const;

@@ -63,7 +63,8 @@ class Loss {
   virtual ~Loss() = default;
 
   // Errors are FieldErrors that name "pred", "target", "weight", "gt_seg" …; exceptions of LibTorch
-  // do not escape.
+  // do not escape. When the context is cancelled, the result is unspecified, be it its status, some
+  // other error or numbers that mean nothing: whoever called asks the context.
   virtual absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
                                                    const Context& context) const = 0;
 

@@ -14,6 +14,7 @@
 #include "lossd/losses/checks.h"
 #include "lossd/losses/input_reader.h"
 #include "lossd/losses/large_tensor.h"
+#include "lossd/losses/slabs.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/maximin/malis.h"
 
@@ -53,17 +54,16 @@ struct Region {
 at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
   at::Tensor ids = labels.to(at::kCPU);
   if (ids.element_size() <= 4) return ids.to(at::kInt).contiguous();
-  ids = ids.to(at::kLong).contiguous();
-  const auto [least, greatest] = at::aminmax(ids);
-  if (least.item<int64_t>() >= 0 &&
-      greatest.item<int64_t>() <= std::numeric_limits<uint32_t>::max()) {
-    return ids.to(at::kInt);
+  ids = ToType(ids, at::kLong, context).contiguous();
+  const auto [least, greatest] = RangeOf(ids, context);
+  if (least >= 0 && greatest <= std::numeric_limits<uint32_t>::max()) {
+    return ToType(ids, at::kInt, context);
   }
   at::Tensor narrow = at::empty(ids.sizes(), at::kInt);
   const int64_t volume = ids.numel() / ids.size(0);
   auto* const out = reinterpret_cast<uint32_t*>(narrow.mutable_data_ptr<int32_t>());
   context.ParallelFor(ids.size(0), 1, [&](int64_t b, int64_t /*end*/) {
-    CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume),
+    CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume), context,
                   absl::MakeSpan(out + b * volume, volume));
   });
   return narrow;

@@ -168,6 +168,7 @@ class SoftClDiceLoss : public AutogradLoss {
         of_probabilities = EmptyFloats(volumes->pred.sizes());
       }
       losses.push_back(OfSample(*volumes, of_probabilities, context));
+      if (absl::Status status = context.status(); !status.ok()) return status;
       if (!inputs.want_gradient) continue;
       const ValueAndGradient of_pred = Differentiate(volumes->pred, of_probabilities, sample);
       of_sample(result.gradient).copy_(of_pred.gradient);
@@ -180,8 +181,8 @@ class SoftClDiceLoss : public AutogradLoss {
     return result;
   }
 
-  // The losses of the channels of one sample, [1, C]. Writes the gradient of their sum with respect
-  // to the probabilities, unless it is undefined.
+  // The losses of the channels of one sample, [1, C]; undefined when the context is cancelled.
+  // Writes the gradient of their sum with respect to the probabilities, unless it is undefined.
   at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient,
                       const Context& context) const {
     const int64_t channels = volumes.pred.size(1);
@@ -198,7 +199,7 @@ class SoftClDiceLoss : public AutogradLoss {
                              .weight = of_channel(volumes.weight)},
                             of_pred, context);
     });
-    return at::stack(losses).view({1, channels});
+    return context.Cancelled() ? at::Tensor() : at::stack(losses).view({1, channels});
   }
 
   // The same of one channel, whose volumes are [Z, Y, X] or [Y, X]. A scalar.
@@ -240,7 +241,9 @@ class SoftClDiceLoss : public AutogradLoss {
     const auto of_pred_total = of_sums[1].item<double>();
     const auto of_target_within = static_cast<float>(of_sums[2].item<double>());
     // By way of the target's skeleton, then of the prediction's.
-    for (int64_t v = 0; v < volumes.pred.numel(); ++v) gradient[v] *= of_target_within;
+    context.ParallelFor(volumes.pred.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+      for (int64_t v = begin; v < end; ++v) gradient[v] *= of_target_within;
+    });
     AddSkeletonGradient(
         shape, pred, num_iters, context,
         [&](int64_t z, float* of_skeleton) {

@@ -48,7 +48,8 @@ class Front {
         erosions_(erosions),
         context_(context),
         opened_(static_cast<size_t>(erosions * shape.plane.voxels())) {
-    for (int64_t i = 1; i <= erosions; ++i) {
+    // Together they may be many volumes: it takes its time to get that much memory.
+    for (int64_t i = 1; i <= erosions && !context.Cancelled(); ++i) {
       rings_.emplace_back(shape, behind(i) + 1 + Distance(i));
     }
   }
@@ -109,7 +110,7 @@ class Backward {
         context_(context),
         sum_(sum),
         of_removed_(static_cast<size_t>(front.erosions() * shape.plane.voxels())) {
-    for (int64_t i = 1; i <= front.erosions(); ++i) {
+    for (int64_t i = 1; i <= front.erosions() && !context.Cancelled(); ++i) {
       // From the plane that is passed on to the one after the front.
       of_levels_.emplace_back(shape, front.Distance(i) + 2);
     }
@@ -184,7 +185,7 @@ void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t
                           const std::function<void(int64_t z, const float* plane)>& body) {
   Front front(shape, volume, num_iters + 1, context, [](int64_t /*i*/) { return 1; });
   std::vector<float> skeleton(static_cast<size_t>(shape.plane.voxels()));
-  for (int64_t z = front.first(); z < shape.z; ++z) {
+  for (int64_t z = front.first(); z < shape.z && !context.Cancelled(); ++z) {
     front.MoveTo(z);
     if (!shape.Has(z)) continue;
     context.ParallelFor(shape.plane.voxels(), kGrain, [&](int64_t begin, int64_t end) {
@@ -211,7 +212,7 @@ void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t 
   });
   Backward backward(shape, front, context, sum);
   std::vector<float> of_skeleton(static_cast<size_t>(shape.plane.voxels()));
-  for (int64_t z = front.first(); z < shape.z + front.Distance(1); ++z) {
+  for (int64_t z = front.first(); z < shape.z + front.Distance(1) && !context.Cancelled(); ++z) {
     front.MoveTo(z);
     if (shape.Has(z)) {
       gradient(z, of_skeleton.data());

@@ -26,13 +26,14 @@ struct VolumeShape {
   bool Has(int64_t plane_index) const { return plane_index >= 0 && plane_index < z; }
 };
 
-// Calls body(z, plane) for every plane of the skeleton of `volume` [Z, Y, X], in order.
+// Calls body(z, plane) for every plane of the skeleton of `volume` [Z, Y, X], in order, until the
+// context is cancelled.
 void ForEachSkeletonPlane(const VolumeShape& shape, const float* volume, int64_t num_iters,
                           const Context& context,
                           const std::function<void(int64_t z, const float* plane)>& body);
 
 // Adds d Σ gradient × skeleton / d volume to `sum` [Z, Y, X]. gradient(z, plane) writes a plane of
-// the gradient; it is called for every plane, in order.
+// the gradient; it is called for every plane, in order, until the context is cancelled.
 void AddSkeletonGradient(const VolumeShape& shape, const float* volume, int64_t num_iters,
                          const Context& context,
                          const std::function<void(int64_t z, float* plane)>& gradient, float* sum);

@@ -118,7 +118,7 @@ struct Contraction {
     context.ParallelFor(grid.blocks(), grain, [&](int64_t begin, int64_t end) {
       BlockEdges edges(grid, filter, keys, workspace);
       BlockSets sets(grid, labels, workspace);
-      for (int64_t block = begin; block < end; ++block) {
+      for (int64_t block = begin; block < end && !context.Cancelled(); ++block) {
         const Box box = grid.BoxOf(block);
         edges.Collect(box);
         sets.StartFromVoxels(box);
@@ -170,11 +170,10 @@ void ContractPass(const Contraction& contraction, const PassKeys& keys, MalisPas
 
 }  // namespace
 
-std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
-                                              absl::Span<const uint32_t> labels, EdgeKeys keys,
-                                              const std::array<CountSink*, 2>& counts,
-                                              const Context& context, Workspace& workspace,
-                                              int block_bits) {
+absl::StatusOr<std::array<ContractedGraph, 2>> ContractBlocks(
+    const MalisSample& sample, absl::Span<const uint32_t> labels, EdgeKeys keys,
+    const std::array<CountSink*, 2>& counts, const Context& context, Workspace& workspace,
+    int block_bits) {
   const BlockGrid grid(sample.shape, sample.neighborhood, block_bits);
   const Contraction contraction = {
       .sample = sample, .labels = labels, .grid = grid, .context = context, .workspace = workspace};
@@ -192,6 +191,7 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
       ContractPass(contraction, keys.pass[p], pass, *counts[p], remains[p]);
     }
   }
+  if (absl::Status status = context.status(); !status.ok()) return status;
   // The keys are read; their memory can hold what is left.
   keys.storage = {};
   std::array<ContractedGraph, 2> graphs;
@@ -200,6 +200,7 @@ std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
     graphs[p] = Assemble(grid, remains[p].rests, remains[p].set_of.data(), context, workspace);
     graphs[p].contracted = keys.pass[p].contracted;
   }
+  if (absl::Status status = context.status(); !status.ok()) return status;
   return graphs;
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
@@ -33,12 +34,11 @@ namespace lossd {
 // blocks in a small volume.
 //
 // Both passes run here, as one may use what the other found out; a pass with null counts is left
-// out. Arrays are by MalisPass.
-std::array<ContractedGraph, 2> ContractBlocks(const MalisSample& sample,
-                                              absl::Span<const uint32_t> labels, EdgeKeys keys,
-                                              const std::array<CountSink*, 2>& counts,
-                                              const Context& context, Workspace& workspace,
-                                              int block_bits = kBlockBits);
+// out. Arrays are by MalisPass. The only error is the context's status when it is cancelled.
+absl::StatusOr<std::array<ContractedGraph, 2>> ContractBlocks(
+    const MalisSample& sample, absl::Span<const uint32_t> labels, EdgeKeys keys,
+    const std::array<CountSink*, 2>& counts, const Context& context, Workspace& workspace,
+    int block_bits = kBlockBits);
 
 }  // namespace lossd
 

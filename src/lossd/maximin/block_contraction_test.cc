@@ -35,9 +35,10 @@ TEST_P(BlockContractionTest, KeepsTheCounts) {
     CountSink positive(sample, MalisPass::kPositive, keys->shared, counts[1].data(), nullptr);
     auto graphs = ContractBlocks(sample, sample.labels, *std::move(keys), {&negative, &positive},
                                  pool, workspace, GetParam());
-    for (ContractedGraph& graph : graphs) SortEdges(graph, pool, workspace);
-    JoinRest(graphs[0], MalisPass::kNegative, pool, workspace, negative);
-    JoinRest(graphs[1], MalisPass::kPositive, pool, workspace, positive);
+    ASSERT_TRUE(graphs.ok()) << graphs.status();
+    for (ContractedGraph& graph : *graphs) SortEdges(graph, pool, workspace);
+    JoinRest((*graphs)[0], MalisPass::kNegative, pool, workspace, negative);
+    JoinRest((*graphs)[1], MalisPass::kPositive, pool, workspace, positive);
     ASSERT_EQ(counts[0], OracleMalisCounts(sample, MalisPass::kNegative))
         << "negative pass, seed " << seed << ", " << volume.Describe();
     ASSERT_EQ(counts[1], OracleMalisCounts(sample, MalisPass::kPositive))

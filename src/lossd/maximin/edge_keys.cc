@@ -92,6 +92,24 @@ bool BuildSharedKeys(const MalisSample& sample, const Context& context,
   return in_range;
 }
 
+// The index of the first NaN, or how many affinities there are.
+int64_t FirstNan(absl::Span<const float> affinity, const Context& context) {
+  constexpr int64_t kGrain = 1 << 18;
+  const auto size = static_cast<int64_t>(affinity.size());
+  std::atomic<int64_t> first = size;
+  context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+    const float* const stop = affinity.data() + end;
+    const float* const nan =
+        std::find_if(affinity.data() + begin, stop, [](float a) { return std::isnan(a); });
+    if (nan == stop) return;
+    const int64_t index = nan - affinity.data();
+    int64_t before = first.load(std::memory_order_relaxed);
+    while (index < before && !first.compare_exchange_weak(before, index)) {
+    }
+  });
+  return first;
+}
+
 // A key for any number: the order of floats as integers.
 EdgeKey Ordered(float affinity) {
   const auto bits = std::bit_cast<EdgeKey>(affinity + 0.0F);
@@ -115,13 +133,11 @@ absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, const Context&
   EdgeKeys keys;
   keys.storage = places.Allocate(workspace);
   keys.in_range = BuildSharedKeys(sample, context, keys.storage);
-  if (!keys.in_range) {
-    const auto* const nan = std::find_if(sample.affinity.begin(), sample.affinity.end(),
-                                         [](float a) { return std::isnan(a); });
-    if (nan != sample.affinity.end()) {
-      return FieldError("affinity", absl::StrCat("NaN at index ", nan - sample.affinity.begin()),
-                        "numbers");
-    }
+  const auto size = static_cast<int64_t>(sample.affinity.size());
+  const int64_t nan = keys.in_range ? size : FirstNan(sample.affinity, context);
+  if (absl::Status status = context.status(); !status.ok()) return status;
+  if (nan != size) {
+    return FieldError("affinity", absl::StrCat("NaN at index ", nan), "numbers");
   }
   keys.shared = keys.in_range && sample.known.empty();
   if (keys.shared) {

@@ -65,7 +65,8 @@ int64_t KeyMargin(const GridShape& shape, absl::Span<const Offset> neighborhood)
 
 // Builds the keys that both passes share, without a mask and with affinities in [0, 1]: known
 // positive edges lie above all others, contracted for the negative pass, all there is for the
-// positive one. Other samples get none yet. INVALID_ARGUMENT about "affinity" when one is NaN.
+// positive one. Other samples get none yet. INVALID_ARGUMENT about "affinity" when one is NaN; the
+// context's status when it is cancelled.
 absl::StatusOr<EdgeKeys> BuildEdgeKeys(const MalisSample& sample, const Context& context,
                                        Workspace& workspace);
 

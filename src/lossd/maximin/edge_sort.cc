@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lossd/base/checkpoints.h"
 #include "lossd/maximin/radix_sort.h"
 
 namespace lossd {
@@ -59,17 +60,22 @@ class Ranges {
 };
 
 // Orders `size` edges as Kruskal takes them; the result lies in `edges`.
-void SortPart(ContractedEdge* edges, ContractedEdge* scratch, size_t size) {
+void SortPart(ContractedEdge* edges, ContractedEdge* scratch, size_t size, const Context& context) {
+  // A part may be nearly all there is, when a few keys lie far from the others.
+  Checkpoints checkpoints(context);
+  const auto go_on = [&](size_t steps) { return checkpoints.Pass(static_cast<int64_t>(steps)); };
   const ContractedEdge* sorted = RadixSort(
-      edges, scratch, size, [](const ContractedEdge& edge) { return Descending(edge.key); });
+      edges, scratch, size, [](const ContractedEdge& edge) { return Descending(edge.key); }, go_on);
   if (sorted != edges) std::copy_n(sorted, size, edges);
   // Equal keys go by edge index.
   for (size_t begin = 0; begin < size;) {
     size_t end = begin + 1;
     while (end < size && edges[end].key == edges[begin].key) ++end;
+    if (!go_on(end - begin)) return;
     if (end - begin > 64) {
-      sorted = RadixSort(edges + begin, scratch + begin, end - begin,
-                         [](const ContractedEdge& edge) { return edge.edge; });
+      sorted = RadixSort(
+          edges + begin, scratch + begin, end - begin,
+          [](const ContractedEdge& edge) { return edge.edge; }, go_on);
       if (sorted != edges + begin) std::copy_n(sorted, end - begin, edges + begin);
     } else if (end - begin > 1) {
       std::sort(edges + begin, edges + end,
@@ -84,7 +90,7 @@ std::vector<uint32_t> PartIntoRanges(const ContractedGraph& graph, const Context
                                      Workspace& workspace, ContractedEdge* parted) {
   const Workspace::Buffer<ContractedEdge>& edges = graph.edges;
   const auto size = static_cast<int64_t>(edges.size());
-  const int64_t chunk = std::max<int64_t>(1 << 16, size / (4 * context.threads()) + 1);
+  const int64_t chunk = std::clamp<int64_t>(size / (4 * context.threads()) + 1, 1 << 16, 1 << 22);
   const int64_t chunks = (size + chunk - 1) / chunk;
   const Ranges ranges(graph, chunk, context);
   // How many edges of each range a chunk has, then where they go.
@@ -119,7 +125,7 @@ void SortEdges(ContractedGraph& graph, const Context& context, Workspace& worksp
   context.ParallelFor(kRanges - 1, 8, [&](int64_t begin, int64_t end) {
     for (int64_t range = begin + 1; range <= end; ++range) {
       SortPart(sorted.data() + starts[range], graph.edges.data() + starts[range],
-               starts[range + 1] - starts[range]);
+               starts[range + 1] - starts[range], context);
     }
   });
   graph.edges = std::move(sorted);

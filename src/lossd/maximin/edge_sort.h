@@ -10,7 +10,8 @@ namespace lossd {
 // Puts the edges of a graph in the order in which Kruskal's algorithm takes them: by descending
 // key, equal ones by ascending edge index; those that join without a count come first, in any
 // order. The order is parted into ranges, then each range is sorted by itself; both steps are
-// parallel, and a range of an ordinary volume fits a cache.
+// parallel, and a range of an ordinary volume fits a cache. When the context is cancelled, edges
+// are unspecified, as after all steps that follow.
 void SortEdges(ContractedGraph& graph, const Context& context, Workspace& workspace);
 
 }  // namespace lossd

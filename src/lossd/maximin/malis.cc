@@ -26,6 +26,9 @@ absl::Status CheckSize(absl::string_view field, size_t given, size_t expected) {
 
 constexpr size_t kMaxChannels = 65536;
 
+// Elements of an array that a task passes over at a time.
+constexpr int64_t kGrain = 1 << 18;
+
 absl::Status Check(const MalisSample& sample) {
   const GridShape& shape = sample.shape;
   if (shape.z < 0 || shape.y < 0 || shape.x < 0) {
@@ -90,7 +93,7 @@ absl::Status SampleWeights(const MalisSample& sample, const Context& context, Wo
   if (!keys.ok()) return keys.status();
   Workspace::Buffer<uint32_t> components;
   const absl::Span<const uint32_t> labels = LabelsOf(sample, context, workspace, components);
-  constexpr int64_t kGrain = 1 << 18;
+  if (absl::Status status = context.status(); !status.ok()) return status;
   const auto size = static_cast<int64_t>(weights.size());
   context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
     std::fill(weights.data() + begin, weights.data() + end, 0.0F);
@@ -99,12 +102,14 @@ absl::Status SampleWeights(const MalisSample& sample, const Context& context, Wo
   CountSink negative(sample, MalisPass::kNegative, keys->shared, nullptr, weights.data());
   CountSink positive(sample, MalisPass::kPositive, keys->shared, nullptr, weights.data());
   const std::array<CountSink*, 2> sinks = {&negative, &positive};
-  std::array<ContractedGraph, 2> graphs =
+  absl::StatusOr<std::array<ContractedGraph, 2>> graphs =
       ContractBlocks(sample, labels, *std::move(keys), sinks, context, workspace);
+  if (!graphs.ok()) return graphs.status();
   context.ParallelFor(2, 1, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      SortEdges(graphs[p], context, workspace);
-      JoinRest(graphs[p], static_cast<MalisPass>(p), context, workspace, *sinks[p]);
+      ContractedGraph& graph = (*graphs)[p];
+      SortEdges(graph, context, workspace);
+      JoinRest(graph, static_cast<MalisPass>(p), context, workspace, *sinks[p]);
     }
   });
   const float scales[2] = {Scale(negative.sum()), Scale(positive.sum())};
@@ -113,7 +118,7 @@ absl::Status SampleWeights(const MalisSample& sample, const Context& context, Wo
     const uint8_t* const truth = sample.positive.data();
     for (int64_t e = begin; e < end; ++e) out[e] *= truth[e] != 0 ? scales[1] : scales[0];
   });
-  return absl::OkStatus();
+  return context.status();
 }
 
 }  // namespace
@@ -136,6 +141,7 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& 
       statuses[s] = SampleWeights(samples[s], context, workspace, weights[s]);
     }
   });
+  if (absl::Status status = context.status(); !status.ok()) return status;
   for (const absl::Status& status : statuses) {
     if (!status.ok()) return status;
   }
@@ -153,16 +159,21 @@ absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, const Contex
   if (!keys.ok()) return keys.status();
   Workspace::Buffer<uint32_t> components;
   const absl::Span<const uint32_t> labels = LabelsOf(sample, context, workspace, components);
-  std::fill(counts.begin(), counts.end(), 0);
+  if (absl::Status status = context.status(); !status.ok()) return status;
+  const auto size = static_cast<int64_t>(counts.size());
+  context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
+    std::fill(counts.data() + begin, counts.data() + end, 0);
+  });
   CountSink sink(sample, pass, keys->shared, counts.data(), nullptr);
   const int p = static_cast<int>(pass);
   std::array<CountSink*, 2> sinks = {};
   sinks[p] = &sink;
-  std::array<ContractedGraph, 2> graphs =
+  absl::StatusOr<std::array<ContractedGraph, 2>> graphs =
       ContractBlocks(sample, labels, *std::move(keys), sinks, context, workspace);
-  SortEdges(graphs[p], context, workspace);
-  JoinRest(graphs[p], pass, context, workspace, sink);
-  return absl::OkStatus();
+  if (!graphs.ok()) return graphs.status();
+  SortEdges((*graphs)[p], context, workspace);
+  JoinRest((*graphs)[p], pass, context, workspace, sink);
+  return context.status();
 }
 
 }  // namespace lossd

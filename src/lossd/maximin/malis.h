@@ -42,7 +42,7 @@ enum class MalisPass { kNegative, kPositive };
 //
 // INVALID_ARGUMENT, as a FieldError about "shape", "affinity", "positive", "known", "labels" or
 // "weights", when a size does not fit the shape, an affinity is NaN, or a volume has 2³¹ or more
-// edges (C·Z·Y·X). The weights are unspecified then.
+// edges (C·Z·Y·X); the context's status when it is cancelled. The weights are unspecified then.
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
                           Workspace& workspace, absl::Span<const absl::Span<float>> weights);
 

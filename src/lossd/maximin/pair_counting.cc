@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "lossd/base/checkpoints.h"
 
 namespace lossd {
 namespace {
@@ -25,12 +26,13 @@ struct Placed {
 
 // Renumbers the leaves' labels from 0 where they are too far apart to index an array by them;
 // returns a bound of the labels.
-size_t RenumberLabels(JoinForest& forest) {
+size_t RenumberLabels(JoinForest& forest, Checkpoints& checkpoints) {
   size_t bound = 0;
   for (const JoinForest::Leaf& leaf : forest.leaves) bound = std::max<size_t>(bound, leaf.label);
   if (bound < 4 * forest.leaves.size() + 65536) return bound + 1;
   absl::flat_hash_map<uint32_t, uint32_t> numbers;
   for (JoinForest::Leaf& leaf : forest.leaves) {
+    if (!checkpoints.Pass(1)) break;
     leaf.label =
         numbers.try_emplace(leaf.label, static_cast<uint32_t>(numbers.size())).first->second;
   }
@@ -38,14 +40,15 @@ size_t RenumberLabels(JoinForest& forest) {
 }
 
 // Fills `order` [leaves] with the leaves of the forest; returns how many.
-uint32_t Place(const JoinForest& forest, Workspace& workspace, Placed* order) {
+uint32_t Place(const JoinForest& forest, Workspace& workspace, Checkpoints& checkpoints,
+               Placed* order) {
   constexpr Node kJoin = JoinForest::kJoin;
   const JoinForest::Join* const joins = forest.joins.data();
   // Where the leaves of each join begin, from the top down.
   Workspace::Buffer<uint32_t> first_leaf(workspace, forest.joins.size());
   std::fill(first_leaf.begin(), first_leaf.end(), kNone);
   uint32_t placed = 0;
-  for (auto j = static_cast<uint32_t>(forest.joins.size()); j-- > 0;) {
+  for (auto j = static_cast<uint32_t>(forest.joins.size()); j-- > 0 && checkpoints.Pass(1);) {
     if (j >= kAhead) {
       const JoinForest::Join& ahead = joins[j - kAhead];
       if ((ahead.larger & kJoin) != 0) __builtin_prefetch(&first_leaf[ahead.larger & ~kJoin], 1);
@@ -77,14 +80,15 @@ uint32_t Place(const JoinForest& forest, Workspace& workspace, Placed* order) {
 
 // Counts along the path of larger sides that begins with the leaf `bottom`; returns the sum.
 // `voxels` holds 0 for each label, before and after.
-uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, uint32_t* voxels,
-                   CountSink& counts) {
+uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpoints& checkpoints,
+                   uint32_t* voxels, CountSink& counts) {
   const uint32_t top = order[bottom].end;
   voxels[order[bottom].label] = order[bottom].voxels;
   uint64_t total = order[bottom].voxels;
   uint64_t sum = 0;
   for (uint32_t begin = bottom + 1; begin < top;) {
     const uint32_t end = order[begin].end;
+    if (!checkpoints.Pass(end - begin)) return 0;
     uint64_t equal = 0;
     uint64_t added = 0;
     for (uint32_t i = begin; i < end; ++i) {
@@ -109,9 +113,11 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, uint32_
 void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Workspace& workspace,
                 CountSink& counts) {
   if (forest.joins.size() == 0) return;
-  const size_t labels = RenumberLabels(forest);
+  Checkpoints checkpoints(context);
+  const size_t labels = RenumberLabels(forest, checkpoints);
   Workspace::Buffer<Placed> order(workspace, forest.leaves.size());
-  const uint32_t size = Place(forest, workspace, order.data());
+  const uint32_t size = Place(forest, workspace, checkpoints, order.data());
+  if (context.Cancelled()) return;
   // Each range clears an array of all labels: together they shall not be larger than the order.
   const auto grain = std::max<int64_t>(
       {1 << 14, size / (4 * context.threads()) + 1, static_cast<int64_t>(labels)});
@@ -119,9 +125,10 @@ void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Work
     Workspace::Buffer<uint32_t> voxels(workspace, labels);
     std::fill(voxels.begin(), voxels.end(), 0U);
     uint64_t sum = 0;
-    for (auto bottom = static_cast<uint32_t>(begin); bottom < end; ++bottom) {
+    Checkpoints of_range(context);
+    for (auto bottom = static_cast<uint32_t>(begin); bottom < end && of_range.Pass(1); ++bottom) {
       if (order[bottom].end == bottom + 1) continue;  // A side of one leaf: no joins in it.
-      sum += CountPath(order.data(), bottom, pass, voxels.data(), counts);
+      sum += CountPath(order.data(), bottom, pass, of_range, voxels.data(), counts);
     }
     counts.AddSum(sum);
   });

@@ -25,7 +25,7 @@ namespace lossd {
 // or DSU on tree.) May renumber the labels of the leaves.
 //
 // Paths are counted in parallel; only the order of the leaves is found by one thread, and the
-// longest path takes its time.
+// longest path takes its time. When the context is cancelled, counts are unspecified.
 void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Workspace& workspace,
                 CountSink& counts);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "lossd/base/checkpoints.h"
 #include "lossd/maximin/pair_counting.h"
 
 namespace lossd {
@@ -43,19 +44,26 @@ uint32_t Find(Set* sets, uint32_t v) {
 
 void JoinRest(ContractedGraph& graph, MalisPass pass, const Context& context, Workspace& workspace,
               CountSink& counts) {
-  WalkEdges(graph, pass, workspace);
+  // What a cancelled step has left, the next one cannot read.
+  if (context.Cancelled()) return;
+  WalkEdges(graph, pass, context, workspace);
+  if (context.Cancelled()) return;
   CountPairs(graph.forest, pass, context, workspace, counts);
   StoreCounts(graph, context, counts);
 }
 
-void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace) {
+void WalkEdges(ContractedGraph& graph, MalisPass pass, const Context& context,
+               Workspace& workspace) {
   const size_t size = graph.edges.size();
   ContractedEdge* const edges = graph.edges.data();
   Workspace::Buffer<Set> sets(workspace, graph.sets.size());
-  for (uint32_t s = 0; s < sets.size(); ++s) {
-    sets[s] = SetOf(graph.sets[s], s, graph.forest);
-  }
   JoinForest& forest = graph.forest;
+  context.ParallelFor(static_cast<int64_t>(sets.size()), 1 << 16, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      sets[s] = SetOf(graph.sets[s], static_cast<uint32_t>(s), forest);
+    }
+  });
+  if (context.Cancelled()) return;
   const auto side_of = [&](const Set& set) -> JoinForest::Side {
     if (set.node != kOneLabel) {
       return {.node = set.node, .voxels = set.voxels, .leaves = set.label_or_leaves};
@@ -67,7 +75,8 @@ void WalkEdges(ContractedGraph& graph, MalisPass pass, Workspace& workspace) {
     into.node = forest.AddJoin(side_of(into), side_of(from), edge);
     into.label_or_leaves = forest.LeavesOf(into.node);
   };
-  for (size_t i = 0; i < size; ++i) {
+  Checkpoints checkpoints(context);
+  for (size_t i = 0; i < size && checkpoints.Pass(1); ++i) {
     if (i + kAhead < size) {
       const ContractedEdge& ahead = edges[i + kAhead];
       __builtin_prefetch(&sets[ahead.a]);

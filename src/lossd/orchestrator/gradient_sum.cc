@@ -6,14 +6,15 @@
 
 #include "lossd/losses/block_reader.h"
 #include "lossd/losses/kernels.h"
+#include "lossd/losses/slabs.h"
 #include "lossd/losses/sweep.h"
 
 namespace lossd {
 namespace {
 
-bool IsFinite(const at::Tensor& tensor) {
-  const auto [low, high] = at::aminmax(tensor);
-  return std::isfinite(low.item<double>()) && std::isfinite(high.item<double>());
+bool IsFinite(const at::Tensor& tensor, const Context& context) {
+  const auto [low, high] = RangeOf(tensor, context);
+  return std::isfinite(low) && std::isfinite(high);
 }
 
 // sum += factor × gradient, or with `add` false sum = factor × gradient, in one sweep on the CPU.
@@ -52,7 +53,7 @@ bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double 
       gradient.is_contiguous() && gradient.use_count() == 1) {
     sum_ = std::move(gradient);
     if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, context);
-    return IsFinite(sum_.mul_(factor));
+    return IsFinite(sum_.mul_(factor), context);
   }
   if (!sum_.defined()) {
     sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_while_adding_));
@@ -61,15 +62,15 @@ bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double 
   if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, context);
   part.add_(gradient, factor);
   // In half precision a finite product may be none.
-  return IsFinite(part);
+  return IsFinite(part, context);
 }
 
-at::Tensor GradientSum::Finish(const PredictionClamp* clamp) {
+at::Tensor GradientSum::Finish(const PredictionClamp* clamp, const Context& context) {
   if (!sum_.defined()) {
     return at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_));
   }
-  if (clamp != nullptr) clamp->ZeroWhereCut(sum_);
-  return std::exchange(sum_, at::Tensor()).to(dtype_);
+  if (clamp != nullptr) clamp->ZeroWhereCut(sum_, context);
+  return ToType(std::exchange(sum_, at::Tensor()), dtype_, context);
 }
 
 }  // namespace lossd

@@ -24,7 +24,7 @@ class GradientSum {
 
   // The sum, zero where the clamp cut; zeros when nothing was added.
   // `clamp` may be null when no term looked at the prediction.
-  at::Tensor Finish(const PredictionClamp* clamp);
+  at::Tensor Finish(const PredictionClamp* clamp, const Context& context);
 
  private:
   at::Tensor prediction_;

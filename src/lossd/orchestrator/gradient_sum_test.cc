@@ -17,7 +17,7 @@ class GradientSumTest : public testing::Test {
 TEST_F(GradientSumTest, IsZeroWithoutTerms) {
   const at::Tensor prediction = at::rand({2, 3, 4, 4}).to(at::kBFloat16);
   const at::Tensor gradient =
-      GradientSum(prediction, false, prediction.scalar_type()).Finish(nullptr);
+      GradientSum(prediction, false, prediction.scalar_type()).Finish(nullptr, pool);
   EXPECT_EQ(gradient.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(gradient.equal(at::zeros_like(prediction)));
 }
@@ -33,7 +33,7 @@ TEST_F(GradientSumTest, AddsToTheChannelsOfEachTerm) {
     if (!whole_first) sum.Add({0, 3}, all.clone(), 2, pool);
     at::Tensor expected = all * 2;
     expected.narrow(1, 2, 1).sub_(last, 0.5);
-    EXPECT_TRUE(at::allclose(sum.Finish(nullptr), expected));
+    EXPECT_TRUE(at::allclose(sum.Finish(nullptr, pool), expected));
   }
 }
 
@@ -47,7 +47,7 @@ TEST_F(GradientSumTest, TakesOverOnlyWhatNobodyElseHolds) {
   const void* memory = owned.data_ptr();
   GradientSum other(prediction, false, prediction.scalar_type());
   other.Add({0, 1}, std::move(owned), 3, pool);
-  const at::Tensor gradient = other.Finish(nullptr);
+  const at::Tensor gradient = other.Finish(nullptr, pool);
   EXPECT_EQ(gradient.data_ptr(), memory);
   EXPECT_TRUE(gradient.equal(shared * 3));
 }
@@ -56,7 +56,7 @@ TEST_F(GradientSumTest, AcceptsGradientsThatAreExpanded) {
   GradientSum sum(at::rand({1, 2, 3, 3}), true, at::kFloat);
   sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25, pool);
   sum.Add({0, 2}, at::ones({1}).expand({1, 2, 3, 3}), 0.25, pool);
-  EXPECT_TRUE(sum.Finish(nullptr).equal(at::full({1, 2, 3, 3}, 0.5)));
+  EXPECT_TRUE(sum.Finish(nullptr, pool).equal(at::full({1, 2, 3, 3}, 0.5)));
 }
 
 TEST_F(GradientSumTest, SumsHalfTypesInFloat32WhereTermsOverlap) {
@@ -66,14 +66,14 @@ TEST_F(GradientSumTest, SumsHalfTypesInFloat32WhereTermsOverlap) {
   sum.Add({0, 1}, at::full({1, 1, 2, 2}, 2048.F), 1, pool);
   sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1, pool);
   sum.Add({0, 1}, at::ones({1, 1, 2, 2}), 1, pool);
-  EXPECT_TRUE(sum.Finish(nullptr).equal(at::full_like(prediction, 2050)));
+  EXPECT_TRUE(sum.Finish(nullptr, pool).equal(at::full_like(prediction, 2050)));
 }
 
 TEST_F(GradientSumTest, HalfTypesWithoutOverlapRoundOnce) {
   const at::Tensor prediction = at::zeros({1, 2, 2, 2}, at::kHalf);
   GradientSum sum(prediction, false, prediction.scalar_type());
   sum.Add({0, 1}, at::full({1, 1, 2, 2}, 0.1F), 3, pool);
-  const at::Tensor gradient = sum.Finish(nullptr);
+  const at::Tensor gradient = sum.Finish(nullptr, pool);
   EXPECT_TRUE(gradient[0][0].equal(at::full({2, 2}, 0.1F).mul(3).to(at::kHalf)));
   EXPECT_TRUE(gradient[0][1].equal(at::zeros({2, 2}, at::kHalf)));
 }
@@ -83,8 +83,8 @@ TEST_F(GradientSumTest, OfHalfTypesMayBeFloat32) {
   for (const bool overlapping : {true, false}) {
     GradientSum sum(prediction, overlapping, at::kFloat);
     EXPECT_TRUE(sum.Add({0, 2}, at::full({1, 2, 4, 4}, 1e-9F), 1, pool));
-    EXPECT_TRUE(sum.Finish(nullptr).equal(at::full({1, 2, 4, 4}, 1e-9F)));
-    EXPECT_EQ(GradientSum(prediction, overlapping, at::kFloat).Finish(nullptr).scalar_type(),
+    EXPECT_TRUE(sum.Finish(nullptr, pool).equal(at::full({1, 2, 4, 4}, 1e-9F)));
+    EXPECT_EQ(GradientSum(prediction, overlapping, at::kFloat).Finish(nullptr, pool).scalar_type(),
               at::kFloat);
   }
 }
@@ -113,22 +113,24 @@ TEST_F(GradientSumTest, SaysWhetherAllIsFinite) {
 }
 
 TEST(PredictionClampTest, IsNoneWhenNothingLiesOutside) {
-  const at::Tensor prediction = torch::tensor({-2.F, 0.F, 2.F}).to(at::kHalf);
-  const PredictionClamp clamp(prediction, {-2, 2});
+  TaskPool pool(2);
+  const at::Tensor prediction = torch::tensor({{{-2.F, 0.F, 2.F}}}).to(at::kHalf);
+  const PredictionClamp clamp(prediction, {-2, 2}, pool);
   EXPECT_FALSE(clamp.range().has_value());
-  at::Tensor gradient = at::ones({3});
-  clamp.ZeroWhereCut(gradient);
-  EXPECT_TRUE(gradient.equal(at::ones({3})));
+  at::Tensor gradient = at::ones({1, 1, 3});
+  clamp.ZeroWhereCut(gradient, pool);
+  EXPECT_TRUE(gradient.equal(at::ones({1, 1, 3})));
 }
 
 TEST(PredictionClampTest, HasNoGradientWhereItCut) {
   const float inf = std::numeric_limits<float>::infinity();
-  const at::Tensor prediction = torch::tensor({-2.5F, -2.F, 0.F, 2.F, inf, std::nanf("")});
-  const PredictionClamp clamp(prediction, {-2, 2});
+  TaskPool pool(2);
+  const at::Tensor prediction = torch::tensor({{{-2.5F, -2.F, 0.F, 2.F, inf, std::nanf("")}}});
+  const PredictionClamp clamp(prediction, {-2, 2}, pool);
   ASSERT_TRUE(clamp.range().has_value());
-  at::Tensor gradient = at::ones({6});
-  clamp.ZeroWhereCut(gradient);
-  EXPECT_TRUE(gradient.equal(torch::tensor({0.F, 1.F, 1.F, 1.F, 0.F, 0.F})));
+  at::Tensor gradient = at::ones({1, 1, 6});
+  clamp.ZeroWhereCut(gradient, pool);
+  EXPECT_TRUE(gradient.equal(torch::tensor({{{0.F, 1.F, 1.F, 1.F, 0.F, 0.F}}})));
 }
 
 }  // namespace

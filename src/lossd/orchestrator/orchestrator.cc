@@ -178,7 +178,10 @@ class Computation {
     const bool two = term.spec.call_kind() == v1::CALL_KIND_PRED_PRED;
     const LossInputs inputs =
         MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min(), context_);
+    if (absl::Status status = context_.status(); !status.ok()) return status;
     auto result = term.loss->Compute(inputs, context_);
+    // Half of a result cannot even be read.
+    if (absl::Status status = context_.status(); !status.ok()) return status;
     if (!result.ok()) return LossError(evaluation, batch_, result.status());
     if (result->value.numel() != 1) {
       return FieldError(term.path, absl::StrCat("a loss of ", result->value.numel(), " elements"),
@@ -186,7 +189,7 @@ class Computation {
     }
     const auto raw = result->value.item<double>();
     if (MustBeFinite() && !std::isfinite(raw)) {
-      return NotFiniteError(term, evaluation.scale, raw, Applied(inputs));
+      return NotFiniteError(term, evaluation.scale, raw, Applied(inputs), context_);
     }
 
     TermOutcome& outcome = outcome_.terms.emplace_back();
@@ -211,7 +214,7 @@ class Computation {
       }
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
       if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
-        return NotFiniteError(term, evaluation.scale, raw, Applied(inputs));
+        return NotFiniteError(term, evaluation.scale, raw, Applied(inputs), context_);
       }
     }
     outcome.time = absl::FromChrono(std::chrono::steady_clock::now() - start);
@@ -233,7 +236,7 @@ class Computation {
     std::optional<PredictionClamp>& clamp = clamps_[prediction];
     if (!clamp.has_value()) {
       clamp.emplace(batch_.predictions[prediction].tensor,
-                    ClampRange{plan_.plan.clamp_min(), plan_.plan.clamp_max()});
+                    ClampRange{plan_.plan.clamp_min(), plan_.plan.clamp_max()}, context_);
     }
     return *clamp;
   }
@@ -275,7 +278,8 @@ class Computation {
       add(evaluation.pred2, evaluation.pred2_channels, result.gradient2);
     }
     for (auto& [index, sum] : sums) {
-      outcome.gradients.push_back({batch_.predictions[index].name, sum.Finish(&*clamps_[index])});
+      outcome.gradients.push_back(
+          {batch_.predictions[index].name, sum.Finish(&*clamps_[index], context_)});
     }
   }
 
@@ -302,7 +306,7 @@ class Computation {
     for (size_t i = 0; i < batch_.predictions.size(); ++i) {
       outcome_.gradients.push_back(
           {batch_.predictions[i].name,
-           sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr)});
+           sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr, context_)});
     }
   }
 
@@ -356,6 +360,8 @@ absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context&
     if (absl::Status masks = CheckMaskValues(*schedule, batch); !masks.ok()) return masks;
     return Computation(impl_->plan, batch, *schedule, context).Run();
   });
+  // Whatever a cancelled computation has come to, be it an error, means nothing.
+  if (absl::Status status = context.status(); !status.ok()) return status;
   if (!outcome.ok()) return InSpelling(impl_->spelling, outcome.status());
   return outcome;
 }

@@ -34,7 +34,7 @@ class Orchestrator {
   // Losses, and gradients unless batch.losses_only. Deterministic: the same batch gives the same
   // bits for any pool. Errors: FieldErrors about the batch ("labels.shape"); INVALID_ARGUMENT
   // naming the term with diagnostics of its tensors when a loss or its gradient is not finite,
-  // unless batch.allow_non_finite.
+  // unless batch.allow_non_finite; the context's status when it is cancelled.
   absl::StatusOr<Outcome> Compute(const Batch& batch, const Context& context) const;
 
   // What each term does and needs, a sentence or two a term.

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
+#include "lossd/base/testing.h"
 #include "lossd/orchestrator/crop_origin.h"
 #include "lossd/orchestrator/plan_reader.h"
 
@@ -72,6 +73,61 @@ void ExpectClose(const at::Tensor& a, const at::Tensor& b) {
   ASSERT_EQ(a.sizes(), b.sizes());
   const auto largest = b.abs().max().item<double>();
   EXPECT_TRUE(at::allclose(a, b, 1e-4, 1e-6 * largest)) << (a - b).abs().max() << " of " << largest;
+}
+
+// Everything there is on the way of a request: masks, resized labels, clamps, half types,
+// balancing.
+TEST(OrchestratorTest, StopsWhereverItIsWhenItIsCancelled) {
+  const auto orchestrator = Make(R"(
+clamp_max: 2
+loss_balancing: {strategy: uncertainty}
+losses:
+- {function: WeightedBCEWithLogitsLoss, pos_weight: auto}
+- {function: DiceLoss, kwargs: {sigmoid: true}}
+- {function: SoftClDiceLoss, kwargs: {sigmoid: true, mode: multi, num_iters: 2}}
+- {function: MalisLoss, mask: 0}
+)");
+  Batch batch = RandomBatch({2, 3, 7, 20, 30}, 3, 1);
+  batch.predictions[0].tensor = batch.predictions[0].tensor.to(at::kHalf);
+  batch.mask = at::rand({2, 1, 7, 20, 30}).gt(0.2);
+  batch.label_mask = at::rand({2, 3, 7, 20, 30}).gt(0.1);
+  for (const bool allow_non_finite : {false, true}) {
+    batch.allow_non_finite = allow_non_finite;
+    for (const int threads : {1, 3}) {
+      TaskPool pool(threads);
+      TaskGroup group(pool);
+      const CancelledAtCheck never;
+      const auto expected = orchestrator->Compute(batch, Context(group, never));
+      ASSERT_TRUE(expected.ok()) << expected.status();
+      for (int64_t check = 1; check <= never.checks() - threads; ++check) {
+        const CancelledAtCheck cancellation(check);
+        EXPECT_EQ(orchestrator->Compute(batch, Context(group, cancellation)).status(),
+                  absl::CancelledError("cancelled by the test"))
+            << check;
+      }
+      const auto again = orchestrator->Compute(batch, Context(group, never));
+      ASSERT_TRUE(again.ok()) << again.status();
+      EXPECT_TRUE(at::equal(Gradient(*again), Gradient(*expected)));
+    }
+  }
+}
+
+// Half of a loss may well be infinite: that is not what is reported.
+TEST(OrchestratorTest, WhatIsNotFiniteIsNotReportedOfACancelledComputation) {
+  const auto orchestrator = Make("[{function: WeightedMSELoss}]");
+  Batch batch = RandomBatch({1, 1, 4, 4, 4}, 1, 1);
+  batch.predictions[0].tensor.fill_(std::numeric_limits<float>::quiet_NaN());
+  TaskPool pool(1);
+  TaskGroup group(pool);
+  const CancelledAtCheck never;
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(orchestrator->Compute(batch, Context(group, never)).status()));
+  for (int64_t check = 1; check <= never.checks(); ++check) {
+    const CancelledAtCheck cancellation(check);
+    EXPECT_TRUE(
+        absl::IsCancelled(orchestrator->Compute(batch, Context(group, cancellation)).status()))
+        << check;
+  }
 }
 
 // The combined expression of several terms, written down in LibTorch and differentiated as a whole.

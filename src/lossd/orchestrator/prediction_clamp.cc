@@ -1,19 +1,26 @@
 #include "lossd/orchestrator/prediction_clamp.h"
 
+#include "lossd/losses/slabs.h"
+
 namespace lossd {
 
-PredictionClamp::PredictionClamp(const at::Tensor& prediction, ClampRange range)
+PredictionClamp::PredictionClamp(const at::Tensor& prediction, ClampRange range,
+                                 const Context& context)
     : prediction_(prediction) {
-  const auto [low, high] = at::aminmax(prediction);
+  const auto [low, high] = RangeOf(prediction, context);
   // With a NaN, both are NaN and nothing is within.
-  const bool within = low.item<double>() >= range.min && high.item<double>() <= range.max;
+  const bool within = low >= range.min && high <= range.max;
   if (!within) range_ = range;
 }
 
-void PredictionClamp::ZeroWhereCut(at::Tensor& gradient) const {
+void PredictionClamp::ZeroWhereCut(const at::Tensor& gradient, const Context& context) const {
   if (!range_.has_value()) return;
-  const at::Tensor wide = prediction_.to(at::kFloat);
-  gradient.masked_fill_((wide >= range_->min).logical_and_(wide <= range_->max).logical_not_(), 0);
+  ForEachSlab(prediction_.sizes(), context, [&](const Slab& slab) {
+    const at::Tensor wide = slab.Of(prediction_).to(at::kFloat);
+    const at::Tensor within = (wide >= range_->min).logical_and_(wide <= range_->max);
+    slab.Of(gradient).masked_fill_(within.logical_not_(), 0);
+    return absl::OkStatus();
+  }).IgnoreError();
 }
 
 }  // namespace lossd

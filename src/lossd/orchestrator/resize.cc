@@ -1,5 +1,10 @@
 #include "lossd/orchestrator/resize.h"
 
+#include <cstdint>
+#include <vector>
+
+#include "lossd/losses/slabs.h"
+
 namespace lossd {
 namespace {
 
@@ -13,6 +18,24 @@ at::Tensor NearestIndices(int64_t from, int64_t to, const at::Device& device) {
   const at::Tensor ramp =
       at::arange(from, at::TensorOptions().dtype(at::kFloat).device(device)).view({1, 1, from});
   return at::upsample_nearest1d(ramp, {to}).view({to}).to(at::kLong);
+}
+
+// Resizes [B, C, …] to floats [B, C, size…], a channel of a sample at a time and these in parallel:
+// resize(channel [1, 1, …]) says how.
+template <typename Resize>
+at::Tensor ForEachChannel(const at::Tensor& source, at::IntArrayRef size, const Context& context,
+                          const Resize& resize) {
+  std::vector<int64_t> sizes = source.sizes().slice(0, 2).vec();
+  sizes.insert(sizes.end(), size.begin(), size.end());
+  at::Tensor resized = at::empty(sizes, source.options().dtype(at::kFloat));
+  const int64_t channels = source.size(1);
+  context.ParallelFor(source.size(0) * channels, 1, [&](int64_t i, int64_t /*end*/) {
+    const auto part = [&](const at::Tensor& whole) {
+      return whole.narrow(0, i / channels, 1).narrow(1, i % channels, 1);
+    };
+    part(resized).copy_(resize(part(source)));
+  });
+  return resized;
 }
 
 }  // namespace
@@ -29,24 +52,27 @@ at::Tensor ResizeNearest(const at::Tensor& source, at::IntArrayRef size) {
   return resized;
 }
 
-at::Tensor ResizeDense(const at::Tensor& source, at::IntArrayRef size) {
+at::Tensor ResizeDense(const at::Tensor& source, at::IntArrayRef size, const Context& context) {
   if (HasSize(source, size)) return source;
   if (!source.is_floating_point()) return ResizeNearest(source, size);
-  const at::Tensor values = source.to(at::kFloat);
-  at::Tensor resized = size.size() == 3
-                           ? at::upsample_trilinear3d(values, size, /*align_corners=*/false)
-                           : at::upsample_bilinear2d(values, size, /*align_corners=*/false);
+  const at::Tensor values = ToType(source, at::kFloat, context);
+  at::Tensor resized = ForEachChannel(values, size, context, [&](const at::Tensor& channel) {
+    return size.size() == 3 ? at::upsample_trilinear3d(channel, size, /*align_corners=*/false)
+                            : at::upsample_bilinear2d(channel, size, /*align_corners=*/false);
+  });
   // Signed distances squashed by tanh lie within [−1, 1], and must after interpolation.
-  const auto [low, high] = at::aminmax(values);
-  if (low.item<float>() >= -1.5F && high.item<float>() <= 1.5F) resized.clamp_(-1, 1);
+  const auto [low, high] = RangeOf(values, context);
+  if (low >= -1.5 && high <= 1.5) resized.clamp_(-1, 1);
   return resized;
 }
 
-at::Tensor ResizeKnown(const at::Tensor& known, at::IntArrayRef size) {
+at::Tensor ResizeKnown(const at::Tensor& known, at::IntArrayRef size, const Context& context) {
   if (HasSize(known, size)) return known;
-  const at::Tensor unknown = known.logical_not().to(at::kFloat);
-  const at::Tensor share = size.size() == 3 ? at::adaptive_avg_pool3d(unknown, size)
-                                            : at::adaptive_avg_pool2d(unknown, size);
+  const at::Tensor share = ForEachChannel(known, size, context, [&](const at::Tensor& channel) {
+    const at::Tensor unknown = channel.logical_not().to(at::kFloat);
+    return size.size() == 3 ? at::adaptive_avg_pool3d(unknown, size)
+                            : at::adaptive_avg_pool2d(unknown, size);
+  });
   return share.le(0);
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "lossd/losses/input_reader.h"
+#include "lossd/losses/slabs.h"
 #include "lossd/orchestrator/class_balance.h"
 #include "lossd/orchestrator/resize.h"
 
@@ -15,11 +16,12 @@ at::Tensor Select(const at::Tensor& tensor, const ChannelRange& channels) {
 }
 
 // Labels as a loss takes them: doubles are computed on as floats.
-at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
+at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size,
+                  const Context& context) {
   at::Tensor target = Select(batch.labels, evaluation.target_channels);
-  if (target.scalar_type() == at::kDouble) target = target.to(at::kFloat);
+  if (target.scalar_type() == at::kDouble) target = ToType(target, at::kFloat, context);
   const bool class_index = evaluation.term->spec.target_kind() == v1::TARGET_KIND_CLASS_INDEX;
-  return class_index ? ResizeNearest(target, size) : ResizeDense(target, size);
+  return class_index ? ResizeNearest(target, size) : ResizeDense(target, size, context);
 }
 
 // The batch's mask at a prediction's size; one for all samples counts for each.
@@ -37,20 +39,21 @@ struct Masks {
   at::Tensor known;  // The label_mask of the target's channels, bool.
 };
 
-Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size) {
+Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRef size,
+                const Context& context) {
   Masks masks;
   if (evaluation.mask_channels.has_value()) {
     masks.has_term_mask = true;
     masks.weight =
-        ResizeDense(Select(batch.labels, *evaluation.mask_channels), size).to(at::kFloat);
+        ResizeDense(Select(batch.labels, *evaluation.mask_channels), size, context).to(at::kFloat);
   }
   if (batch.mask.defined()) {
     masks.weight = Product(masks.weight, OfEachSample(batch, size).to(at::kFloat));
   }
   const bool has_target = evaluation.term->spec.call_kind() == v1::CALL_KIND_PRED_TARGET;
   if (has_target && batch.label_mask.defined()) {
-    masks.known =
-        ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool), size);
+    masks.known = ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool),
+                              size, context);
   }
   return masks;
 }
@@ -101,7 +104,7 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
   inputs.crop_origin = evaluation.crop_origin;
   inputs.pred = Select(pred, evaluation.pred_channels);
   inputs.clamp = clamp;
-  const Masks masks = MakeMasks(evaluation, batch, size);
+  const Masks masks = MakeMasks(evaluation, batch, size, context);
   if (spec.call_kind() != v1::CALL_KIND_PRED_TARGET) {
     if (spec.call_kind() == v1::CALL_KIND_PRED_PRED) {
       inputs.pred2 = Select(batch.predictions[evaluation.pred2].tensor, evaluation.pred2_channels);
@@ -110,7 +113,7 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
     return inputs;
   }
 
-  inputs.target = Target(evaluation, batch, size);
+  inputs.target = Target(evaluation, batch, size, context);
   inputs.pos_weight = PosWeight(spec, inputs.target, masks, context);
   if (takes_weight) {
     inputs.weight = masks.weight;
