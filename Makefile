@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
+.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,9 @@ build: setup  ## Build server, clients, tests and benchmarks.
 	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release
 	@scripts/generate_python.sh
+
+docs: build  ## Write what is generated from the list of losses.
+	@LOSSD_WRITE_DOCS=1 $(BUILD)/src/lossd/plan/losses_doc_test --gtest_brief=1
 
 demo: build  ## Train a small network whose losses a lossd server computes.
 	@$(PYTHON) demo/train.py --server $(BUILD)/server/lossd $(ARGS)

@@ -1,7 +1,7 @@
 #ifndef BENCH_EAGER_LOSSES_H_
 #define BENCH_EAGER_LOSSES_H_
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include "lossd/losses/loss.h"
 

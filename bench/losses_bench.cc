@@ -24,7 +24,10 @@
 #include <fstream>
 #include <functional>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -34,11 +37,12 @@
 #include "bench/eager_losses.h"
 #include "bench/malis_data.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/compute/orchestrator.h"
 #include "lossd/losses/affinity_error.h"
-#include "lossd/losses/input_reader.h"
+#include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/registry.h"
-#include "lossd/orchestrator/orchestrator.h"
-#include "lossd/orchestrator/plan_reader.h"
+#include "lossd/plan/plan_reader.h"
+#include "lossd/sweep/input_reader.h"
 
 namespace lossd {
 namespace {
@@ -57,74 +61,117 @@ T OrFail(absl::StatusOr<T> result, absl::string_view what) {
 // What a case's inputs are besides a prediction.
 enum class Data { kDense, kWeighted, kMasked, kClassIndex, kTwoPredictions, kReal, kMalis };
 
+using Eager = std::function<at::Tensor(const LossInputs& inputs)>;
+
+// A loss that is measured.
 struct Case {
-  const char* label;
-  const char* term;  // YAML.
-  at::Tensor (*eager)(const LossInputs& inputs);
+  std::string label;
+  std::string term;  // YAML.
+  Eager eager;
   Data data = Data::kDense;
 };
 
-constexpr const char* kTwoSlices = R"(pred_slice: "0:3", pred2_slice: "3:6")";
+// Losses that are measured otherwise than with their defaults, or against another expression than
+// their own: a row each. Those that are not named have a row without and, if they take one, a row
+// with a weight.
+struct Variant {
+  absl::string_view loss;
+  const char* suffix;  // Of the label.
+  const char* kwargs;
+  at::Tensor (*eager)(const LossInputs& inputs);
+  std::optional<Data> data = {};
+};
 
-const std::vector<Case>& Cases() {
-  static const auto& cases = *new std::vector<Case>{
-      {"BCEWithLogitsLoss", "function: BCEWithLogitsLoss", &eager::BCEWithLogits},
-      {"BinaryRegularization", R"(function: BinaryRegularization, pred_slice: "0:3")",
-       &eager::BinaryRegularization, Data::kMasked},
-      {"ContourDistanceConsistency", "function: ContourDistanceConsistency",
-       &eager::ContourDistanceConsistency, Data::kTwoPredictions},
-      {"CrossEntropyLoss", "function: CrossEntropyLoss", &eager::CrossEntropy, Data::kClassIndex},
-      {"DiceCELoss, softmax", "function: DiceCELoss, kwargs: {softmax: true, to_onehot_y: true}",
-       &eager::DiceCE, Data::kClassIndex},
-      {"DiceFocalLoss, sigmoid", "function: DiceFocalLoss, kwargs: {sigmoid: true}",
-       &eager::DiceFocal},
-      {"DiceLoss, sigmoid", "function: DiceLoss, kwargs: {sigmoid: true}", &eager::Dice},
-      {"DiceLoss, softmax", "function: DiceLoss, kwargs: {softmax: true, to_onehot_y: true}",
-       &eager::DiceSoftmax, Data::kClassIndex},
-      {"FocalLoss", "function: FocalLoss", &eager::Focal},
-      {"FocalLoss, softmax", "function: FocalLoss, kwargs: {use_softmax: true, to_onehot_y: true}",
-       &eager::FocalSoftmax, Data::kClassIndex},
-      {"ForegroundContourConsistency", "function: ForegroundContourConsistency",
-       &eager::ForegroundContourConsistency, Data::kTwoPredictions},
-      {"ForegroundDistanceConsistency", "function: ForegroundDistanceConsistency",
-       &eager::ForegroundDistanceConsistency, Data::kTwoPredictions},
-      {"GANLoss", "function: GANLoss", &eager::GAN, Data::kReal},
-      {"GeneralizedDiceLoss, sigmoid", "function: GeneralizedDiceLoss, kwargs: {sigmoid: true}",
-       &eager::GeneralizedDice},
-      {"L1Loss", "function: L1Loss", &eager::L1},
-      {"MSELoss", "function: MSELoss", &eager::MSE},
-      {"MalisLoss", "function: MalisLoss, kwargs: {sigmoid: false}", &eager::Malis, Data::kMalis},
-      {"NonOverlapRegularization", R"(function: NonOverlapRegularization, pred_slice: "0:3")",
-       &eager::NonOverlap},
-      {"PerChannelBCEWithLogitsLoss", "function: PerChannelBCEWithLogitsLoss",
-       &eager::PerChannelBCE},
-      {"PerChannelBCEWithLogitsLoss, weight", "function: PerChannelBCEWithLogitsLoss",
-       &eager::PerChannelBCE, Data::kWeighted},
-      {"ScnpLoss", "function: ScnpLoss", &eager::Scnp},
-      {"SmoothL1Loss", "function: SmoothL1Loss", &eager::SmoothL1},
-      {"SmoothL1Loss, weight", "function: SmoothL1Loss", &eager::SmoothL1, Data::kWeighted},
-      {"SoftClDiceLoss, sigmoid", "function: SoftClDiceLoss, kwargs: {sigmoid: true}",
-       &eager::SoftClDice},
-      {"TverskyLoss, sigmoid", "function: TverskyLoss, kwargs: {sigmoid: true}", &eager::Tversky},
-      {"WeightedBCEWithLogitsLoss", "function: WeightedBCEWithLogitsLoss", &eager::WeightedBCE},
-      {"WeightedBCEWithLogitsLoss, weight", "function: WeightedBCEWithLogitsLoss",
-       &eager::WeightedBCE, Data::kWeighted},
-      {"WeightedMAELoss", "function: WeightedMAELoss", &eager::WeightedMAE},
-      {"WeightedMAELoss, weight", "function: WeightedMAELoss", &eager::WeightedMAE,
-       Data::kWeighted},
-      {"WeightedMSELoss", "function: WeightedMSELoss", &eager::WeightedMSE},
-      {"WeightedMSELoss, weight", "function: WeightedMSELoss", &eager::WeightedMSE,
-       Data::kWeighted},
-      {"WeightedMSELoss, tanh", "function: WeightedMSELoss, kwargs: {tanh: true}",
-       &eager::WeightedMSETanh},
+constexpr Variant kVariants[] = {
+    {"BCEWithLogitsLoss", "", "", &eager::BCEWithLogits},
+    {"BinaryRegularization", "", "", &eager::BinaryRegularization},
+    {"ContourDistanceConsistency", "", "", &eager::ContourDistanceConsistency},
+    {"CrossEntropyLoss", "", "", &eager::CrossEntropy},
+    {"DiceCELoss", ", softmax", "softmax: true, to_onehot_y: true", &eager::DiceCE,
+     Data::kClassIndex},
+    {"DiceFocalLoss", ", sigmoid", "sigmoid: true", &eager::DiceFocal},
+    {"DiceLoss", ", sigmoid", "sigmoid: true", &eager::Dice},
+    {"DiceLoss", ", softmax", "softmax: true, to_onehot_y: true", &eager::DiceSoftmax,
+     Data::kClassIndex},
+    {"FocalLoss", "", "", &eager::Focal},
+    {"FocalLoss", ", softmax", "use_softmax: true, to_onehot_y: true", &eager::FocalSoftmax,
+     Data::kClassIndex},
+    {"ForegroundContourConsistency", "", "", &eager::ForegroundContourConsistency},
+    {"ForegroundDistanceConsistency", "", "", &eager::ForegroundDistanceConsistency},
+    {"GANLoss", "", "", &eager::GAN},
+    {"GeneralizedDiceLoss", ", sigmoid", "sigmoid: true", &eager::GeneralizedDice},
+    {"L1Loss", "", "", &eager::L1},
+    {"MSELoss", "", "", &eager::MSE},
+    {"MalisLoss", "", "sigmoid: false", &eager::Malis},
+    {"NonOverlapRegularization", "", "", &eager::NonOverlap},
+    {"PerChannelBCEWithLogitsLoss", "", "", &eager::PerChannelBCE},
+    {"PerChannelBCEWithLogitsLoss", ", weight", "", &eager::PerChannelBCE, Data::kWeighted},
+    {"ScnpLoss", "", "", &eager::Scnp},
+    {"SmoothL1Loss", "", "", &eager::SmoothL1},
+    {"SmoothL1Loss", ", weight", "", &eager::SmoothL1, Data::kWeighted},
+    {"SoftClDiceLoss", ", sigmoid", "sigmoid: true", &eager::SoftClDice},
+    {"TverskyLoss", ", sigmoid", "sigmoid: true", &eager::Tversky},
+    {"WeightedBCEWithLogitsLoss", "", "", &eager::WeightedBCE},
+    {"WeightedBCEWithLogitsLoss", ", weight", "", &eager::WeightedBCE, Data::kWeighted},
+    {"WeightedMAELoss", "", "", &eager::WeightedMAE},
+    {"WeightedMAELoss", ", weight", "", &eager::WeightedMAE, Data::kWeighted},
+    {"WeightedMSELoss", "", "", &eager::WeightedMSE},
+    {"WeightedMSELoss", ", weight", "", &eager::WeightedMSE, Data::kWeighted},
+    {"WeightedMSELoss", ", tanh", "tanh: true", &eager::WeightedMSETanh},
+};
+
+Data DataOf(const LossTraits& loss) {
+  if (loss.takes_gt_seg) return Data::kMalis;
+  if (!loss.usable_in_plan) return Data::kReal;
+  if (loss.call_kind == CallKind::kPredPred) return Data::kTwoPredictions;
+  if (loss.target_kind == TargetKind::kClassIndex) return Data::kClassIndex;
+  return loss.spatial_weight_arg == SpatialWeightArg::kMask ? Data::kMasked : Data::kDense;
+}
+
+Case CaseOf(const LossTraits& loss, absl::string_view suffix, absl::string_view kwargs, Eager eager,
+            Data data) {
+  const char* slices = "";
+  if (loss.call_kind == CallKind::kPredOnly) slices = R"(, pred_slice: "0:3")";
+  if (loss.call_kind == CallKind::kPredPred) slices = R"(, pred_slice: "0:3", pred2_slice: "3:6")";
+  return {.label = absl::StrCat(loss.name, suffix),
+          .term = absl::StrCat("function: ", loss.name, ", kwargs: {", kwargs, "}", slices),
+          .eager = std::move(eager),
+          .data = data};
+}
+
+// The loss's own LibTorch expression.
+Eager OwnExpression(const LossConfig& loss) {
+  return [made = loss.Make(), name = loss.traits().name](const LossInputs& inputs) {
+    const auto* expression = dynamic_cast<const AutogradLoss*>(made.get());
+    if (expression == nullptr) Fail(absl::StrCat(name, " is no expression: give it a Variant"));
+    return OrFail(expression->Expression(inputs), name);
   };
+}
+
+// Every loss of the list.
+const std::vector<Case>& Cases() {
+  static const auto& cases = *new std::vector<Case>([] {
+    std::vector<Case> all;
+    for (const LossConfig& loss : AllLosses()) {
+      const LossTraits& traits = loss.traits();
+      const size_t before = all.size();
+      for (const Variant& variant : kVariants) {
+        if (variant.loss != traits.name) continue;
+        all.push_back(CaseOf(traits, variant.suffix, variant.kwargs, variant.eager,
+                             variant.data.value_or(DataOf(traits))));
+      }
+      if (all.size() > before) continue;
+      all.push_back(CaseOf(traits, "", "", OwnExpression(loss), DataOf(traits)));
+      if (traits.spatial_weight_arg != SpatialWeightArg::kWeight) continue;
+      all.push_back(CaseOf(traits, ", weight", "", OwnExpression(loss), Data::kWeighted));
+    }
+    return all;
+  }());
   return cases;
 }
 
-v1::Plan PlanOf(const Case& c) {
-  const std::string slices =
-      c.data == Data::kTwoPredictions ? absl::StrCat(", ", kTwoSlices) : std::string();
-  return OrFail(ReadPlan(absl::StrCat("losses: [{", c.term, slices, "}]")), c.label);
+Plan PlanOf(const Case& c) {
+  return OrFail(ReadPlan(absl::StrCat("losses: [{", c.term, "}]")), c.label);
 }
 
 // Samples of half-trained affinities.
@@ -172,7 +219,7 @@ LossInputs MakeInputs(Data data, int64_t size) {
 }
 
 // Value and gradients of the reference.
-ValueAndGradient Eager(const Case& c, const LossInputs& inputs) {
+ValueAndGradient RunEager(const Case& c, const LossInputs& inputs) {
   LossInputs leaves = inputs;
   leaves.pred = inputs.pred.detach().requires_grad_(true);
   std::vector<at::Tensor> variables = {leaves.pred};
@@ -233,17 +280,16 @@ void PrintTimeOf(const Case& c, const Settings& settings, TaskPool& pool) {
   LossInputs half = inputs;
   half.pred = inputs.pred.to(at::kHalf);
   if (inputs.pred2.defined()) half.pred2 = inputs.pred2.to(at::kHalf);
-  const v1::LossOptions options = PlanOf(c).losses(0).loss();
-  const auto loss = OrFail(FindLoss(LossName(options))->create(options), c.label);
+  const std::shared_ptr<const Loss> loss = PlanOf(c).losses[0].loss->Make();
   const auto lossd = [&](const LossInputs& x) { return OrFail(loss->Compute(x, pool), c.label); };
-  CheckSame(c, Eager(c, inputs), lossd(inputs));
+  CheckSame(c, RunEager(c, inputs), lossd(inputs));
   // The published MALIS takes seconds.
   const int repetitions = c.data == Data::kMalis ? 1 : settings.repetitions;
   std::vector<double> eager_ms;
   std::vector<double> lossd_ms;
   std::vector<double> half_ms;
   for (int r = 0; r < repetitions; ++r) {
-    eager_ms.push_back(Milliseconds([&] { Eager(c, inputs); }));
+    eager_ms.push_back(Milliseconds([&] { RunEager(c, inputs); }));
     lossd_ms.push_back(Milliseconds([&] { lossd(inputs); }));
     half_ms.push_back(Milliseconds([&] { lossd(half); }));
   }
@@ -269,7 +315,7 @@ void PrintTimeOfMalisError(const Settings& settings, TaskPool& pool) {
     const AffinityEdges edges = ReadAffinityEdges(pred.sizes(), reader, /*sigmoid=*/true, pool);
     return WeightedAffinityError(
         edges.affinity, reader, used_up,
-        {.sigmoid = true, .reduction = v1::REDUCTION_SUM, .want_gradient = true}, pool);
+        {.sigmoid = true, .reduction = Reduction::kSum, .want_gradient = true}, pool);
   };
   const at::Tensor half = inputs.pred.to(at::kHalf);
   std::vector<double> eager_ms;
@@ -283,7 +329,7 @@ void PrintTimeOfMalisError(const Settings& settings, TaskPool& pool) {
     half_ms.push_back(Milliseconds([&] { fused(half); }));
   }
   used_up = weights.clone();
-  CheckSame({.label = kMalisError, .term = "", .eager = nullptr}, eager(), fused(inputs.pred));
+  CheckSame({.label = kMalisError, .term = "", .eager = {}}, eager(), fused(inputs.pred));
   PrintTimesOf(kMalisError, Median(eager_ms), Median(fused_ms), Median(half_ms));
 }
 
@@ -318,8 +364,7 @@ struct MemoryUse {
   double scratch;  // Kept for the requests to come.
 };
 
-MemoryUse MemoryOf(const std::string& label, const v1::Plan& plan, const Batch& batch,
-                   TaskPool& pool) {
+MemoryUse MemoryOf(const std::string& label, const Plan& plan, const Batch& batch, TaskPool& pool) {
   const auto orchestrator = OrFail(Orchestrator::Create(plan), label);
   double predictions = 0;
   for (const NamedTensor& prediction : batch.predictions) predictions += Bytes(prediction.tensor);
@@ -386,7 +431,7 @@ Batch MaskedBatch(Batch batch, bool deep_supervision) {
 // A row of the memory table.
 struct MemoryRow {
   std::string label;
-  std::function<v1::Plan()> plan;
+  std::function<Plan()> plan;
   std::function<Batch(int64_t size)> batch;
 };
 

@@ -6,7 +6,7 @@
 // without one, synthetic neurites do. Prints Markdown tables, last that of what the engine
 // promises: see docs/malis.md.
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>
@@ -28,17 +28,17 @@
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
 #include "bench/reference_malis.h"
-#include "lossd/affinity/affinities.h"
-#include "lossd/affinity/components.h"
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
-#include "lossd/maximin/block_contraction.h"
-#include "lossd/maximin/count_sink.h"
-#include "lossd/maximin/edge_keys.h"
-#include "lossd/maximin/edge_sort.h"
-#include "lossd/maximin/malis.h"
-#include "lossd/maximin/pair_counting.h"
-#include "lossd/maximin/spanning_forest.h"
+#include "lossd/malis/affinities.h"
+#include "lossd/malis/components.h"
+#include "lossd/malis/cpu/block_contraction.h"
+#include "lossd/malis/cpu/count_sink.h"
+#include "lossd/malis/cpu/edge_keys.h"
+#include "lossd/malis/cpu/edge_sort.h"
+#include "lossd/malis/cpu/pair_counting.h"
+#include "lossd/malis/cpu/spanning_forest.h"
+#include "lossd/malis/malis.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {

@@ -7,7 +7,7 @@
 #include <random>
 #include <utility>
 
-#include "lossd/affinity/affinities.h"
+#include "lossd/malis/affinities.h"
 
 namespace lossd {
 namespace {

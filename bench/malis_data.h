@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "lossd/affinity/grid.h"
-#include "lossd/maximin/malis.h"
+#include "lossd/malis/grid.h"
+#include "lossd/malis/malis.h"
 
 namespace lossd {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lossd/maximin/malis.h"
+#include "lossd/malis/malis.h"
 
 namespace lossd {
 

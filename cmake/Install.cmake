@@ -17,9 +17,8 @@ function(lossd_install part)
 endfunction()
 
 set(LOSSD_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lossd)
-lossd_install(malis lossd_base lossd_affinity lossd_maximin)
-set_target_properties(lossd_maximin PROPERTIES EXPORT_NAME malis)
-lossd_install(client lossd_messages lossd_service lossd_tensor lossd_client)
+lossd_install(malis lossd_base lossd_malis)
+lossd_install(client lossd_messages lossd_service lossd_tensor lossd_wire_tensor lossd_client)
 
 # lossd_install_headers(folder headers...): what programs include as lossd/…; the folders are those of the sources.
 function(lossd_install_headers folder)
@@ -29,9 +28,8 @@ function(lossd_install_headers folder)
 endfunction()
 
 lossd_install_headers(src/lossd/base cancellation.h context.h error.h task_pool.h workspace.h)
-lossd_install_headers(src/lossd/affinity affinities.h components.h grid.h labels.h)
-lossd_install_headers(src/lossd/maximin malis.h)
-lossd_install_headers(src/lossd/orchestrator batch.h)
+lossd_install_headers(src/lossd/malis affinities.h components.h grid.h labels.h malis.h)
+lossd_install_headers(src/lossd/compute batch.h)
 lossd_install_headers(src/lossd/tensor npy.h)
 lossd_install_headers(client/cpp/lossd client.h rpc_error.h)
 install(DIRECTORY ${PROJECT_BINARY_DIR}/proto/lossd/v1 DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lossd COMPONENT sdk

@@ -14,7 +14,7 @@ endif()
 # LibTorch's headers take most of a file's compile time: one precompiled header serves every target that uses them.
 add_library(lossd_torch_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/torch_pch.cc)
 target_link_libraries(lossd_torch_pch PUBLIC lossd_flags lossd_torch)
-target_precompile_headers(lossd_torch_pch PRIVATE <torch/types.h> <torch/autograd.h>)
+target_precompile_headers(lossd_torch_pch PRIVATE <ATen/ATen.h>)
 
 # lossd_library(name SOURCES ... DEPS ... [TORCH]): a static library; TORCH gives it LibTorch and its precompiled header.
 function(lossd_library name)

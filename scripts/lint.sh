@@ -23,11 +23,12 @@ run() {
 }
 
 breaking() {
-  # The contract of main; a clone of another branch may not have it.
-  git rev-parse --quiet --verify main:proto >/dev/null || { echo "  no main here: skipped"; return 0; }
-  local base status
+  # The contract as it was frozen: at the last change of proto/FROZEN; a shallow clone may not have it.
+  local frozen base status
+  frozen=$(git log -1 --format=%H -- proto/FROZEN)
+  [[ -n $frozen ]] || { echo "  no history of proto/FROZEN here: skipped"; return 0; }
   base=$(mktemp -d)
-  git archive main buf.yaml proto | tar -x -C "$base"
+  git archive "$frozen" buf.yaml proto | tar -x -C "$base"
   $bin/buf breaking --against "$base"
   status=$?
   rm -rf "$base"

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lossd/base/error.h"
-#include "lossd/tensor/wire.h"
+#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {

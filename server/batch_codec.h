@@ -5,7 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "lossd/orchestrator/batch.h"
+#include "lossd/compute/batch.h"
 #include "lossd/v1/service.pb.h"
 
 namespace lossd {

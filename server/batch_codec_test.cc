@@ -1,8 +1,8 @@
 #include "server/batch_codec.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/types.h>
 
 #include <limits>
 #include <string>
@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/tensor/wire.h"
+#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {

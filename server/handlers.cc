@@ -12,11 +12,11 @@
 #include "absl/time/time.h"
 #include "lossd/base/context.h"
 #include "lossd/base/error.h"
+#include "lossd/compute/orchestrator.h"
 #include "lossd/losses/torch_status.h"
-#include "lossd/orchestrator/orchestrator.h"
-#include "lossd/orchestrator/plan_reader.h"
+#include "lossd/wire/loss_catalog.h"
+#include "lossd/wire/plan.h"
 #include "server/batch_codec.h"
-#include "server/loss_catalog.h"
 
 namespace lossd {
 namespace {
@@ -29,7 +29,7 @@ std::string TermOf(const absl::Status& problem) {
 
 // Adds what is wrong with the plan that was read beyond the mistakes in its text, so that these do
 // not hide others: about the terms without any.
-void CheckTheRest(const v1::Plan& plan, const FieldSpelling& spelling,
+void CheckTheRest(const Plan& plan, const FieldSpelling& spelling,
                   std::vector<absl::Status>& problems) {
   std::set<std::string> unread;
   for (const absl::Status& problem : problems) unread.insert(TermOf(problem));
@@ -40,8 +40,8 @@ void CheckTheRest(const v1::Plan& plan, const FieldSpelling& spelling,
 }
 
 // The problems of a plan, if any; else what it means.
-void Explain(const v1::Plan& plan, const FieldSpelling& spelling,
-             v1::ValidatePlanResponse* response, std::vector<absl::Status>& problems) {
+void Explain(const Plan& plan, const FieldSpelling& spelling, v1::ValidatePlanResponse* response,
+             std::vector<absl::Status>& problems) {
   CheckTheRest(plan, spelling, problems);
   if (!problems.empty()) return;
   const absl::StatusOr<std::unique_ptr<const Orchestrator>> compiled = Orchestrator::Create(plan);
@@ -49,7 +49,7 @@ void Explain(const v1::Plan& plan, const FieldSpelling& spelling,
     problems.push_back(compiled.status());
     return;
   }
-  *response->mutable_plan() = (*compiled)->plan();
+  *response->mutable_plan() = ToMessage((*compiled)->plan());
   for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
 }
 

@@ -1,6 +1,6 @@
 #include "server/loss_service.h"
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 #include <torch/version.h>
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/orchestrator/plan_reader.h"
+#include "lossd/wire/plan.h"
 
 namespace lossd {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "lossd/orchestrator/orchestrator.h"
+#include "lossd/compute/orchestrator.h"
 #include "lossd/v1/plan.pb.h"
 
 namespace lossd {

@@ -35,7 +35,7 @@ Compiled Get(PlanCache& cache, const v1::PlanSource& source) {
 TEST(PlanCacheTest, CompilesAPlanOnce) {
   PlanCache cache(2);
   const Compiled first = Get(cache, Numbered(1));
-  EXPECT_EQ(first->plan().losses(0).coefficient(), 1);
+  EXPECT_EQ(first->plan().losses[0].coefficient, 1);
   EXPECT_EQ(Get(cache, Numbered(1)), first);
 }
 
@@ -43,9 +43,9 @@ TEST(PlanCacheTest, TellsApartWhatDiffers) {
   PlanCache cache(4);
   const Compiled text = Get(cache, Numbered(2));
   v1::PlanSource typed;
-  typed.mutable_typed()->add_losses()->mutable_loss()->mutable_mse();
-  EXPECT_EQ(Get(cache, Numbered(3))->plan().losses(0).coefficient(), 3);
-  EXPECT_EQ(Get(cache, typed)->plan().losses(0).coefficient(), 1);
+  typed.mutable_typed()->add_losses()->set_function("MSELoss");
+  EXPECT_EQ(Get(cache, Numbered(3))->plan().losses[0].coefficient, 3);
+  EXPECT_EQ(Get(cache, typed)->plan().losses[0].coefficient, 1);
   EXPECT_EQ(Get(cache, Numbered(2)), text);
 }
 
@@ -80,7 +80,7 @@ TEST(PlanCacheTest, ServesManyThreads) {
     threads.emplace_back([&cache, thread] {
       for (int i = 0; i < 100; ++i) {
         const int number = (i * (thread + 1)) % 5 + 1;
-        EXPECT_EQ(Get(cache, Numbered(number))->plan().losses(0).coefficient(), number);
+        EXPECT_EQ(Get(cache, Numbered(number))->plan().losses[0].coefficient, number);
       }
     });
   }

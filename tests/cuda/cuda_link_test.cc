@@ -1,7 +1,7 @@
+#include <ATen/ATen.h>
 #include <ATen/Context.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <gtest/gtest.h>
-#include <torch/types.h>
 
 namespace {
 

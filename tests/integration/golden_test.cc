@@ -1,11 +1,11 @@
 // What PyTorch Connectomics itself computes, through a server and the C++ SDK.
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/null_sink.h>
-#include <torch/types.h>
 
 #include <cmath>
 #include <filesystem>

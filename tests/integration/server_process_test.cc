@@ -1,9 +1,9 @@
 // The program `lossd` as an operator runs it: start, SIGTERM, exit.
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <torch/types.h>
 #include <unistd.h>
 
 #include <csignal>

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "lossd/affinity/grid.h"
-#include "lossd/maximin/malis.h"
+#include "lossd/malis/grid.h"
+#include "lossd/malis/malis.h"
 
 namespace lossd {
 

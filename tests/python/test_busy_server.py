@@ -15,8 +15,7 @@ import pytest
 from conftest import server_binary
 from local_server import LocalServer
 
-from lossd.tensors import to_wire
-from lossd.v1 import service_pb2, service_pb2_grpc
+from lossd.v1 import service_pb2, service_pb2_grpc, tensor_pb2
 
 # A grpc.Future that is a grpc.Call, too, which gRPC's types do not say.
 Call: TypeAlias = Any
@@ -37,9 +36,15 @@ def request(plan: str, size: int, channels: int = 1) -> service_pb2.ComputeReque
     shape = (1, channels, size, size, size)
     message = service_pb2.ComputeRequest()
     message.plan.text = plan
-    prediction = message.predictions.add(name="output")
-    to_wire(random.standard_normal(shape, dtype=np.float32), "output", prediction.tensor)
-    to_wire((random.random(shape) < 0.5).astype(np.uint8), "labels", message.labels)
+    logits = tensor_pb2.Tensor(
+        dtype=tensor_pb2.D_TYPE_FLOAT32,
+        shape=shape,
+        data=random.standard_normal(shape, dtype=np.float32).tobytes(),
+    )
+    message.predictions.add(name="output", tensor=logits)
+    message.labels.dtype = tensor_pb2.D_TYPE_UINT8
+    message.labels.shape.extend(shape)
+    message.labels.data = (random.random(shape) < 0.5).astype(np.uint8).tobytes()
     return message
 
 

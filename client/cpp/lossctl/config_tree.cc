@@ -11,8 +11,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "lossd/base/error.h"
-#include "lossd/orchestrator/document_value.h"
-#include "lossd/orchestrator/message_reader.h"
+#include "lossd/plan/document_value.h"
+#include "lossd/plan/nearest_name.h"
 
 namespace lossd {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "lossd/orchestrator/document.h"
+#include "lossd/plan/document.h"
 
 // What is done to the trees that configs are. Nodes are immutable and shared: a function that
 // changes a tree gives a new one, and scalars stay the nodes that they were.

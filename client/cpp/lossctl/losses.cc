@@ -22,7 +22,9 @@ void PrintOne(const v1::LossInfo& loss) {
     const std::string type =
         option.choices().empty() ? option.type() : absl::StrJoin(option.choices(), " | ");
     const std::string value = option.default_value().empty() ? "none" : option.default_value();
-    std::cout << absl::StreamFormat("    %-24s %s, default %s\n", option.name(), type, value);
+    const std::string range = option.range().empty() ? "" : absl::StrCat(", ", option.range());
+    std::cout << absl::StreamFormat("    %-24s %s%s, default %s\n      %s\n", option.name(), type,
+                                    range, value, option.summary());
   }
 }
 

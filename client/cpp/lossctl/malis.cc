@@ -1,6 +1,6 @@
-#include "lossd/maximin/malis.h"
+#include "lossd/malis/malis.h"
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -15,12 +15,12 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "lossctl/command.h"
-#include "lossd/affinity/affinities.h"
-#include "lossd/affinity/labels.h"
 #include "lossd/base/available_cores.h"
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
+#include "lossd/malis/affinities.h"
+#include "lossd/malis/labels.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "lossd/orchestrator/plan_reader.h"
+#include "lossd/plan/plan_reader.h"
 
 namespace lossd {
 namespace {
@@ -59,11 +59,11 @@ class PlanFileTest : public testing::Test {
     Write("config.yaml", config);
     const absl::StatusOr<std::string> text = ReadPlanFile(Path("config.yaml"));
     ASSERT_TRUE(text.ok()) << text.status();
-    const absl::StatusOr<v1::Plan> plan = ReadPlan(*text);
+    const absl::StatusOr<Plan> plan = ReadPlan(*text);
     ASSERT_TRUE(plan.ok()) << plan.status() << "\n" << *text;
-    const absl::StatusOr<v1::Plan> expected_plan = ReadPlan(expected);
+    const absl::StatusOr<Plan> expected_plan = ReadPlan(expected);
     ASSERT_TRUE(expected_plan.ok()) << expected_plan.status();
-    EXPECT_EQ(plan->DebugString(), expected_plan->DebugString());
+    EXPECT_TRUE(*plan == *expected_plan) << *text;
   }
 
   // Writes a config that cannot be resolved, and gives the error.

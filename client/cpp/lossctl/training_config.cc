@@ -10,9 +10,8 @@
 #include "absl/strings/str_join.h"
 #include "lossctl/config_files.h"
 #include "lossd/base/error.h"
-#include "lossd/orchestrator/document_value.h"
-#include "lossd/orchestrator/message_reader.h"
-#include "lossd/orchestrator/nearest_name.h"
+#include "lossd/plan/document_value.h"
+#include "lossd/plan/nearest_name.h"
 
 namespace lossd {
 namespace {

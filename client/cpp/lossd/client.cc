@@ -1,11 +1,12 @@
 #include "lossd/client.h"
 
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <torch/types.h>
 
 #include <algorithm>
 #include <string>
@@ -17,7 +18,7 @@
 #include "absl/time/clock.h"
 #include "lossd/base/error.h"
 #include "lossd/rpc_error.h"
-#include "lossd/tensor/wire.h"
+#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {
@@ -63,7 +64,7 @@ absl::Status CheckFits(const Batch& batch, int64_t rest) {
     tensors.push_back({PredictionField(prediction), prediction.tensor});
   }
   const auto bytes = [](const BatchTensor& tensor) {
-    return static_cast<int64_t>(tensor.tensor.numel() * tensor.tensor.element_size());
+    return tensor.tensor.numel() * tensor.tensor.element_size();
   };
   int64_t total = rest;
   for (const BatchTensor& tensor : tensors) {

@@ -19,7 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "lossd/orchestrator/batch.h"
+#include "lossd/compute/batch.h"
 #include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {

@@ -1,6 +1,7 @@
 #ifndef LOSSD_BASE_CHECKPOINTS_H_
 #define LOSSD_BASE_CHECKPOINTS_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "lossd/base/context.h"
@@ -21,10 +22,21 @@ class Checkpoints {
     return !context_.Cancelled();
   }
 
-  // How many steps are too many to take at once.
-  static constexpr int64_t kSteps = 1 << 16;
+  // Takes the steps begin, …, end − 1: step(i). Whether it got to the end.
+  template <typename Index, typename Step>
+  bool Take(Index begin, Index end, const Step& step) {
+    while (begin < end) {
+      const auto some = std::min<int64_t>(end - begin, kSteps);
+      if (!Pass(some)) return false;
+      for (const Index stop = begin + static_cast<Index>(some); begin < stop; ++begin) step(begin);
+    }
+    return true;
+  }
 
  private:
+  // How many are too many to take without asking.
+  static constexpr int64_t kSteps = 1 << 16;
+
   const Context& context_;
   int64_t done_ = 0;
 };

@@ -18,7 +18,8 @@ struct TaskPool::Loop {
   std::atomic<int64_t> taken = 0;
   std::atomic<int64_t> finished = 0;
   std::atomic<bool> failed = false;
-  std::exception_ptr exception = nullptr;  // The first; to be read once all ranges have finished.
+  std::atomic<bool> helped_enough = false;  // Workers shall look whether others need them more.
+  std::exception_ptr exception = nullptr;   // The first; to be read once all ranges have finished.
 
   bool Exhausted() const { return taken.load(std::memory_order_relaxed) >= ranges; }
   bool Finished() const { return finished.load(std::memory_order_acquire) == ranges; }
@@ -72,6 +73,11 @@ void TaskPool::Run(TaskGroup* group, int64_t count, int64_t grain,
   const auto loop = std::make_shared<Loop>(group, body, count, grain, (count + grain - 1) / grain);
   {
     const std::scoped_lock lock(mutex_);
+    if (group != nullptr && group->helpers_ == 0) {
+      for (const std::shared_ptr<Loop>& other : loops_) {
+        if (other->group != group) other->helped_enough.store(true, std::memory_order_relaxed);
+      }
+    }
     loops_.push_back(loop);
   }
   work_.notify_all();
@@ -104,8 +110,10 @@ void TaskPool::Work(const std::stop_token& stop) {
     if (!work_.wait(lock, stop, found)) return;
     ++taken_;
     if (loop->group != nullptr) ++loop->group->helpers_;
+    loop->helped_enough.store(false, std::memory_order_relaxed);
     lock.unlock();
-    loop->Run([this] { return !SomebodyWaits(); });
+    loop->Run(
+        [&] { return !SomebodyWaits() && !loop->helped_enough.load(std::memory_order_relaxed); });
     lock.lock();
     if (loop->group != nullptr) --loop->group->helpers_;
     --taken_;

@@ -2,10 +2,10 @@
 
 #include <array>
 
-#include "lossd/losses/block_reader.h"
-#include "lossd/losses/kernels.h"
-#include "lossd/losses/large_tensor.h"
-#include "lossd/losses/sweep.h"
+#include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/kernels.h"
+#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/sweep.h"
 
 namespace lossd {
 namespace {
@@ -41,7 +41,7 @@ ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputRe
                                        const at::Tensor& weights,
                                        const AffinityErrorOptions& options,
                                        const Context& context) {
-  const bool mean = options.reduction == v1::REDUCTION_MEAN;
+  const bool mean = options.reduction == Reduction::kMean;
   const double scale = mean ? 1 / static_cast<double>(affinity.numel()) : 1;
   const Blocks blocks(affinity.sizes());
   const auto* const affinities = affinity.const_data_ptr<float>();
@@ -49,7 +49,7 @@ ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputRe
   float* const gradients = options.want_gradient ? weight : nullptr;
   at::Tensor map;
   float* losses = nullptr;
-  if (options.reduction == v1::REDUCTION_NONE) {
+  if (options.reduction == Reduction::kNone) {
     map = EmptyFloats(affinity.sizes());
     losses = map.mutable_data_ptr<float>();
   }

@@ -1,12 +1,12 @@
 #ifndef LOSSD_LOSSES_AFFINITY_ERROR_H_
 #define LOSSD_LOSSES_AFFINITY_ERROR_H_
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include "lossd/base/context.h"
-#include "lossd/losses/input_reader.h"
 #include "lossd/losses/loss.h"
-#include "lossd/v1/options.pb.h"
+#include "lossd/losses/option.h"
+#include "lossd/sweep/input_reader.h"
 
 // The squared error of affinities under given weights: what MALIS is once it has its weights.
 namespace lossd {
@@ -25,7 +25,7 @@ AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader
 
 struct AffinityErrorOptions {
   bool sigmoid;  // The gradient is with respect to logits.
-  v1::Reduction reduction;
+  Reduction reduction;
   bool want_gradient;
 };
 

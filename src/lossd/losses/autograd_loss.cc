@@ -1,13 +1,14 @@
 #include "lossd/losses/autograd_loss.h"
 
+#include <ATen/core/grad_mode.h>
 #include <torch/autograd.h>
 
 #include <utility>
 #include <vector>
 
-#include "lossd/losses/input_reader.h"
-#include "lossd/losses/sweep.h"
 #include "lossd/losses/torch_status.h"
+#include "lossd/sweep/input_reader.h"
+#include "lossd/sweep/sweep.h"
 
 namespace lossd {
 namespace {

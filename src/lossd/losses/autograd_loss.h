@@ -1,7 +1,7 @@
 #ifndef LOSSD_LOSSES_AUTOGRAD_LOSS_H_
 #define LOSSD_LOSSES_AUTOGRAD_LOSS_H_
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <optional>
 
@@ -17,6 +17,10 @@ class AutogradLoss : public Loss {
  public:
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
                                            const Context& context) const final;
+
+  // The expression itself, with its graph: what the quicker form is measured against. Predictions
+  // may require a gradient; nothing of the inputs is checked or applied.
+  absl::StatusOr<at::Tensor> Expression(const LossInputs& inputs) const { return Forward(inputs); }
 
  protected:
   // Checks that Forward can run on these inputs.

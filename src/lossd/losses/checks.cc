@@ -16,52 +16,6 @@ absl::Status FirstError(std::initializer_list<absl::Status> statuses) {
   return absl::OkStatus();
 }
 
-absl::Status CheckReduction(v1::Reduction reduction) {
-  if (reduction != v1::REDUCTION_UNSPECIFIED) return absl::OkStatus();
-  return FieldError("reduction", "nothing", "mean, sum or none");
-}
-
-absl::Status CheckFinite(absl::string_view field, double value) {
-  if (std::isfinite(value)) return absl::OkStatus();
-  return FieldError(field, absl::StrCat(value), "a finite number");
-}
-
-absl::Status CheckFiniteList(absl::string_view field,
-                             const google::protobuf::RepeatedField<double>& values) {
-  for (const double value : values) {
-    if (absl::Status status = CheckFinite(field, value); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckNotNegativeList(absl::string_view field,
-                                  const google::protobuf::RepeatedField<double>& values) {
-  for (const double value : values) {
-    if (absl::Status status = CheckNotNegative(field, value); !status.ok()) return status;
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckPositive(absl::string_view field, double value) {
-  if (value > 0) return absl::OkStatus();
-  return FieldError(field, absl::StrCat(value), "a number > 0");
-}
-
-absl::Status CheckNotNegative(absl::string_view field, double value) {
-  if (value >= 0 && std::isfinite(value)) return absl::OkStatus();
-  return FieldError(field, absl::StrCat(value), "a number >= 0");
-}
-
-absl::Status CheckFraction(absl::string_view field, double value) {
-  if (value >= 0 && value <= 1) return absl::OkStatus();
-  return FieldError(field, absl::StrCat(value), "a number in [0, 1]");
-}
-
-absl::Status CheckActivation(bool sigmoid, bool softmax) {
-  if (!sigmoid || !softmax) return absl::OkStatus();
-  return FieldError("softmax", "true together with sigmoid", "at most one of them");
-}
-
 std::string ShapeText(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
@@ -153,17 +107,16 @@ absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred)
 
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred) {
   if (!target.defined()) return FieldError("target", "nothing", "a tensor");
-  std::vector<int64_t> expected = pred.sizes().vec();
-  expected[1] = 1;
-  if (target.sizes() != expected) {
-    expected.erase(expected.begin() + 1);
-    if (target.sizes() != expected) {
-      return FieldError("target", absl::StrCat("shape ", ShapeText(target)),
-                        absl::StrCat("class indices [B, 1, …] or [B, …] for a prediction of shape ",
-                                     ShapeText(pred)));
-    }
+  std::vector<int64_t> with_channel = pred.sizes().vec();
+  with_channel[1] = 1;
+  std::vector<int64_t> without_channel = with_channel;
+  without_channel.erase(without_channel.begin() + 1);
+  if (target.sizes() == with_channel || target.sizes() == without_channel) {
+    return CheckDevice("target", target, pred);
   }
-  return CheckDevice("target", target, pred);
+  return FieldError("target", absl::StrCat("shape ", ShapeText(target)),
+                    absl::StrCat("class indices, not one-hot: [", absl::StrJoin(with_channel, ", "),
+                                 "] or [", absl::StrJoin(without_channel, ", "), "]"));
 }
 
 at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred) {

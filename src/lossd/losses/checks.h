@@ -1,7 +1,7 @@
 #ifndef LOSSD_LOSSES_CHECKS_H_
 #define LOSSD_LOSSES_CHECKS_H_
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <initializer_list>
 #include <string>
@@ -9,38 +9,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "lossd/losses/loss.h"
-#include "lossd/v1/options.pb.h"
 
-// What losses check of their options and inputs. All errors are FieldErrors.
+// What losses check of their inputs. All errors are FieldErrors.
 namespace lossd {
 
 // The first error among them, OK when there is none.
 absl::Status FirstError(std::initializer_list<absl::Status> statuses);
-
-// Options.
-// -----------------------------------------------------------------------------------------
-
-// Any reduction but UNSPECIFIED.
-absl::Status CheckReduction(v1::Reduction reduction);
-// Finite.
-absl::Status CheckFinite(absl::string_view field, double value);
-// All finite.
-absl::Status CheckFiniteList(absl::string_view field,
-                             const google::protobuf::RepeatedField<double>& values);
-// All finite and at least 0.
-absl::Status CheckNotNegativeList(absl::string_view field,
-                                  const google::protobuf::RepeatedField<double>& values);
-// Above 0; infinity is.
-absl::Status CheckPositive(absl::string_view field, double value);
-// Finite and at least 0.
-absl::Status CheckNotNegative(absl::string_view field, double value);
-// In [0, 1].
-absl::Status CheckFraction(absl::string_view field, double value);
-// At most one activation.
-absl::Status CheckActivation(bool sigmoid, bool softmax);
-
-// Inputs.
-// ------------------------------------------------------------------------------------------
 
 // The sizes of a tensor as "[2, 3, 8, 8, 8]".
 std::string ShapeText(const at::Tensor& tensor);

@@ -1,55 +1,54 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "lossd/base/testing.h"
+#include "lossd/losses/overlap/soft_cldice.h"
 #include "lossd/losses/registry.h"
+#include "lossd/losses/regularisers/non_overlap_regularization.h"
 #include "lossd/losses/testing.h"
 
 // What holds of every loss in the registry, nearly always with its defaults.
 namespace lossd::testing {
 namespace {
 
-class EveryLossTest : public ::testing::TestWithParam<LossTraits> {
+class EveryLossTest : public ::testing::TestWithParam<LossConfig> {
  protected:
-  std::unique_ptr<const Loss> Make() const {
-    v1::LossOptions options;
-    const auto& oneof = *v1::LossOptions::descriptor()->FindOneofByName("loss");
-    for (int i = 0; i < oneof.field_count(); ++i) {
-      options.GetReflection()->MutableMessage(&options, oneof.field(i));
-      if (LossName(options) == GetParam().name) break;
-    }
+  const LossTraits& Traits() const { return GetParam().traits(); }
+
+  std::shared_ptr<const Loss> Make() const {
     // What is held constant has no gradient.
-    if (options.has_non_overlap_regularization()) {
-      options.mutable_non_overlap_regularization()->set_cleft_masked(false);
+    if (Traits().name == NonOverlapRegularization::kTraits.name) {
+      return MakeLoss(NonOverlapRegularization{.cleft_masked = false});
     }
-    if (options.has_soft_cl_dice()) options.mutable_soft_cl_dice()->set_sigmoid(true);
-    return *GetParam().create(options);
+    if (Traits().name == SoftClDice::kTraits.name) return MakeLoss(SoftClDice{.sigmoid = true});
+    return MakeLoss(GetParam());
   }
 
   LossInputs Inputs(at::IntArrayRef shape, bool weighted) const {
     const std::vector<int64_t> one_channel = {shape[0], 1, shape[2], shape[3], shape[4]};
     LossInputs inputs = {.pred = Normal(shape, 1)};
-    if (GetParam().call_kind == v1::CALL_KIND_PRED_PRED) inputs.pred2 = Normal(shape, 2);
-    if (GetParam().name == "GANLoss") {
+    if (Traits().call_kind == CallKind::kPredPred) inputs.pred2 = Normal(shape, 2);
+    if (Traits().name == "GANLoss") {
       inputs.target = at::ones({1});
-    } else if (GetParam().target_kind == v1::TARGET_KIND_CLASS_INDEX) {
+    } else if (Traits().target_kind == TargetKind::kClassIndex) {
       inputs.target = Coins(one_channel, 3).to(at::kLong);
-    } else if (GetParam().target_kind == v1::TARGET_KIND_DENSE) {
+    } else if (Traits().target_kind == TargetKind::kDense) {
       inputs.target = Coins(shape, 3);
     }
     if (weighted) inputs.weight = Coins(one_channel, 4, 0.8) * 1.5;
     return inputs;
   }
 
-  bool TakesWeight() const { return GetParam().spatial_weight_arg != v1::SPATIAL_WEIGHT_ARG_NONE; }
+  bool TakesWeight() const { return Traits().spatial_weight_arg != SpatialWeightArg::kNone; }
 };
 
 TEST_P(EveryLossTest, GradientIsThatOfTheValueInFloat64) {
   // Its weights are computed in float32; MalisLossTest has its gradient.
-  if (GetParam().name == "MalisLoss") return;
+  if (Traits().name == "MalisLoss") return;
   ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, false));
   if (TakesWeight()) ExpectGradientOfValue(*Make(), Inputs({2, 3, 3, 4, 3}, true));
 }
@@ -80,7 +79,7 @@ TEST_P(EveryLossTest, StopsWhereverItIsWhenItIsCancelled) {
 
 // Several blocks, slabs and rows that fill no vector.
 TEST_P(EveryLossTest, WhatIsComputedInPartsEqualsTheWholeExpression) {
-  if (GetParam().name == "MalisLoss") return;
+  if (Traits().name == "MalisLoss") return;
   ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, false));
   if (TakesWeight()) ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, true));
 }
@@ -88,7 +87,7 @@ TEST_P(EveryLossTest, WhatIsComputedInPartsEqualsTheWholeExpression) {
 // Sweeps apply a mask as they read, other forms in advance.
 TEST_P(EveryLossTest, CountsNothingWhereTheTargetIsUnknown) {
   // The target of GANLoss is no map.
-  if (GetParam().call_kind != v1::CALL_KIND_PRED_TARGET || GetParam().name == "GANLoss") return;
+  if (Traits().call_kind != CallKind::kPredTarget || Traits().name == "GANLoss") return;
   constexpr float kBlank = -3;
   // What a mask does: to the prediction of a loss without a weight, or as the weight.
   enum class Mask { kOfPrediction, kAsWeight, kTimesWeight };
@@ -96,7 +95,7 @@ TEST_P(EveryLossTest, CountsNothingWhereTheTargetIsUnknown) {
     for (const Mask mask : {Mask::kOfPrediction, Mask::kAsWeight, Mask::kTimesWeight}) {
       if (mask != Mask::kOfPrediction && !TakesWeight()) continue;
       LossInputs inputs = Inputs({2, 3, 20, 17, 33}, mask == Mask::kTimesWeight);
-      const bool of_classes = GetParam().target_kind == v1::TARGET_KIND_CLASS_INDEX;
+      const bool of_classes = Traits().target_kind == TargetKind::kClassIndex;
       inputs.known = Coins({2, one_channel || of_classes ? 1 : 3, 20, 17, 33}, 5).to(at::kBool);
       LossInputs applied = inputs;
       applied.target = inputs.target * inputs.known;
@@ -122,7 +121,7 @@ TEST_P(EveryLossTest, CountsNothingWhereTheTargetIsUnknown) {
 
 // Likewise.
 TEST_P(EveryLossTest, ClampsPredictionsAndWeighsClasses) {
-  if (GetParam().name == "GANLoss") return;
+  if (Traits().name == "GANLoss") return;
   for (const bool weighted : {true, false}) {
     if (weighted && !TakesWeight()) continue;
     LossInputs inputs = Inputs({2, 3, 20, 17, 33}, weighted);
@@ -131,7 +130,7 @@ TEST_P(EveryLossTest, ClampsPredictionsAndWeighsClasses) {
     applied.clamp.reset();
     applied.pred = inputs.pred.clamp(-1.25, 1.5);
     if (inputs.pred2.defined()) applied.pred2 = inputs.pred2.clamp(-1.25, 1.5);
-    if (GetParam().spatial_weight_arg == v1::SPATIAL_WEIGHT_ARG_WEIGHT) {
+    if (Traits().spatial_weight_arg == SpatialWeightArg::kWeight) {
       inputs.class_weights = ClassWeights{.foreground = 1.7, .background = 0.6};
       applied.weight = at::where(inputs.target > 0, at::full({}, 1.7F), at::full({}, 0.6F)) *
                        (weighted ? inputs.weight : at::ones({}));
@@ -152,7 +151,7 @@ TEST_P(EveryLossTest, ClampsPredictionsAndWeighsClasses) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryLossTest, ::testing::ValuesIn(AllLosses()),
-                         [](const auto& test) { return std::string(test.param.name); });
+                         [](const auto& test) { return std::string(test.param.traits().name); });
 
 }  // namespace
 }  // namespace lossd::testing

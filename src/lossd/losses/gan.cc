@@ -1,14 +1,14 @@
 #include "lossd/losses/gan.h"
 
-#include <torch/types.h>
-
-#include <utility>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
-#include "lossd/losses/bce.h"
 #include "lossd/losses/checks.h"
-#include "lossd/losses/regression.h"
+#include "lossd/losses/configured.h"
+#include "lossd/losses/pointwise/bce_with_logits.h"
+#include "lossd/losses/pointwise/mse.h"
 #include "lossd/losses/torch_status.h"
 
 namespace lossd {
@@ -27,6 +27,19 @@ absl::StatusOr<ValueAndGradient> ToLabel(const Loss& loss, double label, const L
   return result;
 }
 
+// The loss of a prediction and a label; none for that of wgangp, which has no label.
+std::shared_ptr<const Loss> ToLabelLoss(GanMode mode) {
+  switch (mode) {
+    case GanMode::kLsgan:
+      return Configured(MSE()).Make();
+    case GanMode::kVanilla:
+      return BCEWithLogits().Make();
+    case GanMode::kWgangp:
+      return nullptr;
+  }
+  return nullptr;
+}
+
 // Mean of the prediction × sign.
 ValueAndGradient Mean(double sign, const LossInputs& inputs) {
   const at::ScalarType type = inputs.pred.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -40,11 +53,10 @@ ValueAndGradient Mean(double sign, const LossInputs& inputs) {
 
 class GanLoss : public Loss {
  public:
-  // `to_label`: the loss of a prediction and a label; none for that of wgangp, which has no label.
-  GanLoss(const v1::GANLossOptions& options, std::unique_ptr<const Loss> to_label)
-      : to_label_(std::move(to_label)),
-        real_label_(options.target_real_label()),
-        fake_label_(options.target_fake_label()) {}
+  explicit GanLoss(const GAN& options)
+      : to_label_(ToLabelLoss(options.gan_mode)),
+        real_label_(options.target_real_label),
+        fake_label_(options.target_fake_label) {}
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
                                            const Context& context) const override {
@@ -71,29 +83,13 @@ class GanLoss : public Loss {
     return absl::OkStatus();
   }
 
-  const std::unique_ptr<const Loss> to_label_;
+  const std::shared_ptr<const Loss> to_label_;
   const double real_label_;
   const double fake_label_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const Loss>> CreateGANLoss(const v1::LossOptions& options) {
-  const auto& own = options.gan();
-  if (own.gan_mode() == v1::GAN_MODE_UNSPECIFIED) {
-    return FieldError("gan_mode", "nothing", "lsgan, vanilla or wgangp");
-  }
-  if (absl::Status status = FirstError({CheckFinite("target_real_label", own.target_real_label()),
-                                        CheckFinite("target_fake_label", own.target_fake_label())});
-      !status.ok()) {
-    return status;
-  }
-  const v1::LossOptions defaults;
-  absl::StatusOr<std::unique_ptr<const Loss>> to_label = std::unique_ptr<const Loss>();
-  if (own.gan_mode() == v1::GAN_MODE_LSGAN) to_label = CreateMSELoss(defaults);
-  if (own.gan_mode() == v1::GAN_MODE_VANILLA) to_label = CreateBCEWithLogitsLoss(defaults);
-  if (!to_label.ok()) return to_label.status();
-  return std::make_unique<GanLoss>(own, *std::move(to_label));
-}
+std::unique_ptr<const Loss> GAN::Make() const { return std::make_unique<GanLoss>(*this); }
 
 }  // namespace lossd

@@ -17,19 +17,19 @@ LossInputs Judged(bool real) {
 }
 
 TEST(GANLossTest, Values) {
-  EXPECT_NEAR(Value("gan {}", Judged(true)), 1, 1e-6);
-  EXPECT_NEAR(Value("gan {}", Judged(false)), 2, 1e-6);
-  EXPECT_NEAR(Value("gan { target_real_label: 2 }", Judged(true)), 2, 1e-6);
+  EXPECT_NEAR(Value(GAN(), Judged(true)), 1, 1e-6);
+  EXPECT_NEAR(Value(GAN(), Judged(false)), 2, 1e-6);
+  EXPECT_NEAR(Value(GAN{.target_real_label = 2}, Judged(true)), 2, 1e-6);
   const double sum = std::log(2.0) + std::log1p(std::exp(2.0));
-  EXPECT_NEAR(Value("gan { gan_mode: GAN_MODE_VANILLA }", Judged(false)), sum / 2, 1e-6);
-  EXPECT_NEAR(Value("gan { gan_mode: GAN_MODE_VANILLA }", Judged(true)), (sum - 2) / 2, 1e-6);
-  EXPECT_NEAR(Value("gan { gan_mode: GAN_MODE_WGANGP }", Judged(true)), -1, 1e-6);
-  EXPECT_NEAR(Value("gan { gan_mode: GAN_MODE_WGANGP }", Judged(false)), 1, 1e-6);
+  EXPECT_NEAR(Value(GAN{.gan_mode = GanMode::kVanilla}, Judged(false)), sum / 2, 1e-6);
+  EXPECT_NEAR(Value(GAN{.gan_mode = GanMode::kVanilla}, Judged(true)), (sum - 2) / 2, 1e-6);
+  EXPECT_NEAR(Value(GAN{.gan_mode = GanMode::kWgangp}, Judged(true)), -1, 1e-6);
+  EXPECT_NEAR(Value(GAN{.gan_mode = GanMode::kWgangp}, Judged(false)), 1, 1e-6);
 }
 
 TEST(GANLossTest, GradientIsThatOfTheValue) {
-  for (const char* mode : {"LSGAN", "VANILLA", "WGANGP"}) {
-    const auto loss = MakeLoss(std::string("gan { gan_mode: GAN_MODE_") + mode + " }");
+  for (const GanMode mode : {GanMode::kLsgan, GanMode::kVanilla, GanMode::kWgangp}) {
+    const auto loss = MakeLoss(GAN{.gan_mode = mode});
     LossInputs inputs = Judged(true);
     inputs.pred = Normal({2, 1, 4, 4}, 1);
     ExpectGradientOfValue(*loss, inputs);
@@ -40,12 +40,11 @@ TEST(GANLossTest, GradientIsThatOfTheValue) {
 TEST(GANLossTest, MistakesAreNamed) {
   LossInputs inputs = Judged(true);
   inputs.target = at::zeros({2});
-  EXPECT_THAT(ErrorOf("gan {}", inputs), StartsWith("target: got shape [2]"));
+  EXPECT_THAT(ErrorOf(GAN(), inputs), StartsWith("target: got shape [2]"));
   inputs.target.reset();
-  EXPECT_THAT(ErrorOf("gan {}", inputs), StartsWith("target: got nothing"));
-  EXPECT_THAT(ErrorOf("gan {}", {.target = at::zeros({})}), StartsWith("pred"));
-  EXPECT_THAT(ErrorOf("gan { gan_mode: GAN_MODE_UNSPECIFIED }"), StartsWith("gan_mode"));
-  EXPECT_THAT(ErrorOf("gan { target_fake_label: inf }"), StartsWith("target_fake_label"));
+  EXPECT_THAT(ErrorOf(GAN(), inputs), StartsWith("target: got nothing"));
+  EXPECT_THAT(ErrorOf(GAN(), {.target = at::zeros({})}), StartsWith("pred"));
+  EXPECT_THAT(ErrorOf(GAN{.target_fake_label = INFINITY}), StartsWith("target_fake_label"));
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #ifndef LOSSD_LOSSES_LOSS_H_
 #define LOSSD_LOSSES_LOSS_H_
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <array>
 #include <cstdint>
@@ -67,9 +67,6 @@ class Loss {
   // other error or numbers that mean nothing: whoever called asks the context.
   virtual absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
                                                    const Context& context) const = 0;
-
-  // Size of the crop this loss looks at within a volume; nothing when it looks at all of it.
-  virtual std::optional<std::array<int64_t, 3>> CropSize() const { return std::nullopt; }
 
   // How many channels a weight may have besides 1 and the prediction's: those that count.
   virtual int64_t WeightChannels(int64_t pred_channels) const { return pred_channels; }

@@ -1,5 +1,7 @@
 #include "lossd/losses/malis_loss.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <array>
 #include <limits>
 #include <utility>
@@ -8,27 +10,20 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
-#include "lossd/affinity/labels.h"
 #include "lossd/base/error.h"
 #include "lossd/losses/affinity_error.h"
 #include "lossd/losses/checks.h"
-#include "lossd/losses/input_reader.h"
-#include "lossd/losses/large_tensor.h"
-#include "lossd/losses/slabs.h"
 #include "lossd/losses/torch_status.h"
-#include "lossd/maximin/malis.h"
+#include "lossd/malis/labels.h"
+#include "lossd/malis/malis.h"
+#include "lossd/sweep/input_reader.h"
+#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/slabs.h"
 
 namespace lossd {
 namespace {
 
 using Zyx = std::array<int64_t, 3>;
-
-std::optional<Zyx> CropOption(const v1::MalisLossOptions& options) {
-  const auto& sizes = options.malis_crop_size();
-  if (sizes.empty()) return std::nullopt;
-  if (sizes.size() == 1) return Zyx{sizes[0], sizes[0], sizes[0]};
-  return Zyx{sizes[0], sizes[1], sizes[2]};
-}
 
 std::string Text(const Zyx& zyx) { return absl::StrCat("[", absl::StrJoin(zyx, ", "), "]"); }
 
@@ -79,13 +74,11 @@ absl::Span<const T> SampleOf(const at::Tensor& tensor, int64_t sample) {
 
 class MalisLoss : public Loss {
  public:
-  explicit MalisLoss(const v1::MalisLossOptions& options)
-      : neighborhood_(MalisNeighborhood(options)),
-        reduction_(options.reduction()),
-        sigmoid_(options.sigmoid()),
-        crop_size_(CropOption(options)) {}
-
-  std::optional<Zyx> CropSize() const override { return crop_size_; }
+  explicit MalisLoss(const Malis& options)
+      : neighborhood_(options.Neighborhood()),
+        reduction_(options.reduction),
+        sigmoid_(options.sigmoid),
+        crop_size_(options.CropSize()) {}
 
   absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
                                            const Context& context) const override {
@@ -227,42 +220,31 @@ class MalisLoss : public Loss {
   }
 
   const std::vector<Offset> neighborhood_;
-  const v1::Reduction reduction_;
+  const Reduction reduction_;
   const bool sigmoid_;
   const std::optional<Zyx> crop_size_;
 };
 
 }  // namespace
 
-std::vector<Offset> MalisNeighborhood(const v1::MalisLossOptions& options) {
-  if (options.nhood().empty()) return {{-1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
-  std::vector<Offset> offsets;
-  for (const v1::Offset& offset : options.nhood()) {
-    offsets.push_back({.z = offset.z(), .y = offset.y(), .x = offset.x()});
-  }
-  return offsets;
+absl::Status Malis::Check() const {
+  const size_t sizes = malis_crop_size.size();
+  if (sizes == 0 || sizes == 1 || sizes == 3) return absl::OkStatus();
+  return FieldError("malis_crop_size", absl::StrCat(sizes, " numbers"), "1 or 3");
 }
 
-absl::StatusOr<std::unique_ptr<const Loss>> CreateMalisLoss(const v1::LossOptions& options) {
-  const auto& own = options.malis();
-  if (absl::Status status = CheckReduction(own.reduction()); !status.ok()) return status;
-  for (int i = 0; i < own.nhood_size(); ++i) {
-    const v1::Offset& offset = own.nhood(i);
-    if (!offset.has_z() || !offset.has_y() || !offset.has_x()) {
-      return FieldError(absl::StrCat("nhood[", i, "]"), "less than 3 numbers", "[z, y, x]");
-    }
-  }
-  const auto& crop = own.malis_crop_size();
-  if (crop.size() == 2 || crop.size() > 3) {
-    return FieldError("malis_crop_size", absl::StrCat(crop.size(), " numbers"), "1 or 3");
-  }
-  for (const int64_t size : crop) {
-    if (size < 1) return FieldError("malis_crop_size", absl::StrCat(size), "numbers >= 1");
-  }
-  if (own.has_malis_num_workers() && own.malis_num_workers() < 1) {
-    return FieldError("malis_num_workers", absl::StrCat(own.malis_num_workers()), "a number >= 1");
-  }
-  return std::make_unique<MalisLoss>(own);
+std::vector<Offset> Malis::Neighborhood() const {
+  if (nhood.empty()) return {{-1, 0, 0}, {0, -1, 0}, {0, 0, -1}};
+  return nhood;
 }
+
+std::optional<Zyx> Malis::CropSize() const {
+  const std::vector<int64_t>& sizes = malis_crop_size;
+  if (sizes.empty()) return std::nullopt;
+  if (sizes.size() == 1) return Zyx{sizes[0], sizes[0], sizes[0]};
+  return Zyx{sizes[0], sizes[1], sizes[2]};
+}
+
+std::unique_ptr<const Loss> Malis::Make() const { return std::make_unique<MalisLoss>(*this); }
 
 }  // namespace lossd

@@ -13,8 +13,6 @@ namespace {
 
 using ::testing::StartsWith;
 
-const char kAlongX[] = "malis { nhood { z: 0 y: 0 x: 1 } sigmoid: false ";
-
 // Voxels a–b|c–d of two objects in a row, an edge (v, v + 1) each; the last leads outside.
 LossInputs TwoObjects() {
   return {.pred = Floats({0.8F, 0.6F, 0.9F, 0.3F}, {1, 1, 1, 1, 4}),
@@ -25,11 +23,12 @@ TEST(MalisLossTest, WeighsWhatDecides) {
   // The one negative edge separates all pairs: weight 1. Each positive edge joins one pair of two:
   // weight ½.
   const double expected = 0.36 + 0.5 * 0.04 + 0.5 * 0.01;
-  EXPECT_NEAR(Value(std::string(kAlongX) + "}", TwoObjects()), expected, 1e-6);
-  EXPECT_NEAR(Value(std::string(kAlongX) + "reduction: REDUCTION_MEAN }", TwoObjects()),
+  EXPECT_NEAR(Value(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false}, TwoObjects()), expected, 1e-6);
+  EXPECT_NEAR(Value(Malis{.nhood = {{0, 0, 1}}, .reduction = Reduction::kMean, .sigmoid = false},
+                    TwoObjects()),
               expected / 4, 1e-6);
-  const ValueAndGradient map =
-      Compute(std::string(kAlongX) + "reduction: REDUCTION_NONE }", TwoObjects());
+  const ValueAndGradient map = Compute(
+      Malis{.nhood = {{0, 0, 1}}, .reduction = Reduction::kNone, .sigmoid = false}, TwoObjects());
   EXPECT_TRUE(at::allclose(map.value.flatten(), at::tensor({0.02F, 0.36F, 0.005F, 0.0F})));
   EXPECT_TRUE(at::allclose(map.gradient.flatten(), at::tensor({-0.2F, 1.2F, -0.1F, 0.0F})));
 }
@@ -38,7 +37,7 @@ TEST(MalisLossTest, GradientGoesThroughTheSigmoid) {
   LossInputs inputs = TwoObjects();
   const at::Tensor affinity = inputs.pred;
   inputs.pred = affinity.logit();
-  const ValueAndGradient result = Compute("malis { nhood { z: 0 y: 0 x: 1 } }", inputs);
+  const ValueAndGradient result = Compute(Malis{.nhood = {{0, 0, 1}}}, inputs);
   EXPECT_NEAR(result.value.item<double>(), 0.385, 1e-5);
   const at::Tensor of_affinity = at::tensor({-0.2F, 1.2F, -0.1F, 0.0F});
   EXPECT_TRUE(
@@ -51,9 +50,9 @@ TEST(MalisLossTest, GradientHoldsTheWeightsConstant) {
   const at::Tensor affinity = inputs.pred.sigmoid();
   const at::Tensor error = affinity - inputs.target;
   const at::Tensor weights =
-      Compute("malis { reduction: REDUCTION_NONE }", inputs).value / error.square();
+      Compute(Malis{.reduction = Reduction::kNone}, inputs).value / error.square();
   EXPECT_GT(weights.count_nonzero().item<int64_t>(), 100);
-  EXPECT_TRUE(at::allclose(Compute("malis {}", inputs).gradient,
+  EXPECT_TRUE(at::allclose(Compute(Malis(), inputs).gradient,
                            2 * weights * error * affinity * (1 - affinity), 1e-4, 1e-9));
 }
 
@@ -62,7 +61,7 @@ TEST(MalisLossTest, UnknownEdgesHaveNoWeight) {
   for (const std::vector<int64_t>& shape :
        std::vector<std::vector<int64_t>>{{1, 1, 1, 1, 4}, {1, 1, 1, 4}, {4}}) {
     inputs.weight = Floats({1, 0.5, 1, 1}, shape);
-    EXPECT_NEAR(Value(std::string(kAlongX) + "}", inputs), 0.025, 1e-6);
+    EXPECT_NEAR(Value(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false}, inputs), 0.025, 1e-6);
   }
 }
 
@@ -72,25 +71,27 @@ TEST(MalisLossTest, SegmentationTakesThePlaceOfComponents) {
   for (const std::vector<int64_t>& shape :
        std::vector<std::vector<int64_t>>{{1, 1, 4}, {1, 1, 1, 4}, {1, 1, 1, 1, 4}}) {
     inputs.gt_seg = at::tensor({0L, -7L, -7L, 0L}).view(shape);
-    EXPECT_NEAR(Value(std::string(kAlongX) + "}", inputs), 0, 1e-6);
+    EXPECT_NEAR(Value(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false}, inputs), 0, 1e-6);
   }
   inputs.gt_seg = at::tensor({5, 5, 5, 9}, at::kShort).view({1, 1, 4});
   // Positive: a–b joins one pair, c–d none (labels 5 and 9). Negative: b–c separates (5, 5 | 5, 9):
   // two pairs differ.
-  EXPECT_NEAR(Value(std::string(kAlongX) + "}", inputs), 0.36 + 0.04, 1e-6);
+  EXPECT_NEAR(Value(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false}, inputs), 0.36 + 0.04, 1e-6);
 }
 
 TEST(MalisLossTest, CropIsAllThereIs) {
-  const std::string crop = " malis_crop_size: [1, 1, 2] reduction: REDUCTION_MEAN }";
   LossInputs inputs = TwoObjects();
   inputs.crop_origin = {0, 0, 2};
-  const ValueAndGradient result = Compute(std::string(kAlongX) + crop, inputs);
+  const ValueAndGradient result = Compute(Malis{.nhood = {{0, 0, 1}},
+                                                .reduction = Reduction::kMean,
+                                                .sigmoid = false,
+                                                .malis_crop_size = {1, 1, 2}},
+                                          inputs);
   // Only c–d is left, of two elements.
   EXPECT_NEAR(result.value.item<double>(), 0.01 / 2, 1e-6);
   EXPECT_TRUE(at::allclose(result.gradient.flatten(), at::tensor({0.0F, 0.0F, -0.1F, 0.0F})));
-  EXPECT_EQ(MakeLoss("malis { malis_crop_size: 3 }")->CropSize(),
-            (std::array<int64_t, 3>{3, 3, 3}));
-  EXPECT_EQ(MakeLoss("malis {}")->CropSize(), std::nullopt);
+  EXPECT_EQ(Malis{.malis_crop_size = {3}}.CropSize(), (std::array<int64_t, 3>{3, 3, 3}));
+  EXPECT_EQ(Malis().CropSize(), std::nullopt);
 }
 
 TEST(MalisLossTest, CropEqualsTheLossOfWhatItShows) {
@@ -99,17 +100,17 @@ TEST(MalisLossTest, CropEqualsTheLossOfWhatItShows) {
                        .weight = Coins({2, 1, 6, 1, 8}, 3, 0.8),
                        .gt_seg = Coins({2, 6, 7, 8}, 4).to(at::kInt),
                        .crop_origin = std::array<int64_t, 3>{1, 2, 3}};
-  const ValueAndGradient cropped = Compute("malis { malis_crop_size: [4, 3, 5] }", inputs);
+  const ValueAndGradient cropped = Compute(Malis{.malis_crop_size = {4, 3, 5}}, inputs);
   const auto crop = [](const at::Tensor& tensor) {
     const int64_t z = tensor.dim() - 3;
     at::Tensor part = tensor.narrow(z, 1, 4);
     if (part.size(z + 1) > 1) part = part.narrow(z + 1, 2, 3);
     return part.narrow(z + 2, 3, 5);
   };
-  const ValueAndGradient whole = Compute("malis {}", {.pred = crop(inputs.pred),
-                                                      .target = crop(inputs.target),
-                                                      .weight = crop(inputs.weight),
-                                                      .gt_seg = crop(inputs.gt_seg)});
+  const ValueAndGradient whole = Compute(Malis(), {.pred = crop(inputs.pred),
+                                                   .target = crop(inputs.target),
+                                                   .weight = crop(inputs.weight),
+                                                   .gt_seg = crop(inputs.gt_seg)});
   EXPECT_EQ(cropped.value.item<float>(), whole.value.item<float>());
   EXPECT_TRUE(crop(cropped.gradient).equal(whole.gradient));
   EXPECT_EQ(cropped.gradient.count_nonzero().item<int64_t>(),
@@ -119,9 +120,9 @@ TEST(MalisLossTest, CropEqualsTheLossOfWhatItShows) {
 TEST(MalisLossTest, HalfTypesAreWidened) {
   LossInputs inputs = {.pred = Normal({2, 3, 6, 7, 8}, 1).to(at::kHalf),
                        .target = Coins({2, 3, 6, 7, 8}, 2, 0.7).to(at::kBool)};
-  const ValueAndGradient half = Compute("malis {}", inputs);
+  const ValueAndGradient half = Compute(Malis(), inputs);
   inputs.pred = inputs.pred.to(at::kFloat);
-  const ValueAndGradient wide = Compute("malis {}", inputs);
+  const ValueAndGradient wide = Compute(Malis(), inputs);
   EXPECT_TRUE(half.value.equal(wide.value));
   EXPECT_TRUE(half.gradient.equal(wide.gradient));
 }
@@ -129,11 +130,11 @@ TEST(MalisLossTest, HalfTypesAreWidened) {
 TEST(MalisLossTest, NotANumberIsTheValue) {
   LossInputs inputs = TwoObjects();
   inputs.pred.view(-1)[1] = NAN;
-  EXPECT_TRUE(std::isnan(Value(std::string(kAlongX) + "}", inputs)));
+  EXPECT_TRUE(std::isnan(Value(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false}, inputs)));
 }
 
 TEST(MalisLossTest, WrongInputsAreNamed) {
-  const std::string loss = std::string(kAlongX) + "}";
+  const Malis loss = Malis{.nhood = {{0, 0, 1}}, .sigmoid = false};
   LossInputs inputs = TwoObjects();
   inputs.pred = at::zeros({1, 2, 1, 1, 4});
   EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("pred: got shape [1, 2, 1, 1, 4]"));
@@ -154,9 +155,10 @@ TEST(MalisLossTest, WrongInputsAreNamed) {
 
 TEST(MalisLossTest, WrongCropsAreNamed) {
   LossInputs inputs = TwoObjects();
-  EXPECT_THAT(ErrorOf(std::string(kAlongX) + " malis_crop_size: [1, 1, 5] }", inputs),
-              StartsWith("kwargs.malis_crop_size: got [1, 1, 5]"));
-  const std::string crop = std::string(kAlongX) + " malis_crop_size: [1, 1, 2] }";
+  EXPECT_THAT(
+      ErrorOf(Malis{.nhood = {{0, 0, 1}}, .sigmoid = false, .malis_crop_size = {1, 1, 5}}, inputs),
+      StartsWith("kwargs.malis_crop_size: got [1, 1, 5]"));
+  const Malis crop = Malis{.nhood = {{0, 0, 1}}, .sigmoid = false, .malis_crop_size = {1, 1, 2}};
   EXPECT_THAT(ErrorOf(crop, inputs), StartsWith("crop_origin: got nothing"));
   inputs.crop_origin = {0, 0, 3};
   EXPECT_THAT(ErrorOf(crop, inputs), StartsWith("crop_origin: got [0, 0, 3]"));
@@ -165,11 +167,9 @@ TEST(MalisLossTest, WrongCropsAreNamed) {
 }
 
 TEST(MalisLossTest, WrongOptionsAreNamed) {
-  EXPECT_THAT(ErrorOf("malis { nhood { z: 1 y: 0 } }"), StartsWith("nhood[0]"));
-  EXPECT_THAT(ErrorOf("malis { malis_crop_size: [1, 2] }"), StartsWith("malis_crop_size"));
-  EXPECT_THAT(ErrorOf("malis { malis_crop_size: 0 }"), StartsWith("malis_crop_size: got 0"));
-  EXPECT_THAT(ErrorOf("malis { malis_num_workers: 0 }"), StartsWith("malis_num_workers"));
-  EXPECT_THAT(ErrorOf("malis { reduction: REDUCTION_UNSPECIFIED }"), StartsWith("reduction"));
+  EXPECT_THAT(ErrorOf(Malis{.malis_crop_size = {1, 2}}), StartsWith("malis_crop_size"));
+  EXPECT_THAT(ErrorOf(Malis{.malis_crop_size = {0}}), StartsWith("malis_crop_size: got 0"));
+  EXPECT_THAT(ErrorOf(Malis{.malis_num_workers = 0}), StartsWith("malis_num_workers"));
 }
 
 }  // namespace

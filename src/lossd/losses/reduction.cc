@@ -24,30 +24,29 @@ std::vector<int64_t> AllDims(const at::Tensor& map) {
 
 }  // namespace
 
-at::Tensor Reduce(const at::Tensor& map, v1::Reduction reduction) {
+at::Tensor Reduce(const at::Tensor& map, Reduction reduction) {
   switch (reduction) {
-    case v1::REDUCTION_NONE:
+    case Reduction::kNone:
       return map;
-    case v1::REDUCTION_SUM:
+    case Reduction::kSum:
       return map.sum();
     default:
       return map.mean();
   }
 }
 
-at::Tensor ReduceWeighted(const at::Tensor& map, const at::Tensor& weight,
-                          v1::Reduction reduction) {
+at::Tensor ReduceWeighted(const at::Tensor& map, const at::Tensor& weight, Reduction reduction) {
   if (!weight.defined()) return Reduce(map, reduction);
   const at::Tensor weighted = TimesMask(map, weight);
-  if (reduction != v1::REDUCTION_MEAN) return Reduce(weighted, reduction);
+  if (reduction != Reduction::kMean) return Reduce(weighted, reduction);
   return MaskedMean(weighted, weight, AllDims(map));
 }
 
 at::Tensor ReduceWeightedPerChannel(const at::Tensor& map, const at::Tensor& weight,
-                                    v1::Reduction reduction) {
+                                    Reduction reduction) {
   const at::Tensor weighted = TimesMask(map, weight);
-  if (reduction == v1::REDUCTION_SUM) return weighted.sum();
-  if (reduction == v1::REDUCTION_NONE) return weighted.sum(1, /*keepdim=*/true);
+  if (reduction == Reduction::kSum) return weighted.sum();
+  if (reduction == Reduction::kNone) return weighted.sum(1, /*keepdim=*/true);
   std::vector<int64_t> dims = AllDims(map);
   dims.erase(dims.begin() + 1);
   if (!weight.defined()) return weighted.mean(dims).sum();
@@ -58,11 +57,11 @@ at::Tensor TimesMask(const at::Tensor& map, const at::Tensor& mask) {
   return mask.defined() ? map * mask.to(map.scalar_type()) : map;
 }
 
-int64_t TorchReduction(v1::Reduction reduction) {
+int64_t TorchReduction(Reduction reduction) {
   switch (reduction) {
-    case v1::REDUCTION_NONE:
+    case Reduction::kNone:
       return at::Reduction::None;
-    case v1::REDUCTION_SUM:
+    case Reduction::kSum:
       return at::Reduction::Sum;
     default:
       return at::Reduction::Mean;

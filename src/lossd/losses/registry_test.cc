@@ -3,92 +3,55 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "lossd/losses/loss.h"
 
 namespace lossd {
 namespace {
 
-using ::google::protobuf::FieldDescriptor;
-using ::testing::ElementsAreArray;
-using ::testing::UnorderedElementsAreArray;
-
-const google::protobuf::OneofDescriptor& OptionsOneof() {
-  return *v1::LossOptions::descriptor()->FindOneofByName("loss");
-}
-
-std::vector<std::string> Names() {
-  std::vector<std::string> names;
-  for (const LossTraits& loss : AllLosses()) names.emplace_back(loss.name);
-  return names;
-}
-
-// Options in which `field` of the oneof is set, to defaults.
-v1::LossOptions DefaultsOf(const FieldDescriptor* field) {
-  v1::LossOptions options;
-  options.GetReflection()->MutableMessage(&options, field);
-  return options;
-}
-
 TEST(RegistryTest, IsInAlphabeticalOrder) {
-  std::vector<std::string> sorted = Names();
+  std::vector<std::string> names;
+  for (const LossConfig& loss : AllLosses()) names.emplace_back(loss.traits().name);
+  std::vector<std::string> sorted = names;
   std::sort(sorted.begin(), sorted.end());
-  EXPECT_THAT(Names(), ElementsAreArray(sorted));
-  EXPECT_EQ(sorted.size(), 24U);
-}
-
-TEST(RegistryTest, HasTheLossesOfTheContract) {
-  std::vector<std::string> messages;
-  for (int i = 0; i < OptionsOneof().field_count(); ++i) {
-    messages.push_back(OptionsOneof().field(i)->message_type()->name());
-  }
-  std::vector<std::string> expected;
-  for (const std::string& name : Names()) expected.push_back(absl::StrCat(name, "Options"));
-  EXPECT_THAT(messages, UnorderedElementsAreArray(expected));
+  EXPECT_EQ(names, sorted);
 }
 
 TEST(RegistryTest, NamesFindLosses) {
-  for (int i = 0; i < OptionsOneof().field_count(); ++i) {
-    const v1::LossOptions options = DefaultsOf(OptionsOneof().field(i));
-    const LossTraits* loss = FindLoss(LossName(options));
-    ASSERT_NE(loss, nullptr) << OptionsOneof().field(i)->name();
-    EXPECT_EQ(loss->name, LossName(options));
-  }
+  for (const LossConfig& loss : AllLosses()) EXPECT_EQ(FindLoss(loss.traits().name), &loss);
   EXPECT_EQ(FindLoss("NoLoss"), nullptr);
-  EXPECT_EQ(LossName(v1::LossOptions()), "");
 }
 
 TEST(RegistryTest, DefaultsMakeEveryLoss) {
-  for (int i = 0; i < OptionsOneof().field_count(); ++i) {
-    const v1::LossOptions options = DefaultsOf(OptionsOneof().field(i));
-    const auto loss = FindLoss(LossName(options))->create(options);
-    EXPECT_TRUE(loss.ok()) << LossName(options) << ": " << loss.status();
+  for (const LossConfig& loss : AllLosses()) {
+    EXPECT_THAT(loss.Check(), testing::IsEmpty()) << loss.traits().name;
+    EXPECT_NE(loss.Make(), nullptr) << loss.traits().name;
   }
 }
 
 TEST(RegistryTest, EveryLossSaysWhatItIs) {
-  for (const LossTraits& loss : AllLosses()) {
-    EXPECT_TRUE(absl::EndsWith(loss.summary, ".")) << loss.name;
-    EXPECT_FALSE(loss.source.empty()) << loss.name;
-    EXPECT_NE(loss.call_kind, v1::CALL_KIND_UNSPECIFIED) << loss.name;
-    EXPECT_NE(loss.target_kind, v1::TARGET_KIND_UNSPECIFIED) << loss.name;
-    EXPECT_NE(loss.spatial_weight_arg, v1::SPATIAL_WEIGHT_ARG_UNSPECIFIED) << loss.name;
-    EXPECT_EQ(loss.usable_in_plan, loss.name != "GANLoss");
-    EXPECT_EQ(loss.takes_gt_seg, loss.name == "MalisLoss");
+  for (const LossConfig& loss : AllLosses()) {
+    const LossTraits& traits = loss.traits();
+    EXPECT_TRUE(absl::EndsWith(traits.summary, ".")) << traits.name;
+    EXPECT_FALSE(traits.source.empty()) << traits.name;
+    EXPECT_FALSE(traits.definition.empty()) << traits.name;
+    EXPECT_EQ(traits.usable_in_plan, traits.name != "GANLoss");
+    EXPECT_EQ(traits.takes_gt_seg, traits.name == "MalisLoss");
   }
 }
 
-// Plan readers turn "mean" into REDUCTION_MEAN and the absence of an option into its default.
-TEST(RegistryTest, OptionsCanBeReadByReflection) {
-  for (int i = 0; i < OptionsOneof().field_count(); ++i) {
-    const google::protobuf::Descriptor* message = OptionsOneof().field(i)->message_type();
-    for (int f = 0; f < message->field_count(); ++f) {
-      const FieldDescriptor* field = message->field(f);
-      if (field->cpp_type() != FieldDescriptor::CPPTYPE_ENUM) continue;
-      EXPECT_NE(field->default_value_enum()->number(), 0) << field->full_name();
+TEST(RegistryTest, EveryOptionSaysWhatItIs) {
+  for (LossConfig loss : AllLosses()) {
+    std::set<absl::string_view> names;
+    for (const Option& option : loss.Options()) {
+      EXPECT_TRUE(names.insert(option.name).second) << loss.traits().name << "." << option.name;
+      if (std::holds_alternative<FunctionField>(option.field)) continue;
+      EXPECT_TRUE(absl::EndsWith(option.summary, ".")) << loss.traits().name << "." << option.name;
     }
   }
 }

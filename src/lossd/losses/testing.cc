@@ -1,13 +1,11 @@
 #include "lossd/losses/testing.h"
 
 #include <ATen/CPUGeneratorImpl.h>
-#include <google/protobuf/text_format.h>
 
 #include <cstdlib>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "lossd/losses/registry.h"
+#include "absl/status/status.h"
 
 namespace lossd::testing {
 namespace {
@@ -55,16 +53,9 @@ at::Tensor CentralDifferences(const Loss& loss, LossInputs inputs,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const Loss>> TryMakeLoss(const std::string& options) {
-  v1::LossOptions message;
-  Require(google::protobuf::TextFormat::ParseFromString(options, &message), options);
-  return FindLoss(LossName(message))->create(message);
-}
-
-std::unique_ptr<const Loss> MakeLoss(const std::string& options) {
-  auto loss = TryMakeLoss(options);
-  Require(loss.ok(), absl::StrCat(options, ": ", loss.status().ToString()));
-  return *std::move(loss);
+std::shared_ptr<const Loss> MakeLoss(const AnyLoss& loss) {
+  for (const absl::Status& mistake : loss.Check()) Require(false, mistake.ToString());
+  return loss.Make();
 }
 
 ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs) {
@@ -74,23 +65,23 @@ ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs) {
   return *std::move(result);
 }
 
-ValueAndGradient Compute(const std::string& options, const LossInputs& inputs) {
-  return Compute(*MakeLoss(options), inputs);
+ValueAndGradient Compute(const AnyLoss& loss, const LossInputs& inputs) {
+  return Compute(*MakeLoss(loss), inputs);
 }
 
-double Value(const std::string& options, const LossInputs& inputs) {
-  return Compute(options, inputs).value.item<double>();
+double Value(const AnyLoss& loss, const LossInputs& inputs) {
+  return Compute(loss, inputs).value.item<double>();
 }
 
-std::string ErrorOf(const std::string& options, const LossInputs& inputs) {
+std::string ErrorOf(const AnyLoss& loss, const LossInputs& inputs) {
   TaskPool pool(1);
-  const auto result = MakeLoss(options)->Compute(inputs, pool);
+  const auto result = MakeLoss(loss)->Compute(inputs, pool);
   return result.ok() ? "no error" : std::string(result.status().message());
 }
 
-std::string ErrorOf(const std::string& options) {
-  const auto loss = TryMakeLoss(options);
-  return loss.ok() ? "no error" : std::string(loss.status().message());
+std::string ErrorOf(const AnyLoss& loss) {
+  const std::vector<absl::Status> mistakes = loss.Check();
+  return mistakes.empty() ? "no error" : std::string(mistakes.front().message());
 }
 
 at::Tensor Floats(const std::vector<float>& values, at::IntArrayRef shape) {

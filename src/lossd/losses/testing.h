@@ -1,35 +1,47 @@
 #ifndef LOSSD_LOSSES_TESTING_H_
 #define LOSSD_LOSSES_TESTING_H_
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
-#include <torch/types.h>
 
 #include <memory>
+#include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "lossd/losses/configured.h"
 #include "lossd/losses/loss.h"
+#include "lossd/losses/loss_config.h"
 
 // What the tests of losses share.
 namespace lossd::testing {
 
-// A loss from LossOptions in protobuf's text format.
-absl::StatusOr<std::unique_ptr<const Loss>> TryMakeLoss(const std::string& options);
-// The same; fails the test and aborts when the options are wrong.
-std::unique_ptr<const Loss> MakeLoss(const std::string& options);
+// Any loss of list.h with its options.
+class AnyLoss : public LossConfig {
+ public:
+  template <typename T>
+    requires requires { T::kTraits; }
+  AnyLoss(T loss)
+      : LossConfig(Configured(std::move(loss))) {}           // NOLINT(google-explicit-constructor)
+  AnyLoss(LossConfig loss) : LossConfig(std::move(loss)) {}  // NOLINT(google-explicit-constructor)
+
+  friend void PrintTo(const AnyLoss& loss, std::ostream* out) { *out << loss.traits().name; }
+};
+
+// The loss; fails the test and aborts when the options are wrong.
+std::shared_ptr<const Loss> MakeLoss(const AnyLoss& loss);
 
 // Computes with two threads; fails the test and aborts on an error.
 ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs);
-ValueAndGradient Compute(const std::string& options, const LossInputs& inputs);
+ValueAndGradient Compute(const AnyLoss& loss, const LossInputs& inputs);
 // The value of a scalar loss.
-double Value(const std::string& options, const LossInputs& inputs);
+double Value(const AnyLoss& loss, const LossInputs& inputs);
 
 // The error of a computation that must fail, as "field: …".
-std::string ErrorOf(const std::string& options, const LossInputs& inputs);
-// The error of options that must be wrong.
-std::string ErrorOf(const std::string& options);
+std::string ErrorOf(const AnyLoss& loss, const LossInputs& inputs);
+// The first error of options that must be wrong.
+std::string ErrorOf(const AnyLoss& loss);
 
 // A float32 tensor of the given numbers.
 at::Tensor Floats(const std::vector<float>& values, at::IntArrayRef shape);

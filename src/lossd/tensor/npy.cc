@@ -1,6 +1,6 @@
 #include "lossd/tensor/npy.h"
 
-#include <torch/types.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <bit>

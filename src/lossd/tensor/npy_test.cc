@@ -1,8 +1,8 @@
 #include "lossd/tensor/npy.h"
 
+#include <ATen/ATen.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <torch/types.h>
 #include <unistd.h>
 
 #include <cstdint>

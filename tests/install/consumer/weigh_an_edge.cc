@@ -1,4 +1,4 @@
-#include <lossd/maximin/malis.h>
+#include <lossd/malis/malis.h>
 
 // Two voxels of one object: all of one pair hangs on the edge between them.
 int main() {

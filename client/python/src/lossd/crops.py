@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from google.protobuf.json_format import MessageToDict
 from torch import Tensor
 
 from lossd.client import Mode
@@ -130,8 +131,8 @@ def _head(plan: plan_pb2.Plan, term: plan_pb2.Term, scale: Mapping[str, Tensor])
 
 
 def _crop_size(term: plan_pb2.Term) -> Voxel | None:
-    size = term.loss.malis.malis_crop_size
+    size = MessageToDict(term.kwargs).get("malis_crop_size")
     if not size:
         return None
-    z, y, x = size if len(size) == 3 else [size[0]] * 3
+    z, y, x = (int(k) for k in (size if len(size) == 3 else size * 3))
     return z, y, x

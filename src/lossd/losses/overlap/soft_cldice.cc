@@ -1,0 +1,406 @@
+#include "lossd/losses/overlap/soft_cldice.h"
+
+#include <ATen/core/grad_mode.h>
+#include <torch/autograd.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "lossd/base/error.h"
+#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/checks.h"
+#include "lossd/losses/overlap/overlap.h"
+#include "lossd/losses/reduction.h"
+#include "lossd/sweep/class_channels.h"
+#include "lossd/sweep/kernels.h"
+#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/pooling.h"
+#include "lossd/sweep/skeleton_kernels.h"
+#include "lossd/sweep/soft_skeleton.h"
+
+namespace lossd {
+namespace {
+
+// The minimum over the windows of 3 along each axis.
+at::Tensor SoftErode(const at::Tensor& volume) {
+  const int64_t axes = volume.dim() - 2;
+  at::Tensor eroded;
+  for (int64_t axis = 0; axis < axes; ++axis) {
+    std::vector<int64_t> window(axes, 1);
+    window[axis] = 3;
+    const at::Tensor along_axis = MinPool(volume, window);
+    eroded = eroded.defined() ? at::minimum(eroded, along_axis) : along_axis;
+  }
+  return eroded;
+}
+
+// What an opening (erosion, then dilation) of the eroded volume removes.
+at::Tensor Removed(const at::Tensor& volume, const at::Tensor& eroded) {
+  const std::vector<int64_t> window(volume.dim() - 2, 3);
+  return (volume - MaxPool(eroded, window)).relu();
+}
+
+// What ForEachSkeletonPlane computes, for any device and type.
+at::Tensor ExpressionOfSkeleton(at::Tensor volume, int64_t num_iters) {
+  at::Tensor eroded = SoftErode(volume);
+  at::Tensor skeleton = Removed(volume, eroded);
+  for (int64_t i = 0; i < num_iters; ++i) {
+    volume = eroded;
+    eroded = SoftErode(volume);
+    const at::Tensor delta = Removed(volume, eroded);
+    skeleton = skeleton + (delta - skeleton * delta).relu();
+  }
+  return skeleton;
+}
+
+// σ that is the same for the same logits. LibTorch's is another for the last few of a tensor, which
+// do not fill a vector, and the least bit of difference decides who has a minimum.
+class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
+ public:
+  // NOLINTBEGIN(readability-identifier-naming): as LibTorch wants them.
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits) {
+    const at::Tensor from = logits.contiguous();
+    const at::Tensor sigmoid = EmptyFloats(from.sizes());
+    SigmoidBlock(from.const_data_ptr<float>(), from.numel(), sigmoid.mutable_data_ptr<float>());
+    context->save_for_backward({sigmoid});
+    return sigmoid;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    return {at::sigmoid_backward(gradients[0], context->get_saved_variables()[0])};
+  }
+  // NOLINTEND(readability-identifier-naming)
+};
+
+at::Tensor Sigmoid(const at::Tensor& logits) {
+  const bool even = logits.is_cpu() && logits.scalar_type() == at::kFloat;
+  return even ? EvenSigmoid::apply(logits) : logits.sigmoid();
+}
+
+class SoftClDiceLoss : public AutogradLoss {
+ public:
+  explicit SoftClDiceLoss(const SoftClDice& options) : options_(options) {}
+
+  int64_t WeightChannels(int64_t pred_channels) const override {
+    if (pred_channels == 1) return 1;
+    return options_.mode == ClDiceMode::kBinary ? 1 : pred_channels - 1;
+  }
+
+ protected:
+  absl::Status Check(const LossInputs& inputs) const override {
+    if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
+    return FirstError({CheckSize(inputs.pred), CheckChannels(inputs.pred), CheckTarget(inputs),
+                       CheckWeight(inputs)});
+  }
+
+  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
+    absl::StatusOr<Volumes> volumes = Prepare(inputs);
+    if (!volumes.ok()) return volumes.status();
+    volumes->target = TargetProbabilities(volumes->target, volumes->pred.scalar_type());
+    const at::Tensor sums = Sums(*volumes, ExpressionOfSkeleton(volumes->pred, options_.num_iters),
+                                 ExpressionOfSkeleton(volumes->target, options_.num_iters));
+    return Reduce(LossesOfSums(sums), options_.reduction);
+  }
+
+ private:
+  // What the loss is of, [B, C, …] with the channels that count.
+  struct Volumes {
+    at::Tensor pred;    // Probabilities.
+    at::Tensor target;  // In its own type, see TargetProbabilities.
+    at::Tensor weight;  // Broadcastable to them; undefined without one.
+  };
+
+  absl::StatusOr<Volumes> Prepare(const LossInputs& inputs) const {
+    at::Tensor pred = inputs.pred;
+    if (options_.softmax) pred = pred.softmax(1);
+    absl::StatusOr<at::Tensor> dense_target = DenseTarget(inputs);
+    if (!dense_target.ok()) return dense_target.status();
+    at::Tensor target = *std::move(dense_target);
+    const bool bounded = options_.sigmoid || options_.softmax || options_.clamp_probabilities;
+    if (absl::Status status =
+            FirstError({bounded ? absl::OkStatus()
+                                : CheckProbabilities("pred", pred,
+                                                     "probabilities in [0, 1]; set sigmoid or "
+                                                     "softmax for logits"),
+                        options_.clamp_probabilities
+                            ? absl::OkStatus()
+                            : CheckProbabilities("target", target,
+                                                 "0 for background to 1 for the object; several "
+                                                 "classes need a channel each")});
+        !status.ok()) {
+      return status;
+    }
+    Volumes volumes = {.pred = SelectCounted(pred),
+                       .target = SelectCounted(target),
+                       .weight = CountedWeight(inputs)};
+    if (options_.sigmoid) volumes.pred = Sigmoid(volumes.pred);
+    if (options_.clamp_probabilities) volumes.pred = volumes.pred.clamp(0, 1);
+    return volumes;
+  }
+
+  // Of a channel or all: whole volumes of one-hot classes are bytes until then.
+  at::Tensor TargetProbabilities(const at::Tensor& target, at::ScalarType type) const {
+    const at::Tensor typed = target.to(type);
+    return options_.clamp_probabilities ? typed.clamp(0, 1) : typed;
+  }
+
+  // Sample by sample, for memory's sake.
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
+    const c10::InferenceMode no_inference_mode(false);
+    const c10::AutoGradMode grad_mode(inputs.want_gradient);
+    ValueAndGradient result;
+    if (inputs.want_gradient) result.gradient = EmptyFloats(inputs.pred.sizes());
+    std::vector<at::Tensor> losses;
+    for (int64_t b = 0; b < inputs.pred.size(0); ++b) {
+      const auto of_sample = [&](const at::Tensor& tensor) {
+        return tensor.defined() ? tensor.narrow(0, b, 1) : tensor;
+      };
+      LossInputs sample = inputs;
+      sample.pred = of_sample(inputs.pred);
+      sample.target = of_sample(inputs.target);
+      sample.weight = of_sample(inputs.weight);
+      sample = Leaves(sample);
+      const absl::StatusOr<Volumes> volumes = Prepare(sample);
+      if (!volumes.ok()) return volumes.status();
+      // Where all channels count, the gradient's own memory holds that of the probabilities.
+      at::Tensor of_probabilities = of_sample(result.gradient);
+      if (inputs.want_gradient && volumes->pred.sizes() != of_probabilities.sizes()) {
+        of_probabilities = EmptyFloats(volumes->pred.sizes());
+      }
+      losses.push_back(OfSample(*volumes, of_probabilities, context));
+      if (absl::Status status = context.status(); !status.ok()) return status;
+      if (!inputs.want_gradient) continue;
+      const ValueAndGradient of_pred = Differentiate(volumes->pred, of_probabilities, sample);
+      of_sample(result.gradient).copy_(of_pred.gradient);
+    }
+    const at::Tensor all = at::cat(losses);
+    result.value = Reduce(all, options_.reduction).to(at::kFloat);
+    if (inputs.want_gradient && options_.reduction == Reduction::kMean) {
+      result.gradient.div_(static_cast<double>(all.numel()));
+    }
+    return result;
+  }
+
+  // The losses of the channels of one sample, [1, C]; undefined when the context is cancelled.
+  // Writes the gradient of their sum with respect to the probabilities, unless it is undefined.
+  at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient,
+                      const Context& context) const {
+    const int64_t channels = volumes.pred.size(1);
+    std::vector<at::Tensor> losses(channels);
+    context.ParallelFor(channels, 1, [&](int64_t c, int64_t /*end*/) {
+      const auto of_channel = [&](const at::Tensor& tensor) {
+        return tensor.defined() ? tensor.detach()[0][tensor.size(1) == 1 ? 0 : c] : tensor;
+      };
+      float* const of_pred = gradient.defined() ? gradient.mutable_data_ptr<float>() +
+                                                      c * (gradient.numel() / channels)
+                                                : nullptr;
+      losses[c] = OfChannel({.pred = of_channel(volumes.pred),
+                             .target = TargetProbabilities(of_channel(volumes.target), at::kFloat),
+                             .weight = of_channel(volumes.weight)},
+                            of_pred, context);
+    });
+    return context.Cancelled() ? at::Tensor() : at::stack(losses).view({1, channels});
+  }
+
+  // The same of one channel, whose volumes are [Z, Y, X] or [Y, X]. A scalar.
+  at::Tensor OfChannel(const Volumes& volumes, float* gradient, const Context& context) const {
+    const VolumeShape shape = ShapeOf(volumes.pred);
+    const int64_t plane_size = shape.plane.voxels();
+    const at::Tensor contiguous[] = {
+        volumes.pred.contiguous(), volumes.target.contiguous(),
+        volumes.weight.defined() ? volumes.weight.contiguous() : at::Tensor()};
+    const auto* const pred = contiguous[0].const_data_ptr<float>();
+    const auto* const target = contiguous[1].const_data_ptr<float>();
+    const auto* const weights =
+        volumes.weight.defined() ? contiguous[2].const_data_ptr<float>() : nullptr;
+    const auto plane_of = [&](auto* volume, int64_t z) {
+      return volume == nullptr ? nullptr : volume + z * plane_size;
+    };
+    const int64_t num_iters = options_.num_iters;
+    SkeletonSums of_pred;
+    SkeletonSums of_target;
+    ForEachSkeletonPlane(shape, target, num_iters, context, [&](int64_t z, const float* skeleton) {
+      of_target += SumSkeletonBlock(skeleton, plane_of(pred, z), plane_of(weights, z), plane_size,
+                                    plane_of(gradient, z));
+    });
+    ForEachSkeletonPlane(shape, pred, num_iters, context, [&](int64_t z, const float* skeleton) {
+      of_pred += SumSkeletonBlock(skeleton, plane_of(target, z), plane_of(weights, z), plane_size,
+                                  /*of_other=*/nullptr);
+    });
+    at::Tensor sums = at::tensor(
+        std::vector<double>{of_pred.within, of_pred.total, of_target.within, of_target.total},
+        at::kDouble);
+    const c10::InferenceMode no_inference_mode(false);
+    const c10::AutoGradMode grad_mode(gradient != nullptr);
+    sums.requires_grad_(gradient != nullptr);
+    const at::Tensor loss = LossesOfSums(sums);
+    if (gradient == nullptr) return loss;
+
+    const at::Tensor of_sums = torch::autograd::grad({loss}, {sums})[0];
+    const auto of_pred_within = of_sums[0].item<double>();
+    const auto of_pred_total = of_sums[1].item<double>();
+    const auto of_target_within = static_cast<float>(of_sums[2].item<double>());
+    // By way of the target's skeleton, then of the prediction's.
+    context.ParallelFor(volumes.pred.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+      for (int64_t v = begin; v < end; ++v) gradient[v] *= of_target_within;
+    });
+    AddSkeletonGradient(
+        shape, pred, num_iters, context,
+        [&](int64_t z, float* of_skeleton) {
+          SkeletonGradientBlock(plane_of(target, z), plane_of(weights, z), of_pred_within,
+                                of_pred_total, plane_size, of_skeleton);
+        },
+        gradient);
+    return loss.detach();
+  }
+
+  static VolumeShape ShapeOf(const at::Tensor& volume) {
+    const bool has_z = volume.dim() == 3;
+    return {.plane = {.y = volume.size(-2), .x = volume.size(-1), .has_z = has_z},
+            .z = has_z ? volume.size(0) : 1};
+  }
+
+  absl::Status CheckSize(const at::Tensor& pred) const {
+    if (!options_.validate_inputs) return absl::OkStatus();
+    for (const int64_t size : pred.sizes().slice(2)) {
+      if (size < 3) {
+        return FieldError("pred", absl::StrCat("shape ", ShapeText(pred)),
+                          "at least 3 along each spatial dimension");
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckChannels(const at::Tensor& pred) const {
+    const int64_t channels = pred.size(1);
+    if (options_.softmax && channels < 2) {
+      return FieldError("pred", "1 channel", "at least 2 for a softmax");
+    }
+    if (channels == 1) return absl::OkStatus();
+    if (options_.mode == ClDiceMode::kBinary &&
+        (options_.foreground_channel < 0 || options_.foreground_channel >= channels)) {
+      return FieldError("kwargs.foreground_channel", absl::StrCat(options_.foreground_channel),
+                        absl::StrCat("one of the channels 0 to ", channels - 1));
+    }
+    if (options_.mode == ClDiceMode::kMulti &&
+        (options_.background_index < -channels || options_.background_index >= channels)) {
+      return FieldError("kwargs.background_index", absl::StrCat(options_.background_index),
+                        absl::StrCat("one of the channels ", -channels, " to ", channels - 1));
+    }
+    return absl::OkStatus();
+  }
+
+  static bool IsDense(const LossInputs& inputs) {
+    return inputs.target.sizes() == inputs.pred.sizes();
+  }
+
+  static absl::Status CheckTarget(const LossInputs& inputs) {
+    if (inputs.target.defined() && IsDense(inputs)) {
+      return CheckLikePrediction("target", inputs.target, inputs.pred);
+    }
+    return CheckClassTarget(inputs.target, inputs.pred);
+  }
+
+  absl::Status CheckWeight(const LossInputs& inputs) const {
+    const at::Tensor& weight = inputs.weight;
+    if (!weight.defined()) return absl::OkStatus();
+    const at::Tensor& pred = inputs.pred;
+    const at::Tensor shaped = weight.dim() == pred.dim() - 1 ? weight.unsqueeze(1) : weight;
+    const bool fits = shaped.dim() == pred.dim() && shaped.size(0) == pred.size(0) &&
+                      shaped.sizes().slice(2) == pred.sizes().slice(2) &&
+                      (shaped.size(1) == 1 || shaped.size(1) == pred.size(1) ||
+                       shaped.size(1) == WeightChannels(pred.size(1)));
+    if (fits && weight.device() == pred.device()) return absl::OkStatus();
+    return FieldError(
+        "weight", absl::StrCat("shape ", ShapeText(weight), " on ", weight.device().str()),
+        absl::StrCat("that of the prediction, ", ShapeText(pred), " on ", pred.device().str(),
+                     ", with 1 channel, its channels or those that count"));
+  }
+
+  absl::Status CheckProbabilities(absl::string_view field, const at::Tensor& values,
+                                  absl::string_view expected) const {
+    if (!options_.validate_inputs) return absl::OkStatus();
+    const auto [low, high] = values.detach().aminmax();
+    const double tolerance = options_.validation_tolerance;
+    // NaN passes: what is not finite is reported as such.
+    if (!(low.item<double>() < -tolerance) && !(high.item<double>() > 1 + tolerance)) {
+      return absl::OkStatus();
+    }
+    return FieldError(field,
+                      absl::StrCat("values from ", low.item<double>(), " to ", high.item<double>()),
+                      expected);
+  }
+
+  // The target in the prediction's channels.
+  static absl::StatusOr<at::Tensor> DenseTarget(const LossInputs& inputs) {
+    const int64_t channels = inputs.pred.size(1);
+    if (IsDense(inputs)) return inputs.target;
+    if (channels == 1) return inputs.target.unsqueeze(1);
+    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
+    if (absl::Status status = CheckClassIndices(indices, channels); !status.ok()) return status;
+    return OneHot(indices.unsqueeze(1), channels);
+  }
+
+  // Those of the channels [B, C, …] that count.
+  at::Tensor SelectCounted(const at::Tensor& values) const {
+    const int64_t channels = values.size(1);
+    if (channels == 1) return values;
+    if (options_.mode == ClDiceMode::kBinary) {
+      return values.narrow(1, options_.foreground_channel, 1);
+    }
+    const int64_t background = (options_.background_index + channels) % channels;
+    return at::cat({values.narrow(1, 0, background),
+                    values.narrow(1, background + 1, channels - background - 1)},
+                   1);
+  }
+
+  // Broadcastable to the channels that count; undefined without a weight.
+  at::Tensor CountedWeight(const LossInputs& inputs) const {
+    if (!inputs.weight.defined()) return {};
+    const at::Tensor& pred = inputs.pred;
+    at::Tensor weight = inputs.weight.to(pred.scalar_type());
+    if (weight.dim() == pred.dim() - 1) weight = weight.unsqueeze(1);
+    if (options_.clamp_probabilities) weight = weight.clamp_min(0);
+    // Where as many channels count as there are but one, it is the ones that count.
+    const bool of_prediction =
+        weight.size(1) == pred.size(1) && weight.size(1) != WeightChannels(pred.size(1));
+    return of_prediction ? SelectCounted(weight) : weight;
+  }
+
+  static at::Tensor Weighted(const at::Tensor& x, const Volumes& volumes) {
+    return volumes.weight.defined() ? x * volumes.weight : x;
+  }
+
+  // Per sample and channel, [B, C, 4]: how much of the prediction's skeleton lies in the target,
+  // how much there is of it, and the same of the target's skeleton in the prediction.
+  static at::Tensor Sums(const Volumes& volumes, const at::Tensor& pred_skeleton,
+                         const at::Tensor& target_skeleton) {
+    const std::vector<int64_t> space = SummedDims(volumes.pred.dim(), /*batch=*/false);
+    const at::Tensor of_pred = Weighted(pred_skeleton, volumes);
+    const at::Tensor of_target = Weighted(target_skeleton, volumes);
+    return at::stack(
+        {(of_pred * Weighted(volumes.target, volumes)).sum(space), of_pred.sum(space),
+         (of_target * Weighted(volumes.pred, volumes)).sum(space), of_target.sum(space)},
+        -1);
+  }
+
+  // Per sample and channel.
+  at::Tensor LossesOfSums(const at::Tensor& sums) const {
+    const at::Tensor smoothed = sums + options_.smooth;
+    const at::Tensor precision = smoothed.select(-1, 0) / smoothed.select(-1, 1);
+    const at::Tensor sensitivity = smoothed.select(-1, 2) / smoothed.select(-1, 3);
+    return 1 - 2 * precision * sensitivity / (precision + sensitivity + options_.smooth);
+  }
+
+  const SoftClDice options_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Loss> SoftClDice::Make() const {
+  return std::make_unique<SoftClDiceLoss>(*this);
+}
+
+}  // namespace lossd

@@ -1,0 +1,184 @@
+#include "lossd/losses/pointwise/cross_entropy.h"
+
+#include <ATen/ATen.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lossd/base/error.h"
+#include "lossd/losses/autograd_loss.h"
+#include "lossd/losses/checks.h"
+#include "lossd/losses/pointwise/map_loss.h"
+#include "lossd/losses/reduction.h"
+#include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/softmax_kernels.h"
+#include "lossd/sweep/sweep.h"
+
+namespace lossd {
+namespace {
+
+struct EntropyOptions : CrossEntropy {
+  // Whether targets are the probabilities of the classes, [B, C, …].
+  bool probabilities = false;
+};
+
+absl::Status CheckInputs(const EntropyOptions& options, const LossInputs& inputs) {
+  if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
+  const auto classes = static_cast<size_t>(inputs.pred.size(1));
+  if (!options.weight.empty() && options.weight.size() != classes) {
+    return FieldError("kwargs.weight", absl::StrCat(options.weight.size(), " values"),
+                      absl::StrCat("one for each of the ", classes, " classes"));
+  }
+  return options.probabilities ? CheckLikePrediction("target", inputs.target, inputs.pred)
+                               : CheckClassTarget(inputs.target, inputs.pred);
+}
+
+absl::Status CheckIndices(const EntropyOptions& options, const LossInputs& inputs) {
+  return CheckClassIndices(ClassIndices(inputs.target, inputs.pred), inputs.pred.size(1),
+                           options.ignore_index);
+}
+
+// [B, …].
+absl::StatusOr<at::Tensor> EntropyMap(const EntropyOptions& options, const LossInputs& inputs) {
+  at::Tensor target;
+  if (options.probabilities) {
+    target = inputs.target.to(inputs.pred.scalar_type());
+  } else {
+    if (absl::Status status = CheckIndices(options, inputs); !status.ok()) return status;
+    target = ClassIndices(inputs.target, inputs.pred);
+  }
+  std::optional<at::Tensor> weight;
+  if (!options.weight.empty()) weight = at::tensor(options.weight, inputs.pred.options());
+  return at::cross_entropy_loss(inputs.pred, target, weight, TorchReduction(Reduction::kNone),
+                                options.ignore_index, options.label_smoothing);
+}
+
+// On the sum over the map. A mean is over voxels; of class indices, over the weights of the voxels'
+// classes.
+double FactorOf(const EntropyOptions& options, const LossInputs& inputs) {
+  if (options.reduction != Reduction::kMean) return 1;
+  const int64_t all_voxels = inputs.pred.numel() / inputs.pred.size(1);
+  const auto voxels = static_cast<double>(all_voxels);
+  if (options.probabilities) return 1 / voxels;
+  const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
+  const auto count = [&](int64_t index) {
+    return static_cast<double>(at::count_nonzero(indices.eq(index)).item<int64_t>());
+  };
+  if (options.weight.empty()) return 1 / (voxels - count(options.ignore_index));
+  double sum = 0;
+  for (size_t c = 0; c < options.weight.size(); ++c) {
+    const auto index = static_cast<int64_t>(c);
+    if (index != options.ignore_index) sum += options.weight[c] * count(index);
+  }
+  return 1 / sum;
+}
+
+// Of probabilities, or of indices with label smoothing.
+class CrossEntropyMapLoss : public MapLoss {
+ public:
+  explicit CrossEntropyMapLoss(EntropyOptions options)
+      : MapLoss(options.reduction), options_(std::move(options)) {}
+
+ protected:
+  absl::Status Check(const LossInputs& inputs) const override {
+    return CheckInputs(options_, inputs);
+  }
+
+  absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const override {
+    return EntropyMap(options_, inputs);
+  }
+
+  double Factor(const LossInputs& inputs) const override { return FactorOf(options_, inputs); }
+
+ private:
+  const EntropyOptions options_;
+};
+
+// Of class indices.
+class CrossEntropyLoss : public AutogradLoss {
+ public:
+  explicit CrossEntropyLoss(EntropyOptions options) : options_(std::move(options)) {}
+
+ protected:
+  absl::Status Check(const LossInputs& inputs) const override {
+    return CheckInputs(options_, inputs);
+  }
+
+  absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
+    const absl::StatusOr<at::Tensor> map = EntropyMap(options_, inputs);
+    if (!map.ok() || options_.reduction == Reduction::kNone) return map;
+    return map->sum() * FactorOf(options_, inputs);
+  }
+
+  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
+      const LossInputs& inputs, const Context& context) const override {
+    const int64_t samples = inputs.pred.size(0);
+    const int64_t classes = inputs.pred.size(1);
+    // Indices are compared as floats.
+    if (options_.reduction == Reduction::kNone || classes > (1 << 24)) return std::nullopt;
+    if (absl::Status status = CheckIndices(options_, inputs); !status.ok()) return status;
+    const double factor = FactorOf(options_, inputs);
+    std::vector<float> weight(options_.weight.begin(), options_.weight.end());
+    if (weight.empty()) weight.assign(classes, 1.0F);
+    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
+    const BlockReader pred(inputs.pred, inputs.pred.sizes(), inputs.clamp);
+    const BlockReader target(indices, indices.sizes());
+    // Of one channel: a block is one of voxels.
+    const Blocks blocks(indices.sizes());
+    ValueAndGradient result;
+    float* gradient = nullptr;
+    if (inputs.want_gradient) {
+      result.gradient = EmptyFloats(inputs.pred.sizes());
+      gradient = result.gradient.mutable_data_ptr<float>();
+    }
+    const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
+      // No more than the block needs: there may be more classes than voxels.
+      std::vector<float> scratch((classes + 5) * range.size);
+      std::vector<const float*> logits(classes);
+      std::vector<float*> gradients(classes);
+      for (int64_t c = 0; c < classes; ++c) {
+        BlockRange of_class = range;
+        of_class.channel = c;
+        logits[c] = pred.Read(of_class, scratch.data() + (c + 5) * range.size);
+        if (gradient == nullptr) continue;
+        gradients[c] = gradient + (range.sample * classes + c) * blocks.voxels() + range.begin;
+      }
+      return std::array<double, 1>{
+          CrossEntropyBlock({.logits = logits.data(),
+                             .target = target.Read(range, scratch.data() + 4 * range.size),
+                             .class_weight = weight.data(),
+                             .classes = classes,
+                             .size = range.size,
+                             .ignored = static_cast<float>(options_.ignore_index),
+                             .gradient_scale = static_cast<float>(factor),
+                             .gradient = gradient == nullptr ? nullptr : gradients.data(),
+                             .scratch = scratch.data()})};
+    });
+    double sum = 0;
+    for (int64_t b = 0; b < samples; ++b) sum += sums[b][0];
+    result.value = at::scalar_tensor(sum * factor, at::kFloat);
+    return result;
+  }
+
+ private:
+  const EntropyOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Loss> MakeCrossEntropy(const CrossEntropy& options, bool of_probabilities) {
+  const EntropyOptions of = {options, of_probabilities};
+  if (of_probabilities || options.label_smoothing > 0) {
+    return std::make_unique<CrossEntropyMapLoss>(of);
+  }
+  return std::make_unique<CrossEntropyLoss>(of);
+}
+
+std::unique_ptr<const Loss> CrossEntropy::Make() const {
+  return MakeCrossEntropy(*this, /*of_probabilities=*/false);
+}
+
+}  // namespace lossd

@@ -1,0 +1,26 @@
+#include "lossd/sweep/large_tensor.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+namespace lossd {
+namespace {
+
+constexpr std::align_val_t kHugePage{size_t{1} << 21};
+// From here on, whole huge pages are most of a tensor.
+constexpr size_t kLarge = 4 * static_cast<size_t>(kHugePage);
+
+}  // namespace
+
+at::Tensor EmptyFloats(at::IntArrayRef sizes) {
+  const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * sizeof(float);
+  if (bytes < kLarge) return at::empty(sizes, at::kFloat);
+  void* const data = ::operator new(bytes, kHugePage);
+  // A wish: where it is not granted, the pages are small.
+  madvise(data, bytes, MADV_HUGEPAGE);
+  return at::from_blob(
+      data, sizes, [](void* memory) { ::operator delete(memory, kHugePage); }, at::kFloat);
+}
+
+}  // namespace lossd

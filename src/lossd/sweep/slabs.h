@@ -1,0 +1,46 @@
+#ifndef LOSSD_SWEEP_SLABS_H_
+#define LOSSD_SWEEP_SLABS_H_
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "absl/status/status.h"
+#include "lossd/base/context.h"
+
+// LibTorch on parts of a tensor: by all threads, and with a chance to stop between them.
+namespace lossd {
+
+// Some consecutive indices of the first spatial dimension, of one sample.
+struct Slab {
+  int64_t sample;
+  int64_t begin;
+  int64_t size;
+
+  // The slab's part of a tensor [B, C, …]; of an undefined one nothing, and all of what is 1 along
+  // a dimension.
+  at::Tensor Of(const at::Tensor& tensor) const;
+};
+
+// Calls body(slab) for all slabs of a tensor [B, C, …] of these sizes, in parallel. The context's
+// status when it is cancelled, else the error of the first slab that has one. Exceptions of
+// LibTorch escape.
+absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,
+                         const std::function<absl::Status(const Slab& slab)>& body);
+
+// The tensor [B, C, …] in another type. Unspecified when the context is cancelled.
+at::Tensor ToType(const at::Tensor& tensor, at::ScalarType type, const Context& context);
+
+struct ValueRange {
+  double low;
+  double high;
+};
+
+// The least and the greatest element of a tensor [B, C, …], both NaN where there is one.
+// Unspecified when the context is cancelled.
+ValueRange RangeOf(const at::Tensor& tensor, const Context& context);
+
+}  // namespace lossd
+
+#endif  // LOSSD_SWEEP_SLABS_H_

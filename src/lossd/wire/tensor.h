@@ -1,0 +1,40 @@
+#ifndef LOSSD_WIRE_TENSOR_H_
+#define LOSSD_WIRE_TENSOR_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <limits>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lossd/v1/tensor.pb.h"
+
+namespace lossd {
+
+// Most dimensions a tensor on the wire may have.
+inline constexpr int kMaxWireDimensions = 8;
+
+// Most bytes a message may have: protobuf's limit.
+inline constexpr int64_t kMaxMessageBytes = std::numeric_limits<int32_t>::max();
+
+// What a NamedTensor takes in a message besides its name and data, at most.
+inline constexpr int64_t kTensorOverheadBytes = 128;
+
+// A contiguous CPU tensor over the message's bytes: no copy where alignment allows, so `message`
+// must outlive it and the tensor must not be written to.
+//
+// Unsigned integers beyond uint8 become the next wider signed type (LibTorch computes on few
+// others), but for uint64, which keeps its bits as int64. Errors: FieldErrors about "dtype",
+// "shape" and "data", relative to the message: no dtype, no dimension or more than
+// kMaxWireDimensions, a size below 1, more elements than memory holds, data of another size than
+// the shape says, a bool that is neither 0 nor 1. Never reads past the data.
+absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message);
+
+// Writes a tensor of any layout and device, in its dtype. A contiguous one on the CPU is copied
+// once. INVALID_ARGUMENT for dtypes that the wire does not have.
+absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message);
+
+}  // namespace lossd
+
+#endif  // LOSSD_WIRE_TENSOR_H_
