@@ -1,7 +1,6 @@
 #ifndef LOSSD_BASE_CHECKPOINTS_H_
 #define LOSSD_BASE_CHECKPOINTS_H_
 
-#include <algorithm>
 #include <cstdint>
 
 #include "lossd/base/context.h"
@@ -20,17 +19,6 @@ class Checkpoints {
     if (done_ < kSteps) return true;
     done_ = 0;
     return !context_.Cancelled();
-  }
-
-  // Takes the steps begin, …, end − 1: step(i). Whether it got to the end.
-  template <typename Index, typename Step>
-  bool Take(Index begin, Index end, const Step& step) {
-    while (begin < end) {
-      const auto some = std::min<int64_t>(end - begin, kSteps);
-      if (!Pass(some)) return false;
-      for (const Index stop = begin + static_cast<Index>(some); begin < stop; ++begin) step(begin);
-    }
-    return true;
   }
 
  private:

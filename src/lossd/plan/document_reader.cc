@@ -214,7 +214,7 @@ void DocumentReader::Read(const DocumentNode& node, const std::string& path, Cha
 
 void DocumentReader::Read(const DocumentNode& node, const std::string& path, PosWeight* weight) {
   if (const auto number = AsNumber(node); number.has_value()) {
-    weight->value = *number;
+    weight->value = number;
   } else if (node.kind == Kind::kScalar &&
              absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(node.text), "auto")) {
     weight->value.reset();

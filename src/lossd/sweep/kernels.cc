@@ -75,7 +75,7 @@ LOSSD_CLONES double SumElements(const void* parameters, const PointwiseBlock& bl
 
 template <typename Loss>
 constexpr PointwiseKernel KernelOf() {
-  using Element = typename ElementOf<Loss>::Type;
+  using Element = ElementOf<Loss>::Type;
   if constexpr (std::is_void_v<Element>) {
     return nullptr;
   } else {

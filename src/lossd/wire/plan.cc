@@ -84,8 +84,9 @@ v1::Term ToMessage(const Term& term) {
 
 v1::Head ToMessage(const Head& head) {
   v1::Head message;
-  if (head.target_slice.has_value())
+  if (head.target_slice.has_value()) {
     *message.mutable_target_slice() = ToMessage(*head.target_slice);
+  }
   if (head.out_channels.has_value()) message.set_out_channels(*head.out_channels);
   return message;
 }

@@ -133,8 +133,9 @@ Node::Ref ToDocument(const v1::Term& term) {
   mapping.AddIf(term.has_pred2_head(), "pred2_head", String(term.pred2_head()));
   if (term.call_kind() != 0) mapping.Add("call_kind", EnumWord<CallKind>(term.call_kind()));
   if (term.target_kind() != 0) mapping.Add("target_kind", EnumWord<TargetKind>(term.target_kind()));
-  if (term.spatial_weight_arg() != 0)
+  if (term.spatial_weight_arg() != 0) {
     mapping.Add("spatial_weight_arg", EnumWord<SpatialWeightArg>(term.spatial_weight_arg()));
+  }
   mapping.AddIf(term.has_apply_deep_supervision(), "apply_deep_supervision",
                 Flag(term.apply_deep_supervision()));
   mapping.AddIf(term.has_pos_weight(), "pos_weight", Weight(term.pos_weight()));

@@ -15,6 +15,8 @@ using Node = JoinForest::Node;
 constexpr uint32_t kNone = ~uint32_t{0};
 // How many steps ahead memory is asked for what they will need.
 constexpr uint32_t kAhead = 16;
+// Leaves of a path after which to ask whether to go on.
+constexpr uint32_t kCheckEvery = 1 << 16;
 
 // A leaf in order, and the smaller side that begins with it: its end and the edge that joins it.
 struct Placed {
@@ -86,19 +88,21 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpo
   voxels[order[bottom].label] = order[bottom].voxels;
   uint64_t total = order[bottom].voxels;
   uint64_t sum = 0;
+  uint32_t next_check = bottom + kCheckEvery;
   for (uint32_t begin = bottom + 1; begin < top;) {
     const uint32_t end = order[begin].end;
+    if (end >= next_check) {
+      if (!checkpoints.Pass(end - bottom)) return 0;
+      next_check = end + kCheckEvery;
+    }
     uint64_t equal = 0;
     uint64_t added = 0;
-    bool go_on = checkpoints.Take(begin, end, [&](uint32_t i) {
+    for (uint32_t i = begin; i < end; ++i) {
       if (i + kAhead < top) __builtin_prefetch(&voxels[order[i + kAhead].label], 1);
       equal += static_cast<uint64_t>(order[i].voxels) * voxels[order[i].label];
       added += order[i].voxels;
-    });
-    go_on = go_on && checkpoints.Take(begin, end, [&](uint32_t i) {
-      voxels[order[i].label] += order[i].voxels;
-    });
-    if (!go_on) return 0;
+    }
+    for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
     const uint64_t count = pass == MalisPass::kPositive ? equal : total * added - equal;
     if (count != 0 && order[begin].edge != JoinForest::kNotCounted) {
       sum += counts.Store(order[begin].edge, count);
@@ -106,7 +110,7 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpo
     total += added;
     begin = end;
   }
-  checkpoints.Take(bottom, top, [&](uint32_t i) { voxels[order[i].label] = 0; });
+  for (uint32_t i = bottom; i < top; ++i) voxels[order[i].label] = 0;
   return sum;
 }
 
