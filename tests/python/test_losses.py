@@ -130,6 +130,12 @@ def smooth_l1(*args: Tensor | None, beta: float = 1, **options: Any) -> Tensor:
     return regression(*args, error=error, **options)  # type: ignore[arg-type]
 
 
+def log_cosh(
+    pred: Tensor, target: Tensor, weight: Tensor | None, *, reduction: str = "mean"
+) -> Tensor:
+    return reduced((pred - target).cosh().log(), weight, reduction)
+
+
 WEIGHTED: list[tuple[str, Definition, dict[str, Any]]] = [
     ("WeightedBCEWithLogitsLoss", weighted_bce, {}),
     ("WeightedBCEWithLogitsLoss", weighted_bce, {"pos_weight": 2.5, "reduction": "sum"}),
@@ -146,6 +152,8 @@ WEIGHTED: list[tuple[str, Definition, dict[str, Any]]] = [
     ("SmoothL1Loss", smooth_l1, {}),
     ("SmoothL1Loss", smooth_l1, {"beta": 0.3, "tanh": True}),
     ("SmoothL1Loss", smooth_l1, {"beta": 0.0, "reduction": "sum"}),
+    ("LogCoshLoss", log_cosh, {}),
+    ("LogCoshLoss", log_cosh, {"reduction": "sum"}),
 ]
 
 

@@ -13,6 +13,7 @@
 #include "lossd/losses/pointwise/cross_entropy.h"
 #include "lossd/losses/pointwise/focal.h"
 #include "lossd/losses/pointwise/l1.h"
+#include "lossd/losses/pointwise/log_cosh.h"
 #include "lossd/losses/pointwise/mse.h"
 #include "lossd/losses/pointwise/per_channel_bce.h"
 #include "lossd/losses/pointwise/scnp.h"
@@ -48,6 +49,7 @@ using Losses = TypeList<
     GAN,
     GeneralizedDice,
     L1,
+    LogCosh,
     MSE,
     Malis,
     NonOverlapRegularization,
