@@ -61,8 +61,8 @@ tidy: setup  ## Run clang-tidy over every C++ source.
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)
-	@.venv/bin/ruff format --quiet client/python tests/python demo
-	@.venv/bin/ruff check --quiet --fix client/python tests/python demo
+	@.venv/bin/ruff format --quiet client/python tests/python demo bench
+	@.venv/bin/ruff check --quiet --fix client/python tests/python demo bench
 	@.venv/bin/buf format -w proto
 
 clean:  ## Remove what was built; .venv stays.

@@ -19,3 +19,5 @@ for program in "$build"/bench/*_bench; do
     "$program"
   fi
 done
+echo "== step_bench"
+.venv/bin/python bench/step_bench.py --server "$build"/server/lossd
