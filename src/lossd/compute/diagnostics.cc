@@ -65,8 +65,9 @@ std::string DescribeTensor(absl::string_view name, const at::Tensor& tensor,
   absl::StrAppend(&text, ", share that is not finite per sample ");
   // Enough to see which samples are at fault.
   constexpr int64_t kMaxShown = 16;
+  const int64_t elements = tensor.numel() / samples;
+  const auto size = static_cast<double>(elements);
   for (int64_t i = 0; i < std::min(samples, kMaxShown); ++i) {
-    const double size = static_cast<double>(tensor.numel() / samples);
     absl::StrAppendFormat(&text, "%s%.4f", i > 0 ? ", " : "",
                           1 - static_cast<double>(contents.finite[i]) / size);
   }

@@ -22,8 +22,8 @@ class AnyLoss : public LossConfig {
  public:
   template <typename T>
     requires requires { T::kTraits; }
-  AnyLoss(T loss)
-      : LossConfig(Configured(std::move(loss))) {}           // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): any loss will do.
+  AnyLoss(T loss) : LossConfig(Configured(std::move(loss))) {}
   AnyLoss(LossConfig loss) : LossConfig(std::move(loss)) {}  // NOLINT(google-explicit-constructor)
 
   friend void PrintTo(const AnyLoss& loss, std::ostream* out) { *out << loss.traits().name; }

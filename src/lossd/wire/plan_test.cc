@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
-#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -19,8 +18,6 @@
 
 namespace lossd {
 namespace {
-
-using google::protobuf::util::MessageDifferencer;
 
 v1::Plan Typed(const std::string& text) {
   v1::Plan plan;
