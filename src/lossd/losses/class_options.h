@@ -13,14 +13,17 @@ inline constexpr absl::string_view kIncludeBackgroundText =
     "Whether channel 0 counts; always true for a single channel.";
 inline constexpr absl::string_view kToOnehotYText =
     "Whether the target is one channel of class indices, to be made one-hot; no effect for a "
-    "single "
-    "channel.";
+    "single channel.";
 inline constexpr absl::string_view kSigmoidText = "Whether predictions go through a sigmoid first.";
 inline constexpr absl::string_view kSoftmaxText =
     "Whether predictions go through a softmax over channels first; excludes sigmoid.";
+inline constexpr absl::string_view kSquaredPredText = "Whether the denominator sums squares.";
+inline constexpr absl::string_view kJaccardText =
+    "Whether the Jaccard index takes the place of Dice's.";
 inline constexpr absl::string_view kSmoothNrText = "Added to the numerator.";
 inline constexpr absl::string_view kSmoothDrText = "Added to the denominator.";
 inline constexpr absl::string_view kBatchText = "Whether sums run over the batch too.";
+inline constexpr absl::string_view kLambdaDiceText = "Factor of Dice.";
 inline constexpr absl::string_view kSoftLabelText =
     "Whether targets may lie between 0 and 1: sums are then L1 norms.";
 inline constexpr absl::string_view kClassWeightText =

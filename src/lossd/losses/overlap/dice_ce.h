@@ -44,8 +44,8 @@ struct DiceCE {
         {"sigmoid", &sigmoid, kSigmoidText},
         {"softmax", &softmax, kSoftmaxText},
         OtherActivation(),
-        {"squared_pred", &squared_pred, "Whether the denominator sums squares."},
-        {"jaccard", &jaccard, "Whether the Jaccard index takes the place of Dice's."},
+        {"squared_pred", &squared_pred, kSquaredPredText},
+        {"jaccard", &jaccard, kJaccardText},
         {"reduction", &reduction, "Of both losses; none is an error."},
         {"smooth_nr", &smooth_nr, kSmoothNrText},
         {"smooth_dr", &smooth_dr, kSmoothDrText},
@@ -54,7 +54,7 @@ struct DiceCE {
          "Weight of each class, background included. For a single channel, the weight of "
          "positives.",
          kNotNegativeNumber},
-        {"lambda_dice", &lambda_dice, "Factor of Dice.", kNotNegativeNumber},
+        {"lambda_dice", &lambda_dice, kLambdaDiceText, kNotNegativeNumber},
         {"lambda_ce", &lambda_ce, "Factor of the cross entropy.", kNotNegativeNumber},
         {"label_smoothing", &label_smoothing,
          "Share of the cross entropy's target that is spread evenly over the classes.", kFraction}};

@@ -45,15 +45,15 @@ struct DiceFocal {
             {"sigmoid", &sigmoid, kSigmoidText},
             {"softmax", &softmax, kSoftmaxText},
             OtherActivation(),
-            {"squared_pred", &squared_pred, "Whether the denominator sums squares."},
-            {"jaccard", &jaccard, "Whether the Jaccard index takes the place of Dice's."},
+            {"squared_pred", &squared_pred, kSquaredPredText},
+            {"jaccard", &jaccard, kJaccardText},
             {"reduction", &reduction, "Of both losses."},
             {"smooth_nr", &smooth_nr, kSmoothNrText},
             {"smooth_dr", &smooth_dr, kSmoothDrText},
             {"batch", &batch, kBatchText},
             {"gamma", &gamma, "Exponent of the focal factor."},
             {"weight", &weight, kClassWeightText, kNotNegativeNumber},
-            {"lambda_dice", &lambda_dice, "Factor of Dice.", kNotNegativeNumber},
+            {"lambda_dice", &lambda_dice, kLambdaDiceText, kNotNegativeNumber},
             {"lambda_focal", &lambda_focal, "Factor of the focal loss.", kNotNegativeNumber},
             {"alpha", &alpha, "Weight of positives, negatives have 1 − alpha.", kFraction}};
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/traits.h"
 #include "lossd/sweep/element.h"
 
@@ -55,11 +56,8 @@ struct BCEWithLogits {
         {"weight", &weight,
          "Weight of each element, broadcast to the target as a PyTorch tensor of that shape: one "
          "number for all, or one for each position along the last dimension."},
-        {"size_average", &size_average,
-         "PyTorch's deprecated spelling of reduction: with this or reduce set, mean when both are "
-         "true (the default of each)."},
-        {"reduce", &reduce,
-         "See size_average: sum when reduce alone is true, none when it is false."},
+        {"size_average", &size_average, kSizeAverageText},
+        {"reduce", &reduce, kReduceText},
         {"reduction", &reduction, "Of the loss map."},
         {"pos_weight", &pos_weight, "Weight of positives, broadcast like weight."}};
   }

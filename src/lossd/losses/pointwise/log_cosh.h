@@ -4,6 +4,7 @@
 #include <numbers>
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/traits.h"
 #include "lossd/sweep/element.h"
 
@@ -42,7 +43,7 @@ struct LogCosh {
 
   Reduction reduction = Reduction::kMean;
 
-  OptionList Options() { return {{"reduction", &reduction, "Of the weighted loss map."}}; }
+  OptionList Options() { return {{"reduction", &reduction, kWeightedReductionText}}; }
   LogOfCosh Element() const { return {}; }
 };
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/traits.h"
 #include "lossd/sweep/element.h"
 
@@ -29,13 +30,9 @@ struct MSE {
   Reduction reduction = Reduction::kMean;
 
   OptionList Options() {
-    return {
-        {"size_average", &size_average,
-         "PyTorch's deprecated spelling of reduction: with this or reduce set, mean when both are "
-         "true (the default of each)."},
-        {"reduce", &reduce,
-         "See size_average: sum when reduce alone is true, none when it is false."},
-        {"reduction", &reduction, "Of the loss map."}};
+    return {{"size_average", &size_average, kSizeAverageText},
+            {"reduce", &reduce, kReduceText},
+            {"reduction", &reduction, "Of the loss map."}};
   }
   SquaredError Element() const { return {}; }
 };

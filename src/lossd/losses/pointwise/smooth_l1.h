@@ -2,6 +2,7 @@
 #define LOSSD_LOSSES_POINTWISE_SMOOTH_L1_H_
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/pointwise/l1.h"
 #include "lossd/losses/traits.h"
 
@@ -40,8 +41,8 @@ struct SmoothL1 {
 
   OptionList Options() {
     return {{"beta", &beta, "Where the loss turns from quadratic to linear.", kNotNegativeNumber},
-            {"reduction", &reduction, "Of the weighted loss map."},
-            {"tanh", &tanh, "Whether the prediction goes through tanh first."}};
+            {"reduction", &reduction, kWeightedReductionText},
+            {"tanh", &tanh, kTanhText}};
   }
   SmoothAbsoluteError Element() const { return {.beta = static_cast<float>(beta)}; }
 };

@@ -6,6 +6,7 @@
 
 #include "lossd/losses/option.h"
 #include "lossd/losses/pointwise/bce_with_logits.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/traits.h"
 
 namespace lossd {
@@ -23,7 +24,7 @@ struct WeightedBCE {
 
   OptionList Options() {
     return {{"pos_weight", &pos_weight, "Weight of positives.", kPositiveNumber},
-            {"reduction", &reduction, "Of the weighted loss map."}};
+            {"reduction", &reduction, kWeightedReductionText}};
   }
   BinaryCrossEntropy Element() const { return {}; }
   std::optional<double> OwnPosWeight() const { return pos_weight; }

@@ -2,6 +2,7 @@
 #define LOSSD_LOSSES_POINTWISE_WEIGHTED_MAE_H_
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/pointwise/l1.h"
 #include "lossd/losses/traits.h"
 
@@ -18,8 +19,7 @@ struct WeightedMAE {
   bool tanh = false;
 
   OptionList Options() {
-    return {{"reduction", &reduction, "Of the weighted loss map."},
-            {"tanh", &tanh, "Whether the prediction goes through tanh first."}};
+    return {{"reduction", &reduction, kWeightedReductionText}, {"tanh", &tanh, kTanhText}};
   }
   AbsoluteError Element() const { return {}; }
 };

@@ -2,6 +2,7 @@
 #define LOSSD_LOSSES_POINTWISE_WEIGHTED_MSE_H_
 
 #include "lossd/losses/option.h"
+#include "lossd/losses/pointwise/common_options.h"
 #include "lossd/losses/pointwise/mse.h"
 #include "lossd/losses/traits.h"
 
@@ -18,8 +19,7 @@ struct WeightedMSE {
   bool tanh = false;
 
   OptionList Options() {
-    return {{"reduction", &reduction, "Of the weighted loss map."},
-            {"tanh", &tanh, "Whether the prediction goes through tanh first."}};
+    return {{"reduction", &reduction, kWeightedReductionText}, {"tanh", &tanh, kTanhText}};
   }
   SquaredError Element() const { return {}; }
 };
