@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -67,12 +68,6 @@ void Attach(const Message& message, absl::Status& status) {
                     absl::Cord(message.SerializeAsString()));
 }
 
-template <typename Message>
-bool Has(const absl::Status& status) {
-  return status.GetPayload(absl::StrCat(kTypeUrlPrefix, Message::descriptor()->full_name()))
-      .has_value();
-}
-
 }  // namespace
 
 absl::Status QueueFullError(absl::Duration retry_after) {
@@ -82,14 +77,11 @@ absl::Status QueueFullError(absl::Duration retry_after) {
   retry.mutable_retry_delay()->set_nanos(
       static_cast<int32_t>((retry_after % absl::Seconds(1)) / absl::Nanoseconds(1)));
   Attach(retry, status);
-  Attach(Info("QUEUE_FULL"), status);
-  return status;
+  return WithReason("QUEUE_FULL", std::move(status));
 }
 
 absl::Status DrainingError() {
-  absl::Status status = absl::UnavailableError("the server is shutting down");
-  Attach(Info("DRAINING"), status);
-  return status;
+  return WithReason("DRAINING", absl::UnavailableError("the server is shutting down"));
 }
 
 grpc::Status ToRpcStatus(const absl::Status& status) {
@@ -103,9 +95,7 @@ grpc::Status ToRpcStatus(const absl::Status& status) {
     violation->set_description(message);
     Attach(bad_request, detailed);
   }
-  if (!Has<google::rpc::ErrorInfo>(status)) {
-    Attach(Info(ErrorReason(status).value_or(absl::StatusCodeToString(status.code()))), detailed);
-  }
+  Attach(Info(ErrorReason(status).value_or(absl::StatusCodeToString(status.code()))), detailed);
   google::rpc::Status rpc;
   rpc.set_code(static_cast<int>(status.code()));
   rpc.set_message(message);
