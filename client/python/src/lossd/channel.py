@@ -43,12 +43,12 @@ class LazyConnection:
     A forked process must not use its parent's channel, nor close it: it gets one of its own.
 
     Args:
-        address: The server's; what LOSSD_ADDRESS says at the first use, or else the default, when
-            None.
+        given_address: The server's; what LOSSD_ADDRESS says at the first use, or else the default,
+            when None.
     """
 
-    def __init__(self, address: str | None) -> None:
-        self._address = address
+    def __init__(self, given_address: str | None) -> None:
+        self.given_address = given_address
         self._lock = threading.Lock()
         self._process = os.getpid()
         self._connection: Connection | None = None
@@ -59,7 +59,7 @@ class LazyConnection:
     @property
     def address(self) -> str:
         """Where the server is."""
-        return self._address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+        return self.given_address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
     @property
     def closed(self) -> bool:

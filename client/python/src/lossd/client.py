@@ -47,7 +47,6 @@ class Client:
     """
 
     def __init__(self, address: str | None = None, *, retries: int = 6) -> None:
-        self._given_address = address
         self._retries = retries
         self._connection = LazyConnection(address)
 
@@ -69,7 +68,7 @@ class Client:
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[str | None]]:
         """A copy connects anew: models that hold a client are copied and sent to processes."""
-        return functools.partial(Client, retries=self._retries), (self._given_address,)
+        return functools.partial(Client, retries=self._retries), (self._connection.given_address,)
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -327,12 +326,11 @@ def _layout(
     mode_of: Callable[[Any], str | None] | None,
     groups_of: Callable[[Any], Iterable[Any]] | None,
 ) -> AffinityLayout:
-    layout = affinity_layout(cfg) if mode_of is None or groups_of is None else None
-    mode = mode_of(cfg) if mode_of is not None else cast(AffinityLayout, layout).mode
+    mode = affinity_layout(cfg).mode if mode_of is None else mode_of(cfg)
     if mode is None:
         return AffinityLayout(None, ())
     if groups_of is None:
-        return dataclasses.replace(cast(AffinityLayout, layout), mode=mode)
+        return AffinityLayout(mode, affinity_layout(cfg).groups)
     return AffinityLayout(mode, tuple((int(a), int(b)) for (a, b), _ in groups_of(cfg)))
 
 
