@@ -42,7 +42,9 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/registry.h"
 #include "lossd/plan/plan_reader.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
+#include "lossd/sweep/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -218,6 +220,12 @@ LossInputs MakeInputs(Data data, int64_t size) {
   return inputs;
 }
 
+struct ValueAndGradient {
+  at::Tensor value = {};
+  at::Tensor gradient = {};
+  at::Tensor gradient2 = {};
+};
+
 // Value and gradients of the reference.
 ValueAndGradient RunEager(const Case& c, const LossInputs& inputs) {
   LossInputs leaves = inputs;
@@ -281,7 +289,15 @@ void PrintTimeOf(const Case& c, const Settings& settings, TaskPool& pool) {
   half.pred = inputs.pred.to(at::kHalf);
   if (inputs.pred2.defined()) half.pred2 = inputs.pred2.to(at::kHalf);
   const std::shared_ptr<const Loss> loss = PlanOf(c).losses[0].loss->Make();
-  const auto lossd = [&](const LossInputs& x) { return OrFail(loss->Compute(x, pool), c.label); };
+  const auto lossd = [&](LossInputs x) -> ValueAndGradient {
+    const auto place = [](const at::Tensor& pred) {
+      return GradientInto{.into = EmptyLarge(pred.sizes(), pred.scalar_type())};
+    };
+    x.gradient = place(x.pred);
+    if (x.pred2.defined()) x.gradient2 = place(x.pred2);
+    const LossResult result = OrFail(loss->Compute(x, pool), c.label);
+    return {.value = result.value, .gradient = x.gradient.into, .gradient2 = x.gradient2.into};
+  };
   CheckSame(c, RunEager(c, inputs), lossd(inputs));
   // The published MALIS takes seconds.
   const int repetitions = c.data == Data::kMalis ? 1 : settings.repetitions;
@@ -309,13 +325,16 @@ void PrintTimeOfMalisError(const Settings& settings, TaskPool& pool) {
     return {.value = value.detach(), .gradient = torch::autograd::grad({value}, {logits})[0]};
   };
   at::Tensor used_up;
-  const auto fused = [&](const at::Tensor& pred) {
+  const auto fused = [&](const at::Tensor& pred) -> ValueAndGradient {
     const LossInputs read = {.pred = pred, .target = inputs.target};
     const InputReader reader(read);
-    const AffinityEdges edges = ReadAffinityEdges(pred.sizes(), reader, /*sigmoid=*/true, pool);
-    return WeightedAffinityError(
-        edges.affinity, reader, used_up,
-        {.sigmoid = true, .reduction = Reduction::kSum, .want_gradient = true}, pool);
+    const Blocks blocks(pred.sizes());
+    const AffinityEdges edges = ReadAffinityEdges(blocks, reader, /*sigmoid=*/true, pool);
+    GradientWriter writer({.into = used_up});
+    const double sum =
+        WeightedAffinityError(blocks, edges.affinity.data(), reader,
+                              used_up.mutable_data_ptr<float>(), {.sigmoid = true}, writer, pool);
+    return {.value = at::scalar_tensor(sum, at::kFloat), .gradient = used_up};
   };
   const at::Tensor half = inputs.pred.to(at::kHalf);
   std::vector<double> eager_ms;

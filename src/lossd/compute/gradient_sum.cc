@@ -1,41 +1,18 @@
 #include "lossd/compute/gradient_sum.h"
 
-#include <array>
-#include <cmath>
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
-#include "lossd/sweep/block_reader.h"
-#include "lossd/sweep/kernels.h"
-#include "lossd/sweep/slabs.h"
-#include "lossd/sweep/sweep.h"
+#include "lossd/sweep/gradient_writer.h"
+#include "lossd/sweep/large_tensor.h"
 
 namespace lossd {
 namespace {
 
-bool IsFinite(const at::Tensor& tensor, const Context& context) {
-  const auto [low, high] = RangeOf(tensor, context);
-  return std::isfinite(low) && std::isfinite(high);
-}
-
-// sum += factor × gradient, or with `add` false sum = factor × gradient, in one sweep on the CPU.
-// `sum` is float32 with dense channels, and may be the gradient. Whether every product is finite.
-bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Tensor& sum,
-               const Context& context) {
-  const Blocks blocks(gradient.sizes());
-  const BlockReader reader(gradient, gradient.sizes());
-  auto* const out = sum.mutable_data_ptr<float>();
-  const auto not_finite = Sweep<1>(blocks, context, [&](const BlockRange& range) {
-    std::array<float, kBlockSize> scratch;
-    float* const block =
-        out + range.sample * sum.stride(0) + range.channel * sum.stride(1) + range.begin;
-    const bool finite = AddScaledBlock(reader.Read(range, scratch.data()),
-                                       static_cast<float>(factor), add, range.size, block);
-    return std::array<double, 1>{finite ? 0.0 : 1.0};
-  });
-  for (const auto& group : not_finite) {
-    if (group[0] != 0) return false;
-  }
-  return true;
+at::Tensor EmptyLike(const at::Tensor& prediction, at::ScalarType type) {
+  if (prediction.is_cpu()) return EmptyLarge(prediction.sizes(), type);
+  return at::empty(prediction.sizes(), prediction.options().dtype(type));
 }
 
 }  // namespace
@@ -43,34 +20,33 @@ bool AddScaled(const at::Tensor& gradient, double factor, bool add, const at::Te
 GradientSum::GradientSum(at::Tensor prediction, bool overlapping, at::ScalarType dtype)
     : prediction_(std::move(prediction)),
       dtype_(dtype),
-      dtype_while_adding_(overlapping ? at::kFloat : dtype) {}
+      dtype_while_adding_(overlapping ? at::kFloat : dtype),
+      written_(prediction_.size(1)) {}
 
-bool GradientSum::Add(const ChannelRange& channels, at::Tensor gradient, double factor,
-                      const Context& context) {
-  const bool whole = channels == ChannelRange{0, prediction_.size(1)};
-  const bool sweeps = dtype_while_adding_ == at::kFloat && gradient.is_cpu();
-  if (!sum_.defined() && whole && gradient.scalar_type() == dtype_while_adding_ &&
-      gradient.is_contiguous() && gradient.use_count() == 1) {
-    sum_ = std::move(gradient);
-    if (sweeps) return AddScaled(sum_, factor, /*add=*/false, sum_, context);
-    return IsFinite(sum_.mul_(factor), context);
+GradientInto GradientSum::Into(const ChannelRange& channels, double factor) {
+  if (!sum_.defined()) sum_ = EmptyLike(prediction_, dtype_while_adding_);
+  const auto begin = written_.begin() + channels.start;
+  const auto end = written_.begin() + channels.stop;
+  const bool add = std::find(begin, end, true) != end;
+  for (int64_t c = channels.start; c < channels.stop; ++c) {
+    if (add && !written_[c]) sum_.select(1, c).zero_();
   }
-  if (!sum_.defined()) {
-    sum_ = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_while_adding_));
-  }
-  const at::Tensor part = sum_.narrow(1, channels.start, channels.size());
-  if (sweeps) return AddScaled(gradient, factor, /*add=*/true, part, context);
-  part.add_(gradient, factor);
-  // In half precision a finite product may be none.
-  return IsFinite(part, context);
+  std::fill(begin, end, true);
+  return {.into = sum_.narrow(1, channels.start, channels.size()), .factor = factor, .add = add};
 }
 
-at::Tensor GradientSum::Finish(const PredictionClamp* clamp, const Context& context) {
+GradientSum::Sum GradientSum::Finish(const PredictionClamp* clamp, const Context& context) {
   if (!sum_.defined()) {
-    return at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_));
+    return {.gradient = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_))};
+  }
+  for (int64_t c = 0; c < prediction_.size(1); ++c) {
+    if (!written_[c]) sum_.select(1, c).zero_();
   }
   if (clamp != nullptr) clamp->ZeroWhereCut(sum_, context);
-  return ToType(std::exchange(sum_, at::Tensor()), dtype_, context);
+  if (dtype_ == dtype_while_adding_) return {.gradient = std::exchange(sum_, at::Tensor())};
+  Sum sum = {.gradient = EmptyLike(prediction_, dtype_)};
+  sum.fits = WriteGradient(std::exchange(sum_, at::Tensor()), {.into = sum.gradient}, context);
+  return sum;
 }
 
 }  // namespace lossd

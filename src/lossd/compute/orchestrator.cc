@@ -24,6 +24,7 @@
 #include "lossd/losses/torch_status.h"
 #include "lossd/plan/explain.h"
 #include "lossd/plan/plan_check.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 
 namespace lossd {
@@ -63,13 +64,17 @@ LossInputs Applied(const LossInputs& inputs) {
   return applied;
 }
 
+bool Overlap(const ChannelRange& a, const ChannelRange& b) {
+  return a.start < b.stop && b.start < a.stop;
+}
+
 // Whether two terms of the schedule share channels of a prediction.
 std::vector<bool> FindOverlaps(const Schedule& schedule, const Batch& batch) {
   std::vector<std::vector<ChannelRange>> seen(batch.predictions.size());
   std::vector<bool> overlaps(batch.predictions.size());
   const auto add = [&](size_t index, const ChannelRange& range) {
     for (const ChannelRange& other : seen[index]) {
-      if (range.start < other.stop && other.start < range.stop) overlaps[index] = true;
+      if (Overlap(range, other)) overlaps[index] = true;
     }
     seen[index].push_back(range);
   };
@@ -111,7 +116,9 @@ class Computation {
     }
     if (absl::Status status = CheckTotal(); !status.ok()) return status;
     Log(absl::StrCat(batch_.stage, "_loss_total"), outcome_.total);
-    if (!batch_.losses_only) FinishGradients();
+    if (!batch_.losses_only) {
+      if (absl::Status status = FinishGradients(); !status.ok()) return status;
+    }
     return std::move(outcome_);
   }
 
@@ -175,9 +182,11 @@ class Computation {
   absl::Status RunTerm(const Evaluation& evaluation, double balance_weight, double factor) {
     const auto start = std::chrono::steady_clock::now();
     const PlanTerm& term = *evaluation.term;
-    const bool two = term.spec.call_kind == CallKind::kPredPred;
-    const LossInputs inputs =
+    LossInputs inputs =
         MakeTermInputs(evaluation, batch_, ClampOf(evaluation), plan_.plan.clamp_min, context_);
+    factor *= term.spec.coefficient;
+    const bool apart = GradientsApart(evaluation);
+    if (!batch_.losses_only) PlaceGradients(evaluation, apart, factor, inputs);
     if (absl::Status status = context_.status(); !status.ok()) return status;
     auto result = term.loss->Compute(inputs, context_);
     // Half of a result cannot even be read.
@@ -203,15 +212,9 @@ class Computation {
     outcome.malis_crop_origin = evaluation.crop_origin;
     LogTerm(outcome);
     if (!batch_.losses_only) {
-      if (batch_.per_term_gradients) AddTermGradients(evaluation, *result, outcome);
-      factor *= outcome.coefficient;
-      bool finite = sums_[evaluation.pred].Add(evaluation.pred_channels,
-                                               std::move(result->gradient), factor, context_);
-      if (two) {
-        finite = sums_[evaluation.pred2].Add(evaluation.pred2_channels,
-                                             std::move(result->gradient2), factor, context_) &&
-                 finite;
-      }
+      bool finite = result->finite;
+      if (apart) finite = AddGradients(evaluation, inputs, factor, sums_) && finite;
+      if (batch_.per_term_gradients) AddTermGradients(evaluation, inputs, outcome);
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
       if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
         return NotFiniteError(term, evaluation.scale, raw, Applied(inputs), context_);
@@ -264,22 +267,59 @@ class Computation {
     Log(absl::StrCat(prefix, "_weighted"), term.weighted);
   }
 
+  // Whether a term's gradients are computed in a place of their own: they are wanted by themselves,
+  // or are with respect to the same channels twice.
+  bool GradientsApart(const Evaluation& evaluation) const {
+    if (batch_.losses_only) return false;
+    const bool shared = evaluation.term->spec.call_kind == CallKind::kPredPred &&
+                        evaluation.pred == evaluation.pred2 &&
+                        Overlap(evaluation.pred_channels, evaluation.pred2_channels);
+    return shared || batch_.per_term_gradients;
+  }
+
+  // Says where the term writes its gradients: there where they are summed, times `factor`, unless
+  // they are computed apart.
+  void PlaceGradients(const Evaluation& evaluation, bool apart, double factor, LossInputs& inputs) {
+    const auto place = [&](size_t prediction, const ChannelRange& channels,
+                           const at::Tensor& pred) -> GradientInto {
+      if (!apart) return sums_[prediction].Into(channels, factor);
+      return {.into = at::empty(pred.sizes(), pred.options().dtype(at::kFloat))};
+    };
+    inputs.gradient = place(evaluation.pred, evaluation.pred_channels, inputs.pred);
+    if (!inputs.pred2.defined()) return;
+    inputs.gradient2 = place(evaluation.pred2, evaluation.pred2_channels, inputs.pred2);
+  }
+
+  // Adds gradients that were computed apart, times `factor`, to sums by prediction. Whether they
+  // are finite.
+  template <typename Sums>
+  bool AddGradients(const Evaluation& evaluation, const LossInputs& inputs, double factor,
+                    Sums& sums) const {
+    bool finite =
+        WriteGradient(inputs.gradient.into,
+                      sums.at(evaluation.pred).Into(evaluation.pred_channels, factor), context_);
+    if (inputs.gradient2.wanted()) {
+      finite = WriteGradient(inputs.gradient2.into,
+                             sums.at(evaluation.pred2).Into(evaluation.pred2_channels, factor),
+                             context_) &&
+               finite;
+    }
+    return finite;
+  }
+
   // The gradient of the term's weighted loss, by itself.
-  void AddTermGradients(const Evaluation& evaluation, const ValueAndGradient& result,
+  void AddTermGradients(const Evaluation& evaluation, const LossInputs& inputs,
                         TermOutcome& outcome) {
     // A term's two predictions may be channels of one tensor, even the same ones.
     std::map<size_t, GradientSum> sums;
-    const auto add = [&](size_t index, const ChannelRange& channels, const at::Tensor& gradient) {
-      const auto [sum, is_new] = sums.try_emplace(index, MakeSum(index, true));
-      sum->second.Add(channels, gradient, outcome.coefficient, context_);
-    };
-    add(evaluation.pred, evaluation.pred_channels, result.gradient);
-    if (result.gradient2.defined()) {
-      add(evaluation.pred2, evaluation.pred2_channels, result.gradient2);
+    sums.try_emplace(evaluation.pred, MakeSum(evaluation.pred, true));
+    if (inputs.gradient2.wanted()) {
+      sums.try_emplace(evaluation.pred2, MakeSum(evaluation.pred2, true));
     }
+    AddGradients(evaluation, inputs, outcome.coefficient, sums);
     for (auto& [index, sum] : sums) {
       outcome.gradients.push_back(
-          {batch_.predictions[index].name, sum.Finish(&*clamps_[index], context_)});
+          {batch_.predictions[index].name, sum.Finish(&*clamps_[index], context_).gradient});
     }
   }
 
@@ -302,12 +342,20 @@ class Computation {
     }
   }
 
-  void FinishGradients() {
+  absl::Status FinishGradients() {
     for (size_t i = 0; i < batch_.predictions.size(); ++i) {
-      outcome_.gradients.push_back(
-          {batch_.predictions[i].name,
-           sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr, context_)});
+      const std::string& name = batch_.predictions[i].name;
+      GradientSum::Sum sum =
+          sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr, context_);
+      if (!sum.fits && MustBeFinite()) {
+        return FieldError(absl::StrCat("predictions[", name, "]"),
+                          absl::StrCat("a gradient that ",
+                                       c10::toString(sum.gradient.scalar_type()), " cannot hold"),
+                          "a smaller one, or float32 gradients");
+      }
+      outcome_.gradients.push_back({name, std::move(sum.gradient)});
     }
+    return absl::OkStatus();
   }
 
   const CheckedPlan& plan_;

@@ -103,7 +103,6 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
   const at::IntArrayRef size = pred.sizes().slice(2);
   const bool takes_weight = spec.spatial_weight_arg != SpatialWeightArg::kNone;
   LossInputs inputs;
-  inputs.want_gradient = !batch.losses_only;
   inputs.crop_origin = evaluation.crop_origin;
   inputs.pred = Select(pred, evaluation.pred_channels);
   inputs.clamp = clamp;

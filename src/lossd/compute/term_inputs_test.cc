@@ -57,7 +57,6 @@ TEST(TermInputsTest, SelectsChannels) {
   EXPECT_FALSE(inputs.weight.defined());
   EXPECT_FALSE(MaskedInputs("[{function: DiceLoss}]", batch).known.defined());
   EXPECT_EQ(inputs.pos_weight, std::nullopt);
-  EXPECT_TRUE(inputs.want_gradient);
 }
 
 TEST(TermInputsTest, BalancesClassesByDefault) {

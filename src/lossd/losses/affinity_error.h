@@ -3,37 +3,41 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
+
 #include "lossd/base/context.h"
-#include "lossd/losses/loss.h"
-#include "lossd/losses/option.h"
+#include "lossd/base/workspace.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
+#include "lossd/sweep/sweep.h"
 
 // The squared error of affinities under given weights: what MALIS is once it has its weights.
 namespace lossd {
 
-// What a loss of affinities reads of its inputs, contiguous [B, C, …] on the CPU.
+// What a loss of affinities reads of its inputs, [B, C, …] without gaps, in scratch memory.
 struct AffinityEdges {
-  at::Tensor affinity;  // float32.
-  at::Tensor positive;  // Bytes: whether the target is > 0.5.
-  at::Tensor known;     // Bytes: whether the weight is 1; undefined where there is no weight.
-  bool ordered;         // No affinity is NaN.
+  Workspace::Buffer<float> affinity;
+  Workspace::Buffer<uint8_t> positive;  // Whether the target is > 0.5.
+  Workspace::Buffer<uint8_t> known;     // Whether the weight is 1; empty where there is no weight.
+  bool ordered;                         // No affinity is NaN.
 };
 
-// `sizes` are the prediction's; `sigmoid`: predictions are logits.
-AffinityEdges ReadAffinityEdges(at::IntArrayRef sizes, const InputReader& reader, bool sigmoid,
+// `blocks` are the prediction's; `sigmoid`: predictions are logits.
+AffinityEdges ReadAffinityEdges(const Blocks& blocks, const InputReader& reader, bool sigmoid,
                                 const Context& context);
 
 struct AffinityErrorOptions {
   bool sigmoid;  // The gradient is with respect to logits.
-  Reduction reduction;
-  bool want_gradient;
+  // Factor on the gradient beside that of its writer, not on the value.
+  double gradient_scale = 1;
+  float* map = nullptr;  // Where the summands go, like the affinities; null: not wanted.
 };
 
-// Σ, mean or map of weights × (affinity − target)², and its gradient, which takes the place of the
-// weights. All as `reader` has them: targets, and where the gradient is 0.
-ValueAndGradient WeightedAffinityError(const at::Tensor& affinity, const InputReader& reader,
-                                       const at::Tensor& weights,
-                                       const AffinityErrorOptions& options, const Context& context);
+// Σ weights × (affinity − target)²; targets, and where the gradient is 0, as `reader` has them. The
+// weights, [B, C, …] without gaps, become scratch memory; they may be where the writer writes.
+double WeightedAffinityError(const Blocks& blocks, const float* affinity, const InputReader& reader,
+                             float* weights, const AffinityErrorOptions& options,
+                             GradientWriter& writer, const Context& context);
 
 }  // namespace lossd
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lossd/losses/torch_status.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/sweep.h"
 
@@ -17,7 +18,7 @@ at::Tensor Leaf(const at::Tensor& prediction, const LossInputs& inputs) {
   if (!prediction.defined()) return prediction;
   return WidenAndClamp(prediction.detach(), inputs.clamp)
       .detach()
-      .requires_grad_(inputs.want_gradient);
+      .requires_grad_(inputs.gradient.wanted());
 }
 
 }  // namespace
@@ -30,8 +31,8 @@ LossInputs Leaves(const LossInputs& inputs) {
   return leaves;
 }
 
-ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& factors,
-                               const LossInputs& leaves) {
+Gradients Differentiate(const at::Tensor& values, const at::Tensor& factors,
+                        const LossInputs& leaves) {
   std::vector<at::Tensor> inputs = {leaves.pred};
   if (leaves.pred2.defined()) inputs.push_back(leaves.pred2);
   std::vector<at::Tensor> gradients(inputs.size());
@@ -43,12 +44,12 @@ ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& facto
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!gradients[i].defined()) gradients[i] = at::zeros_like(inputs[i].detach());
   }
-  return {.gradient = gradients[0], .gradient2 = inputs.size() > 1 ? gradients[1] : at::Tensor()};
+  return {.pred = gradients[0], .pred2 = inputs.size() > 1 ? gradients[1] : at::Tensor()};
 }
 
-absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
-                                                       const Context& context) const {
-  return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
+absl::StatusOr<LossResult> AutogradLoss::Compute(const LossInputs& inputs,
+                                                 const Context& context) const {
+  return CatchTorchErrors([&]() -> absl::StatusOr<LossResult> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
     const bool has_masks = HasMasks(inputs);
     if (CanSweep(inputs) && (!has_masks || FusesMasks())) {
@@ -56,25 +57,35 @@ absl::StatusOr<ValueAndGradient> AutogradLoss::Compute(const LossInputs& inputs,
     }
     if (has_masks) return ComputeApplied(inputs, context);
     const c10::InferenceMode no_inference_mode(false);
-    const c10::AutoGradMode grad_mode(inputs.want_gradient);
+    const c10::AutoGradMode grad_mode(inputs.gradient.wanted());
     const LossInputs leaves = Leaves(inputs);
     const absl::StatusOr<at::Tensor> value = Forward(leaves);
     if (!value.ok()) return value.status();
-    ValueAndGradient result;
-    if (inputs.want_gradient) {
-      result = Differentiate(*value, at::ones({}, value->options().requires_grad(false)), leaves);
+    LossResult result = {.value = value->detach()};
+    if (!inputs.gradient.wanted()) return result;
+    const Gradients gradients =
+        Differentiate(*value, at::ones({}, value->options().requires_grad(false)), leaves);
+    result.finite = WriteGradient(gradients.pred, inputs.gradient, context);
+    if (gradients.pred2.defined()) {
+      result.finite = WriteGradient(gradients.pred2, inputs.gradient2, context) && result.finite;
     }
-    result.value = value->detach();
     return result;
   });
 }
 
-absl::StatusOr<ValueAndGradient> AutogradLoss::ComputeApplied(const LossInputs& inputs,
-                                                              const Context& context) const {
-  absl::StatusOr<ValueAndGradient> result = Compute(ApplyMasks(inputs), context);
-  if (result.ok() && inputs.want_gradient && inputs.blank.has_value()) {
-    result->gradient = result->gradient.contiguous().masked_fill_(inputs.known.logical_not(), 0);
-  }
+absl::StatusOr<LossResult> AutogradLoss::ComputeApplied(const LossInputs& inputs,
+                                                        const Context& context) const {
+  LossInputs applied = ApplyMasks(inputs);
+  if (!inputs.gradient.wanted() || !inputs.blank.has_value()) return Compute(applied, context);
+  // Of what is unknown the prediction counts as blank.
+  const bool wide = inputs.pred.scalar_type() == at::kDouble;
+  const at::Tensor gradient =
+      at::empty(inputs.pred.sizes(), inputs.pred.options().dtype(wide ? at::kDouble : at::kFloat));
+  applied.gradient = {.into = gradient};
+  absl::StatusOr<LossResult> result = Compute(applied, context);
+  if (!result.ok()) return result;
+  gradient.masked_fill_(inputs.known.logical_not(), 0);
+  result->finite = WriteGradient(gradient, inputs.gradient, context);
   return result;
 }
 

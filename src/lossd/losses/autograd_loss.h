@@ -15,8 +15,7 @@ namespace lossd {
 // on every device and, for gradient checks, in float64.
 class AutogradLoss : public Loss {
  public:
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           const Context& context) const final;
+  absl::StatusOr<LossResult> Compute(const LossInputs& inputs, const Context& context) const final;
 
   // The expression itself, with its graph: what the quicker form is measured against. Predictions
   // may require a gradient; nothing of the inputs is checked or applied.
@@ -32,8 +31,8 @@ class AutogradLoss : public Loss {
 
   // The same in a form that is quicker and takes less memory, from inputs that passed Check, are on
   // the CPU, and whose predictions are no wider than float32; nothing where there is no such form.
-  virtual std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
-      const LossInputs& /*inputs*/, const Context& /*context*/) const {
+  virtual std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& /*inputs*/,
+                                                                 const Context& /*context*/) const {
     return std::nullopt;
   }
 
@@ -41,16 +40,21 @@ class AutogradLoss : public Loss {
   virtual bool FusesMasks() const { return false; }
 
  private:
-  absl::StatusOr<ValueAndGradient> ComputeApplied(const LossInputs& inputs,
-                                                  const Context& context) const;
+  absl::StatusOr<LossResult> ComputeApplied(const LossInputs& inputs, const Context& context) const;
 };
 
 // The same inputs with predictions that are leaves of a new graph, at least float32 and clamped.
 LossInputs Leaves(const LossInputs& inputs);
 
+// With respect to each prediction.
+struct Gradients {
+  at::Tensor pred;
+  at::Tensor pred2;  // Undefined where there is none.
+};
+
 // d Σ factors × values / d each prediction of `leaves`; zeros where the values do not depend on it.
-ValueAndGradient Differentiate(const at::Tensor& values, const at::Tensor& factors,
-                               const LossInputs& leaves);
+Gradients Differentiate(const at::Tensor& values, const at::Tensor& factors,
+                        const LossInputs& leaves);
 
 }  // namespace lossd
 

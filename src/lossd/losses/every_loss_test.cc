@@ -60,20 +60,28 @@ TEST_P(EveryLossTest, StopsWhereverItIsWhenItIsCancelled) {
     TaskPool pool(threads);
     TaskGroup group(pool);
     const CancelledAtCheck never;
-    const auto expected = loss->Compute(inputs, Context(group, never));
+    LossInputs with_gradient = inputs;
+    const auto place_gradient = [&] {
+      with_gradient.gradient.into = at::empty(inputs.pred.sizes());
+      if (inputs.pred2.defined()) with_gradient.gradient2.into = at::empty(inputs.pred.sizes());
+      return with_gradient.gradient.into;
+    };
+    const at::Tensor expected_gradient = place_gradient();
+    const auto expected = loss->Compute(with_gradient, Context(group, never));
     ASSERT_TRUE(expected.ok()) << expected.status();
+    const at::Tensor gradient = place_gradient();
     const int64_t step = std::max<int64_t>(1, never.checks() / 40);
     for (int64_t check = 1; check <= never.checks(); check += step) {
       const CancelledAtCheck cancellation(check);
       const Context context(group, cancellation);
       // Whatever else it may return, nothing has tripped over what was half done.
-      EXPECT_FALSE(absl::IsInternal(loss->Compute(inputs, context).status())) << check;
+      EXPECT_FALSE(absl::IsInternal(loss->Compute(with_gradient, context).status())) << check;
       EXPECT_TRUE(context.Cancelled());
     }
-    const auto again = loss->Compute(inputs, Context(group, never));
+    const auto again = loss->Compute(with_gradient, Context(group, never));
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_TRUE(at::equal(again->value, expected->value));
-    EXPECT_TRUE(at::equal(again->gradient, expected->gradient));
+    EXPECT_TRUE(at::equal(gradient, expected_gradient));
   }
 }
 
@@ -82,6 +90,38 @@ TEST_P(EveryLossTest, WhatIsComputedInPartsEqualsTheWholeExpression) {
   if (Traits().name == "MalisLoss") return;
   ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, false));
   if (TakesWeight()) ExpectSameInEveryType(*Make(), Inputs({2, 3, 20, 17, 33}, true));
+}
+
+// Into channels among others, times a factor, over or beside what is there, in every type.
+TEST_P(EveryLossTest, WritesItsGradientWhereItIsWanted) {
+  if (Traits().name == "GANLoss") return;
+  // No weight of these is 1, which MALIS takes for "known".
+  const bool weighted = TakesWeight() && Traits().name != "MalisLoss";
+  const LossInputs inputs = Inputs({2, 3, 20, 17, 33}, weighted);
+  const ValueAndGradient expected = Compute(*Make(), inputs);
+  TaskPool pool(2);
+  for (const at::ScalarType type : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    for (const bool add : {false, true}) {
+      const double scale = 0.5 / expected.gradient.abs().max().item<double>();
+      const at::Tensor all = at::ones({2, 5, 20, 17, 33}, type);
+      LossInputs placed = inputs;
+      placed.gradient = {.into = all.narrow(1, 1, 3), .factor = scale, .add = add};
+      const at::Tensor of_pred2 = at::empty(inputs.pred.sizes());
+      if (inputs.pred2.defined()) placed.gradient2 = {.into = of_pred2};
+      const auto result = Make()->Compute(placed, pool);
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_TRUE(result->finite);
+      EXPECT_TRUE(at::equal(result->value, expected.value));
+      at::Tensor wanted = at::ones({2, 5, 20, 17, 33});
+      wanted.narrow(1, 1, 3).mul_(add ? 1 : 0).add_(expected.gradient, scale);
+      const double tolerance = type == at::kFloat ? 1e-6 : 1e-2;
+      EXPECT_TRUE(at::allclose(all.to(at::kFloat), wanted, tolerance, tolerance))
+          << c10::toString(type) << add;
+      if (inputs.pred2.defined()) {
+        EXPECT_TRUE(at::allclose(of_pred2, expected.gradient2));
+      }
+    }
+  }
 }
 
 // Sweeps apply a mask as they read, other forms in advance.

@@ -10,21 +10,18 @@
 #include "lossd/losses/pointwise/bce_with_logits.h"
 #include "lossd/losses/pointwise/mse.h"
 #include "lossd/losses/torch_status.h"
+#include "lossd/sweep/gradient_writer.h"
 
 namespace lossd {
 namespace {
 
 // A voxel-wise loss of a prediction of any shape and a label that is the same everywhere.
-absl::StatusOr<ValueAndGradient> ToLabel(const Loss& loss, double label, const LossInputs& inputs,
-                                         const Context& context) {
-  LossInputs flat = {.pred = inputs.pred.reshape({1, 1, 1, -1}),
-                     .want_gradient = inputs.want_gradient};
+absl::StatusOr<LossResult> ToLabel(const Loss& loss, double label, const LossInputs& inputs,
+                                   const Context& context) {
+  LossInputs flat = {.pred = inputs.pred.reshape({1, 1, 1, -1}), .gradient = inputs.gradient};
+  if (flat.gradient.wanted()) flat.gradient.into = flat.gradient.into.view({1, 1, 1, -1});
   flat.target = at::full({}, label, flat.pred.options().dtype(at::kDouble)).expand_as(flat.pred);
-  absl::StatusOr<ValueAndGradient> result = loss.Compute(flat, context);
-  if (result.ok() && inputs.want_gradient) {
-    result->gradient = result->gradient.view(inputs.pred.sizes());
-  }
-  return result;
+  return loss.Compute(flat, context);
 }
 
 // The loss of a prediction and a label; none for that of wgangp, which has no label.
@@ -41,13 +38,13 @@ std::shared_ptr<const Loss> ToLabelLoss(GanMode mode) {
 }
 
 // Mean of the prediction × sign.
-ValueAndGradient Mean(double sign, const LossInputs& inputs) {
+LossResult Mean(double sign, const LossInputs& inputs, const Context& context) {
   const at::ScalarType type = inputs.pred.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  ValueAndGradient result = {.value = sign * inputs.pred.mean(type)};
-  if (inputs.want_gradient) {
-    result.gradient = at::full(inputs.pred.sizes(), sign / static_cast<double>(inputs.pred.numel()),
-                               inputs.pred.options().dtype(type));
-  }
+  LossResult result = {.value = sign * inputs.pred.mean(type)};
+  if (!inputs.gradient.wanted()) return result;
+  const double slope = sign / static_cast<double>(inputs.pred.numel());
+  const at::Tensor everywhere = at::full({}, slope, inputs.pred.options().dtype(type));
+  result.finite = WriteGradient(everywhere.expand_as(inputs.pred), inputs.gradient, context);
   return result;
 }
 
@@ -58,13 +55,13 @@ class GanLoss : public Loss {
         real_label_(options.target_real_label),
         fake_label_(options.target_fake_label) {}
 
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           const Context& context) const override {
-    return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
+  absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
+                                     const Context& context) const override {
+    return CatchTorchErrors([&]() -> absl::StatusOr<LossResult> {
       if (absl::Status status = Check(inputs); !status.ok()) return status;
       const at::NoGradGuard no_grad;
       const bool real = inputs.target.item<double>() != 0;
-      if (to_label_ == nullptr) return Mean(real ? -1 : 1, inputs);
+      if (to_label_ == nullptr) return Mean(real ? -1 : 1, inputs, context);
       return ToLabel(*to_label_, real ? real_label_ : fake_label_, inputs, context);
     });
   }

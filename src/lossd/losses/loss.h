@@ -26,6 +26,18 @@ struct ClassWeights {
   bool AreOne() const { return foreground == 1 && background == 1; }
 };
 
+// Where factor × the gradient with respect to a prediction goes.
+struct GradientInto {
+  // In the prediction's shape and on its device, float32, float64 or a half type; the voxels of a
+  // channel lie side by side. Undefined: no gradient is wanted.
+  at::Tensor into = {};
+  double factor = 1;
+  // Whether it is added to what is there, or takes its place.
+  bool add = false;
+
+  bool wanted() const { return into.defined(); }
+};
+
 // What a loss is computed from. An undefined tensor is an absent one.
 struct LossInputs {
   at::Tensor pred = {};    // [B, C, …], float32, or a half type, which is widened.
@@ -46,15 +58,16 @@ struct LossInputs {
   std::optional<double> pos_weight = {};
   // First voxel of the crop, for losses with one.
   std::optional<std::array<int64_t, 3>> crop_origin = {};
-  bool want_gradient = true;
+  // d value / d pred, and d value / d pred2: both are wanted, or neither.
+  GradientInto gradient = {};
+  GradientInto gradient2 = {};
 };
 
-struct ValueAndGradient {
+struct LossResult {
   // float32 on the CPU or the inputs' device; a scalar, but for reduction "none".
   at::Tensor value = {};
-  // d value / d pred (and pred2), float32 or wider, in pred's shape; undefined when not wanted.
-  at::Tensor gradient = {};
-  at::Tensor gradient2 = {};
+  // Whether all that was to be written of gradients is finite in the type in which it lies there.
+  bool finite = true;
 };
 
 // A loss function with its options. Immutable and thread-safe.
@@ -65,8 +78,8 @@ class Loss {
   // Errors are FieldErrors that name "pred", "target", "weight", "gt_seg" …; exceptions of LibTorch
   // do not escape. When the context is cancelled, the result is unspecified, be it its status, some
   // other error or numbers that mean nothing: whoever called asks the context.
-  virtual absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                                   const Context& context) const = 0;
+  virtual absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
+                                             const Context& context) const = 0;
 
   // How many channels a weight may have besides 1 and the prediction's: those that count.
   virtual int64_t WeightChannels(int64_t pred_channels) const { return pred_channels; }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <utility>
@@ -16,9 +17,12 @@
 #include "lossd/losses/torch_status.h"
 #include "lossd/malis/labels.h"
 #include "lossd/malis/malis.h"
+#include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/slabs.h"
+#include "lossd/sweep/sweep.h"
 
 namespace lossd {
 namespace {
@@ -44,7 +48,7 @@ struct Region {
   }
 };
 
-// The labels [B, Z, Y, X] as MalisSample wants them: different where they differ, 0 where they are,
+// The labels of a sample as MalisSample wants them: different where they differ, 0 where they are,
 // in the bits of an int32.
 at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
   at::Tensor ids = labels.to(at::kCPU);
@@ -55,21 +59,22 @@ at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
     return ToType(ids, at::kInt, context);
   }
   at::Tensor narrow = at::empty(ids.sizes(), at::kInt);
-  const int64_t volume = ids.numel() / ids.size(0);
+  const auto size = static_cast<size_t>(ids.numel());
   auto* const out = reinterpret_cast<uint32_t*>(narrow.mutable_data_ptr<int32_t>());
-  context.ParallelFor(ids.size(0), 1, [&](int64_t b, int64_t /*end*/) {
-    CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>() + b * volume, volume), context,
-                  absl::MakeSpan(out + b * volume, volume));
-  });
+  CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>(), size), context,
+                absl::MakeSpan(out, size));
   return narrow;
 }
 
-// A sample's share of what `tensor` [B, …] holds; empty when it is undefined.
 template <typename T>
-absl::Span<const T> SampleOf(const at::Tensor& tensor, int64_t sample) {
-  if (!tensor.defined()) return {};
-  const int64_t size = tensor.numel() / tensor.size(0);
-  return {tensor.const_data_ptr<T>() + sample * size, static_cast<size_t>(size)};
+absl::Span<const T> SpanOf(const Workspace::Buffer<T>& buffer) {
+  return {buffer.data(), buffer.size()};
+}
+
+// A sample of a batch; of an undefined tensor nothing, and of one for all samples that one.
+at::Tensor SampleOf(const at::Tensor& tensor, int64_t sample) {
+  if (!tensor.defined() || tensor.size(0) == 1) return tensor;
+  return tensor.narrow(0, sample, 1);
 }
 
 class MalisLoss : public Loss {
@@ -80,9 +85,9 @@ class MalisLoss : public Loss {
         sigmoid_(options.sigmoid),
         crop_size_(options.CropSize()) {}
 
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           const Context& context) const override {
-    return CatchTorchErrors([&]() -> absl::StatusOr<ValueAndGradient> {
+  absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
+                                     const Context& context) const override {
+    return CatchTorchErrors([&]() -> absl::StatusOr<LossResult> {
       if (absl::Status status = Check(inputs); !status.ok()) return status;
       const at::NoGradGuard no_grad;
       return ComputeIn(RegionOf(inputs), inputs, context);
@@ -148,75 +153,119 @@ class MalisLoss : public Loss {
     return {.origin = *inputs.crop_origin, .size = *crop_size_};
   }
 
-  absl::StatusOr<ValueAndGradient> ComputeIn(const Region& region, const LossInputs& inputs,
-                                             const Context& context) const {
+  struct SampleResult {
+    absl::Status status = {};
+    double sum = 0;
+    bool finite = true;
+  };
+  // Sample by sample, as many at a time as threads take: scratch memory is that of samples.
+  absl::StatusOr<LossResult> ComputeIn(const Region& region, const LossInputs& inputs,
+                                       const Context& context) const {
     const LossInputs seen = InRegion(region, inputs);
-    const InputReader reader(seen);
-    const at::IntArrayRef sizes = seen.pred.sizes();
-    const AffinityEdges edges = ReadAffinityEdges(sizes, reader, sigmoid_, context);
-    const at::Tensor weights = EmptyFloats(sizes);
-    if (edges.ordered) {
-      if (absl::Status status = ComputeWeights(
-              region, edges, inputs.gt_seg.defined() ? SegmentationOf(inputs) : at::Tensor(),
-              context, weights);
-          !status.ok()) {
-        return status;
-      }
-    } else {
-      // No order, hence no weights: the loss is as little a number as the prediction.
-      weights.fill_(std::numeric_limits<float>::quiet_NaN());
+    if (inputs.gradient.wanted() && seen.pred.sizes() != inputs.pred.sizes()) {
+      GradientWriter(inputs.gradient).PutZeros(inputs.gradient.into, context);
     }
-    ValueAndGradient result = WeightedAffinityError(
-        edges.affinity, reader, weights,
-        {.sigmoid = sigmoid_, .reduction = reduction_, .want_gradient = inputs.want_gradient},
-        context);
-    result.value = result.value.to(inputs.pred.device());
-    if (inputs.want_gradient) result.gradient = InVolume(region, result.gradient, inputs.pred);
+    const int64_t samples = seen.pred.size(0);
+    const bool mean = reduction_ == Reduction::kMean;
+    const double scale = mean ? 1 / static_cast<double>(seen.pred.numel()) : 1;
+    at::Tensor map;
+    if (reduction_ == Reduction::kNone) map = EmptyLarge(seen.pred.sizes());
+    std::vector<SampleResult> results(samples);
+    context.ParallelFor(samples, 1, [&](int64_t b, int64_t /*end*/) {
+      LossInputs sample = seen;
+      for (at::Tensor* tensor : {&sample.pred, &sample.target, &sample.weight, &sample.known,
+                                 &sample.gt_seg, &sample.gradient.into}) {
+        *tensor = SampleOf(*tensor, b);
+      }
+      float* const of_map =
+          map.defined() ? map.mutable_data_ptr<float>() + b * map.stride(0) : nullptr;
+      results[b] = ComputeSample(sample, scale, of_map, context);
+    });
+    if (absl::Status status = context.status(); !status.ok()) return status;
+    double sum = 0;
+    LossResult result;
+    for (const SampleResult& sample : results) {
+      if (!sample.status.ok()) return sample.status;
+      sum += sample.sum;
+      result.finite = result.finite && sample.finite;
+    }
+    const at::Tensor value = map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat);
+    result.value = value.to(inputs.pred.device());
     return result;
   }
 
-  // What is read of the inputs, on the CPU.
+  // What is read of the inputs, on the CPU, and where their gradient goes.
   static LossInputs InRegion(const Region& region, const LossInputs& inputs) {
     const auto part = [&](const at::Tensor& tensor) {
       return tensor.defined() ? region.Of(tensor).to(at::kCPU) : tensor;
     };
-    return {.pred = part(inputs.pred),
-            .target = part(inputs.target),
-            .weight = part(MaskOf(inputs)),
-            .clamp = inputs.clamp,
-            .known = part(inputs.known),
-            .blank = inputs.blank};
+    LossInputs seen = {.pred = part(inputs.pred),
+                       .target = part(inputs.target),
+                       .weight = part(MaskOf(inputs)),
+                       .clamp = inputs.clamp,
+                       .known = part(inputs.known),
+                       .blank = inputs.blank,
+                       .gradient = inputs.gradient};
+    if (inputs.gt_seg.defined()) seen.gt_seg = region.Of(SegmentationOf(inputs));
+    if (seen.gradient.wanted()) seen.gradient.into = region.Of(inputs.gradient.into);
+    return seen;
   }
 
-  absl::Status ComputeWeights(const Region& region, const AffinityEdges& edges,
-                              const at::Tensor& gt_seg, const Context& context,
-                              const at::Tensor& weights) const {
-    const GridShape shape = {.z = region.size[0], .y = region.size[1], .x = region.size[2]};
-    const at::Tensor labels = gt_seg.defined() ? Narrow(region.Of(gt_seg), context) : at::Tensor();
-    const int64_t size = edges.affinity.numel() / edges.affinity.size(0);
-    std::vector<MalisSample> samples;
-    std::vector<absl::Span<float>> outputs;
-    for (int64_t b = 0; b < edges.affinity.size(0); ++b) {
-      const absl::Span<const int32_t> of_sample = SampleOf<int32_t>(labels, b);
-      samples.push_back(
-          {.shape = shape,
-           .neighborhood = neighborhood_,
-           .affinity = SampleOf<float>(edges.affinity, b),
-           .positive = SampleOf<uint8_t>(edges.positive, b),
-           .known = SampleOf<uint8_t>(edges.known, b),
-           .labels = {reinterpret_cast<const uint32_t*>(of_sample.data()), of_sample.size()}});
-      outputs.push_back(absl::MakeSpan(weights.mutable_data_ptr<float>() + b * size, size));
+  // `scale`: factor on the gradient.
+  SampleResult ComputeSample(const LossInputs& sample, double scale, float* map,
+                             const Context& context) const {
+    const Blocks blocks(sample.pred.sizes());
+    const InputReader reader(sample);
+    const AffinityEdges edges = ReadAffinityEdges(blocks, reader, sigmoid_, context);
+    // Weights lie where the gradient goes if they can: it takes their place.
+    const at::Tensor& into = sample.gradient.into;
+    const bool in_place = GradientWriter(sample.gradient).in_place() && into.is_contiguous();
+    Workspace::Buffer<float> scratch(context.workspace(), in_place ? 0 : edges.affinity.size());
+    float* const weights = in_place ? into.mutable_data_ptr<float>() : scratch.data();
+    const absl::Status status =
+        ComputeWeights(sample, edges, context, {weights, edges.affinity.size()});
+    if (!status.ok()) return {.status = status};
+    const auto error = [&](GradientWriter& writer) {
+      return WeightedAffinityError(blocks, edges.affinity.data(), reader, weights,
+                                   {.sigmoid = sigmoid_, .gradient_scale = scale, .map = map},
+                                   writer, context);
+    };
+    GradientWriter writer(sample.gradient);
+    SampleResult result;
+    if (!writer.wanted() || (into.is_cpu() && VoxelStride(into) == 1)) {
+      result.sum = error(writer);
+    } else {
+      // Between what lies around a crop, or on another device.
+      const at::Tensor gradient = at::from_blob(weights, sample.pred.sizes(), at::kFloat);
+      GradientWriter of_crop({.into = gradient, .factor = sample.gradient.factor});
+      result.sum = error(of_crop);
+      writer.PutPart(into, gradient);
     }
-    return MalisWeights(samples, context, context.workspace(), outputs);
+    result.finite = writer.finite();
+    return result;
   }
 
-  // The region's gradient among the zeros of the rest of the volume.
-  static at::Tensor InVolume(const Region& region, const at::Tensor& gradient,
-                             const at::Tensor& pred) {
-    if (gradient.sizes() == pred.sizes()) return gradient.to(pred.device());
-    at::Tensor whole = at::zeros(pred.sizes(), pred.options().dtype(at::kFloat));
-    region.Of(whole).copy_(gradient);
-    return whole;
+  absl::Status ComputeWeights(const LossInputs& sample, const AffinityEdges& edges,
+                              const Context& context, absl::Span<float> weights) const {
+    if (!edges.ordered) {
+      // No order, hence no weights: the loss is as little a number as the prediction.
+      std::fill(weights.begin(), weights.end(), std::numeric_limits<float>::quiet_NaN());
+      return absl::OkStatus();
+    }
+    const at::Tensor ids = sample.gt_seg.defined() ? Narrow(sample.gt_seg, context) : at::Tensor();
+    absl::Span<const uint32_t> labels;
+    if (ids.defined()) {
+      labels = {reinterpret_cast<const uint32_t*>(ids.const_data_ptr<int32_t>()),
+                static_cast<size_t>(ids.numel())};
+    }
+    const auto [z, y, x] = VolumeOf(sample.pred);
+    const MalisSample volume = {.shape = {.z = z, .y = y, .x = x},
+                                .neighborhood = neighborhood_,
+                                .affinity = SpanOf(edges.affinity),
+                                .positive = SpanOf(edges.positive),
+                                .known = SpanOf(edges.known),
+                                .labels = labels};
+    return MalisWeights({&volume, 1}, context, context.workspace(), {&weights, 1});
   }
 
   const std::vector<Offset> neighborhood_;

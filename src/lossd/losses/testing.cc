@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <utility>
 
@@ -32,11 +33,24 @@ void ExpectClose(const at::Tensor& actual, const at::Tensor& expected, double rt
       << largest;
 }
 
+at::Tensor ValueOf(const Loss& loss, const LossInputs& inputs) {
+  TaskPool pool(2);
+  const auto result = loss.Compute(inputs, pool);
+  Require(result.ok(), result.status().ToString());
+  return result->value;
+}
+
+// A place for a gradient, full of what must not be in it.
+GradientInto PlaceFor(const at::Tensor& prediction) {
+  if (!prediction.defined()) return {};
+  const bool wide = prediction.scalar_type() == at::kDouble;
+  return {.into = at::full(prediction.sizes(), std::nan(""), wide ? at::kDouble : at::kFloat)};
+}
+
 // Central differences of the summed value with respect to `variable`, one of the inputs' tensors.
 at::Tensor CentralDifferences(const Loss& loss, LossInputs inputs,
                               at::Tensor LossInputs::* variable) {
   constexpr double kStep = 1e-6;
-  inputs.want_gradient = false;
   const at::Tensor point = inputs.*variable;
   at::Tensor differences = at::zeros_like(point, at::MemoryFormat::Contiguous);
   for (int64_t i = 0; i < point.numel(); ++i) {
@@ -44,7 +58,7 @@ at::Tensor CentralDifferences(const Loss& loss, LossInputs inputs,
       at::Tensor moved = point.clone(at::MemoryFormat::Contiguous);
       moved.view(-1)[i] += step;
       inputs.*variable = moved;
-      return Compute(loss, inputs).value.sum().item<double>();
+      return ValueOf(loss, inputs).sum().item<double>();
     };
     differences.view(-1)[i] = (value_at(kStep) - value_at(-kStep)) / (2 * kStep);
   }
@@ -59,10 +73,12 @@ std::shared_ptr<const Loss> MakeLoss(const AnyLoss& loss) {
 }
 
 ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs) {
-  TaskPool pool(2);
-  auto result = loss.Compute(inputs, pool);
-  Require(result.ok(), result.status().ToString());
-  return *std::move(result);
+  LossInputs with_gradient = inputs;
+  with_gradient.gradient = PlaceFor(inputs.pred);
+  with_gradient.gradient2 = PlaceFor(inputs.pred2);
+  return {.value = ValueOf(loss, with_gradient),
+          .gradient = with_gradient.gradient.into,
+          .gradient2 = with_gradient.gradient2.into};
 }
 
 ValueAndGradient Compute(const AnyLoss& loss, const LossInputs& inputs) {

@@ -32,6 +32,13 @@ class AnyLoss : public LossConfig {
 // The loss; fails the test and aborts when the options are wrong.
 std::shared_ptr<const Loss> MakeLoss(const AnyLoss& loss);
 
+struct ValueAndGradient {
+  at::Tensor value;
+  // d value / d pred, and pred2; float64 for predictions that are, else float32.
+  at::Tensor gradient;
+  at::Tensor gradient2;
+};
+
 // Computes with two threads; fails the test and aborts on an error.
 ValueAndGradient Compute(const Loss& loss, const LossInputs& inputs);
 ValueAndGradient Compute(const AnyLoss& loss, const LossInputs& inputs);

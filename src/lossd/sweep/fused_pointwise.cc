@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "lossd/sweep/block_reader.h"
-#include "lossd/sweep/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -44,47 +43,41 @@ std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const InputReader
 }
 
 // Value and gradient in one sweep, after another one that counts where something must be counted.
-// Allocates nothing of the prediction's size but the gradient.
-ValueAndGradient SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
-                                const Context& context) {
+// Allocates nothing of the prediction's size.
+LossResult SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
+                          const Context& context) {
   const Blocks blocks(inputs.pred.sizes());
   const InputReader reader(inputs);
-  const std::vector<ChannelSum> channels = ChannelSums(loss, blocks, reader, context);
-
-  ValueAndGradient result;
-  float* gradient = nullptr;
-  if (inputs.want_gradient) {
-    result.gradient = EmptyFloats(inputs.pred.sizes());
-    gradient = result.gradient.mutable_data_ptr<float>();
-  }
+  GradientWriter writer(inputs.gradient);
+  const std::vector<ChannelSum> channels = ChannelSums(loss, blocks, reader, writer, context);
   const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
     Scratch pred;
     Scratch target;
     Scratch weight;
-    const PointwiseBlock block = {
-        .pred = reader.Pred(range, pred.data()),
-        .target = reader.Target(range, target.data()),
-        .weight = reader.Weight(range, weight.data()),
-        .gradient = gradient == nullptr ? nullptr : gradient + blocks.Offset(range),
-        .size = range.size};
+    Scratch gradient;
+    const PointwiseBlock block = {.pred = reader.Pred(range, pred.data()),
+                                  .target = reader.Target(range, target.data()),
+                                  .weight = reader.Weight(range, weight.data()),
+                                  .gradient = writer.Block(range, gradient.data()),
+                                  .size = range.size};
     const ChannelSum& channel = channels[range.channel];
     const double sum = channel.element.Sum(block, channel.options);
     reader.FinishGradient(range, block.gradient);
+    writer.Put(range, block.gradient);
     return std::array<double, 1>{sum};
   });
   double value = 0;
   for (int64_t group = 0; group < blocks.groups(); ++group) {
-    value += sums[group][0] *
-             static_cast<double>(channels[group % blocks.channels()].options.gradient_scale);
+    value += sums[group][0] * static_cast<double>(channels[group % blocks.channels()].scale);
   }
-  result.value = at::scalar_tensor(value, at::kFloat);
-  return result;
+  return {.value = at::scalar_tensor(value, at::kFloat), .finite = writer.finite()};
 }
 
 }  // namespace
 
 std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& blocks,
-                                    const InputReader& reader, const Context& context) {
+                                    const InputReader& reader, const GradientWriter& writer,
+                                    const Context& context) {
   const bool mean = loss.reduction == Reduction::kMean;
   const int64_t samples = blocks.groups() / blocks.channels();
   std::vector<ChannelCounts> counts(blocks.channels(),
@@ -105,14 +98,16 @@ std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& bl
     // A sum counts whatever has a weight, a mean what has one above 0.
     const float floor = mean ? 0.0F : -std::numeric_limits<float>::infinity();
     const float scale = mean ? static_cast<float>(1 / std::max(valid, 1.0)) : 1.0F;
-    sums.push_back(
-        {.element = loss.element(pos_weight),
-         .options = {.weight_floor = floor, .gradient_scale = scale, .tanh = loss.tanh}});
+    sums.push_back({.element = loss.element(pos_weight),
+                    .options = {.weight_floor = floor,
+                                .gradient_scale = writer.Scale(scale),
+                                .tanh = loss.tanh},
+                    .scale = scale});
   }
   return sums;
 }
 
-std::optional<absl::StatusOr<ValueAndGradient>> PointwiseLoss::ComputeFused(
+std::optional<absl::StatusOr<LossResult>> PointwiseLoss::ComputeFused(
     const LossInputs& inputs, const Context& context) const {
   const std::optional<FusedPointwise> fused = Fused(inputs);
   if (!fused.has_value() || fused->reduction == Reduction::kNone) return std::nullopt;

@@ -10,6 +10,7 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/loss.h"
 #include "lossd/sweep/any_element.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
 #include "lossd/sweep/sweep.h"
@@ -33,12 +34,14 @@ struct FusedPointwise {
 // What is summed over the blocks of a channel.
 struct ChannelSum {
   AnyElement element;
-  PointwiseOptions options;  // gradient_scale is also the factor on the sum.
+  PointwiseOptions options;  // As the gradient is written.
+  float scale;               // The factor on the sum.
 };
 
 // Those of each channel, after a sweep that counts where something must be counted.
 std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& blocks,
-                                    const InputReader& reader, const Context& context);
+                                    const InputReader& reader, const GradientWriter& writer,
+                                    const Context& context);
 
 // A loss that is computed in that form where that is possible, else as its LibTorch expression.
 class PointwiseLoss : public AutogradLoss {
@@ -47,8 +50,8 @@ class PointwiseLoss : public AutogradLoss {
   virtual std::optional<FusedPointwise> Fused(const LossInputs& inputs) const = 0;
 
  private:
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               const Context& context) const final;
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const final;
   bool FusesMasks() const final { return true; }
 };
 

@@ -68,7 +68,7 @@ absl::Status InputBlocks::ForEach(
     for (int64_t block = begin; block < end; ++block) {
       statuses[block] = CatchTorchErrors([&]() -> absl::Status {
         const c10::InferenceMode no_inference_mode(false);
-        const c10::AutoGradMode grad_mode(inputs_.want_gradient);
+        const c10::AutoGradMode grad_mode(inputs_.gradient.wanted());
         LossInputs part = inputs_;
         part.pred = Part(inputs_.pred, block);
         part.pred2 = Part(inputs_.pred2, block);

@@ -34,7 +34,7 @@ class InputBlocks {
       const Context& context,
       const std::function<absl::Status(int64_t block, const LossInputs& inputs)>& body) const;
 
-  // The block's part of a contiguous tensor of the prediction's sizes.
+  // The block's part of a tensor of the prediction's sizes with dense voxels.
   at::Tensor PartOf(const at::Tensor& like_pred, int64_t block) const;
 
  private:

@@ -326,6 +326,41 @@ LOSSD_CLONES void WidenBfloat16(const uint16_t* half, int64_t size, float* __res
   }
 }
 
+LOSSD_CLONES bool NarrowHalf(const float* wide, int64_t size, uint16_t* __restrict half) {
+  constexpr uint32_t kInfinity = 0x7c00;
+  int32_t not_finite = 0;
+#pragma omp simd reduction(+ : not_finite)
+  for (int64_t i = 0; i < size; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(wide[i]);
+    const uint32_t magnitude = bits & 0x7fffffffU;
+    // Rounds to the 10 bits of the fraction; a carry goes on into the exponent.
+    const uint32_t rounded = (magnitude + 0xfffU + ((magnitude >> 13) & 1U) - (112U << 23)) >> 13;
+    // Below the least normal number: a unit is that of 1/2 in float32, to which adding it rounds.
+    const float small = std::bit_cast<float>(magnitude) + 0.5F;
+    const uint32_t subnormal = std::bit_cast<uint32_t>(small) - std::bit_cast<uint32_t>(0.5F);
+    uint32_t narrow = magnitude < (113U << 23) ? subnormal : rounded;
+    narrow = magnitude >= (143U << 23) ? kInfinity : narrow;
+    narrow = magnitude > (255U << 23) ? kInfinity | 0x200U : narrow;
+    not_finite += narrow >= kInfinity ? 1 : 0;
+    half[i] = static_cast<uint16_t>(narrow | (bits & 0x80000000U) >> 16);
+  }
+  return not_finite == 0;
+}
+
+LOSSD_CLONES bool NarrowBfloat16(const float* wide, int64_t size, uint16_t* __restrict half) {
+  int32_t not_finite = 0;
+#pragma omp simd reduction(+ : not_finite)
+  for (int64_t i = 0; i < size; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(wide[i]);
+    const uint32_t magnitude = bits & 0x7fffffffU;
+    uint32_t narrow = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
+    narrow = magnitude > (255U << 23) ? 0x7fc0U | (bits & 0x80000000U) >> 16 : narrow;
+    not_finite += (narrow & 0x7fffU) >= 0x7f80U ? 1 : 0;
+    half[i] = static_cast<uint16_t>(narrow);
+  }
+  return not_finite == 0;
+}
+
 LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size,
                                  float* sum) {
   if (add) return AddScaled<true>(gradient, factor, size, sum);

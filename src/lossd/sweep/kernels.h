@@ -97,6 +97,9 @@ void KeepBlock(const float* elements, const bool* known, float otherwise, int64_
 // Half-precision numbers, by their bits, as float32.
 void WidenHalf(const uint16_t* half, int64_t size, float* wide);
 void WidenBfloat16(const uint16_t* half, int64_t size, float* wide);
+// And back, to the nearest, ties to even. False when one is not finite then.
+bool NarrowHalf(const float* wide, int64_t size, uint16_t* half);
+bool NarrowBfloat16(const float* wide, int64_t size, uint16_t* half);
 
 // sum += factor × gradient, or with `add` false sum = factor × gradient, which may be the same
 // array. False when a product is not finite.

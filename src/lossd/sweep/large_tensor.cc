@@ -13,14 +13,14 @@ constexpr size_t kLarge = 4 * static_cast<size_t>(kHugePage);
 
 }  // namespace
 
-at::Tensor EmptyFloats(at::IntArrayRef sizes) {
-  const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * sizeof(float);
-  if (bytes < kLarge) return at::empty(sizes, at::kFloat);
+at::Tensor EmptyLarge(at::IntArrayRef sizes, at::ScalarType type) {
+  const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(type);
+  if (bytes < kLarge) return at::empty(sizes, type);
   void* const data = ::operator new(bytes, kHugePage);
   // A wish: where it is not granted, the pages are small.
   madvise(data, bytes, MADV_HUGEPAGE);
   return at::from_blob(
-      data, sizes, [](void* memory) { ::operator delete(memory, kHugePage); }, at::kFloat);
+      data, sizes, [](void* memory) { ::operator delete(memory, kHugePage); }, type);
 }
 
 }  // namespace lossd

@@ -50,8 +50,8 @@ class DiceCELoss : public Loss {
                                                      .label_smoothing = options.label_smoothing},
                                                     /*of_probabilities=*/!options.to_onehot_y))) {}
 
-  absl::StatusOr<ValueAndGradient> Compute(const LossInputs& inputs,
-                                           const Context& context) const override {
+  absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
+                                     const Context& context) const override {
     if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
     const int64_t channels = inputs.pred.size(1);
     if (weights_ != 0 && weights_ != static_cast<size_t>(channels)) {

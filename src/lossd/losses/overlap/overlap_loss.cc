@@ -9,10 +9,10 @@
 #include "lossd/losses/checks.h"
 #include "lossd/losses/overlap/softmax_overlap.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_blocks.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
-#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/sweep.h"
 
 namespace lossd {
@@ -37,27 +37,31 @@ at::Tensor SumChannels(const Blocks& blocks, const InputReader& reader, bool sig
   return result;
 }
 
-// gradient = (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 2]; the gradient's
-// channels are dense.
-void WriteGradient(const Blocks& blocks, const InputReader& reader, bool sigmoid,
-                   const at::Tensor& factors, const Context& context, const at::Tensor& gradient) {
+// Writes the gradient (factors[0]·target + factors[1]) × d p / d pred, factors [B, C, 2].
+void WriteOverlapGradient(const Blocks& blocks, const InputReader& reader, bool sigmoid,
+                          const at::Tensor& factors, const Context& context,
+                          GradientWriter& writer) {
   const auto factor = factors.accessor<double, 3>();
-  auto* const out = gradient.mutable_data_ptr<float>();
-  const int64_t sample_stride = gradient.stride(0);
-  const int64_t channel_stride = gradient.stride(1);
   Sweep<0>(blocks, context, [&](const BlockRange& range) {
     Scratch pred_scratch;
     Scratch target_scratch;
+    Scratch gradient_scratch;
     const auto of_channel = factor[range.sample][range.channel];
-    float* const block =
-        out + range.sample * sample_stride + range.channel * channel_stride + range.begin;
-    OverlapGradientBlock(reader.Pred(range, pred_scratch.data()),
-                         reader.Target(range, target_scratch.data()), sigmoid,
-                         static_cast<float>(of_channel[0]), static_cast<float>(of_channel[1]),
-                         range.size, block);
+    float* const block = writer.Block(range, gradient_scratch.data());
+    OverlapGradientBlock(
+        reader.Pred(range, pred_scratch.data()), reader.Target(range, target_scratch.data()),
+        sigmoid, writer.Scale(of_channel[0]), writer.Scale(of_channel[1]), range.size, block);
     reader.FinishGradient(range, block);
+    writer.Put(range, block);
     return std::array<double, 0>{};
   });
+}
+
+// The channels from `first` on of what a gradient is written to.
+GradientInto FromChannel(const GradientInto& gradient, int64_t first) {
+  GradientInto rest = gradient;
+  rest.into = gradient.into.narrow(1, first, gradient.into.size(1) - first);
+  return rest;
 }
 
 }  // namespace
@@ -77,8 +81,8 @@ bool OverlapLoss::IsMadeOfPlainSums() const {
   return !overlap_options_.squared_pred && !overlap_options_.soft_label;
 }
 
-std::optional<absl::StatusOr<ValueAndGradient>> OverlapLoss::ComputeFused(
-    const LossInputs& inputs, const Context& context) const {
+std::optional<absl::StatusOr<LossResult>> OverlapLoss::ComputeFused(const LossInputs& inputs,
+                                                                    const Context& context) const {
   if (!IsMadeOfPlainSums()) return ComputeInBlocks(inputs, context);
   return HasSoftmax(inputs) ? ComputeInSoftmaxSweeps(inputs, context)
                             : ComputeInSweeps(inputs, context);
@@ -101,8 +105,8 @@ OverlapLoss::ValueAndFactors OverlapLoss::OfCounts(const at::Tensor& counts, boo
   return result;
 }
 
-absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& inputs,
-                                                              const Context& context) const {
+absl::StatusOr<LossResult> OverlapLoss::ComputeInBlocks(const LossInputs& inputs,
+                                                        const Context& context) const {
   const int64_t samples = inputs.pred.size(0);
   const OverlapOptions of_samples = {.squared_pred = overlap_options_.squared_pred,
                                      .soft_label = overlap_options_.soft_label};
@@ -117,7 +121,7 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
   };
 
   LossInputs without_gradient = inputs;
-  without_gradient.want_gradient = false;
+  without_gradient.gradient = {};
   const InputBlocks counted_blocks(without_gradient, BlockShape::kVoxels);
   std::vector<at::Tensor> partial(counted_blocks.count());
   absl::Status status =
@@ -133,21 +137,23 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInBlocks(const LossInputs& 
     total = total.defined() ? total.add_(partial[block]) : partial[block];
   }
   const ValueAndFactors of_counts =
-      OfCounts(at::cat(totals), inputs.want_gradient, inputs.pred.dim() - 2);
+      OfCounts(at::cat(totals), inputs.gradient.wanted(), inputs.pred.dim() - 2);
 
-  ValueAndGradient result = {.value = of_counts.value};
-  if (!inputs.want_gradient) return result;
-  const at::Tensor factors = of_counts.factors.to(at::kFloat);
+  LossResult result = {.value = of_counts.value};
+  if (!inputs.gradient.wanted()) return result;
+  const at::Tensor factors = (of_counts.factors * inputs.gradient.factor).to(at::kFloat);
   const InputBlocks blocks(inputs, BlockShape::kVoxels);
-  result.gradient = EmptyFloats(inputs.pred.sizes());
+  GradientWriter writer(inputs.gradient);
   status = blocks.ForEach(context, [&](int64_t block, const LossInputs& part) -> absl::Status {
     const absl::StatusOr<at::Tensor> counts = count(part);
     if (!counts.ok()) return counts.status();
     const at::Tensor of_sample = factors.narrow(0, blocks.Sample(block), 1);
-    blocks.PartOf(result.gradient, block).copy_(Differentiate(*counts, of_sample, part).gradient);
+    writer.PutPart(blocks.PartOf(inputs.gradient.into, block),
+                   Differentiate(*counts, of_sample, part).pred);
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
+  result.finite = writer.finite();
   return result;
 }
 
@@ -167,8 +173,8 @@ OverlapLoss::ValueAndFactors OverlapLoss::OfSums(const at::Tensor& sums, bool wa
   return result;
 }
 
-absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs& inputs,
-                                                                     const Context& context) const {
+absl::StatusOr<LossResult> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs& inputs,
+                                                               const Context& context) const {
   const int64_t channels = inputs.pred.size(1);
   const int64_t counted = CountedChannels(channels, class_options_.include_background);
   at::Tensor target = inputs.target;
@@ -178,20 +184,19 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSoftmaxSweeps(const LossI
   }
   const SoftmaxOverlap overlap(inputs.pred, inputs.clamp, target, class_options_.to_onehot_y);
   const ValueAndFactors of_sums =
-      OfSums(overlap.Sum(context).narrow(1, channels - counted, counted), inputs.want_gradient,
+      OfSums(overlap.Sum(context).narrow(1, channels - counted, counted), inputs.gradient.wanted(),
              inputs.pred.dim() - 2);
-  ValueAndGradient result = {.value = of_sums.value};
-  if (!inputs.want_gradient) return result;
+  LossResult result = {.value = of_sums.value};
+  if (!inputs.gradient.wanted()) return result;
   // Through the softmax the loss depends on the background's logits, too.
   const at::Tensor factors = at::zeros({inputs.pred.size(0), channels, 2}, at::kDouble);
   factors.narrow(1, channels - counted, counted).copy_(of_sums.factors);
-  result.gradient = EmptyFloats(inputs.pred.sizes());
-  overlap.WriteGradient(factors, context, result.gradient);
+  result.finite = overlap.WriteGradient(factors, context, inputs.gradient);
   return result;
 }
 
-absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
-                                                              const Context& context) const {
+absl::StatusOr<LossResult> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
+                                                        const Context& context) const {
   // The sigmoid is left to the sweeps.
   ClassOptions without_activation = class_options_;
   without_activation.sigmoid = false;
@@ -210,15 +215,14 @@ absl::StatusOr<ValueAndGradient> OverlapLoss::ComputeInSweeps(const LossInputs& 
   const bool sigmoid = class_options_.sigmoid;
 
   const at::Tensor sums = SumChannels(blocks, reader, sigmoid, context);
-  const ValueAndFactors of_sums = OfSums(sums, inputs.want_gradient, inputs.pred.dim() - 2);
-  ValueAndGradient result = {.value = of_sums.value};
-  if (inputs.want_gradient) {
-    result.gradient = EmptyFloats(inputs.pred.sizes());
-    const int64_t background = inputs.pred.size(1) - blocks.channels();
-    result.gradient.narrow(1, 0, background).zero_();
-    WriteGradient(blocks, reader, sigmoid, of_sums.factors, context,
-                  result.gradient.narrow(1, background, blocks.channels()));
-  }
+  const ValueAndFactors of_sums = OfSums(sums, inputs.gradient.wanted(), inputs.pred.dim() - 2);
+  LossResult result = {.value = of_sums.value};
+  if (!inputs.gradient.wanted()) return result;
+  const int64_t background = inputs.pred.size(1) - blocks.channels();
+  GradientWriter writer(FromChannel(inputs.gradient, background));
+  writer.PutZeros(inputs.gradient.into.narrow(1, 0, background), context);
+  WriteOverlapGradient(blocks, reader, sigmoid, of_sums.factors, context, writer);
+  result.finite = writer.finite();
   return result;
 }
 

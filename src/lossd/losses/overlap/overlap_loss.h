@@ -46,17 +46,17 @@ class OverlapLoss : public AutogradLoss {
   }
   // Of true positives, false positives, false negatives and volumes [B, C, 4].
   ValueAndFactors OfCounts(const at::Tensor& counts, bool want_factors, int64_t spatial_dims) const;
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               const Context& context) const final;
-  absl::StatusOr<ValueAndGradient> ComputeInSweeps(const LossInputs& inputs,
-                                                   const Context& context) const;
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const final;
+  absl::StatusOr<LossResult> ComputeInSweeps(const LossInputs& inputs,
+                                             const Context& context) const;
   // Of Σ p·target, Σ p and Σ target [B, C, 3]; factors of target and of 1 in d sum(value) / d p,
   // [B, C, 2].
   ValueAndFactors OfSums(const at::Tensor& sums, bool want_factors, int64_t spatial_dims) const;
-  absl::StatusOr<ValueAndGradient> ComputeInSoftmaxSweeps(const LossInputs& inputs,
-                                                          const Context& context) const;
-  absl::StatusOr<ValueAndGradient> ComputeInBlocks(const LossInputs& inputs,
-                                                   const Context& context) const;
+  absl::StatusOr<LossResult> ComputeInSoftmaxSweeps(const LossInputs& inputs,
+                                                    const Context& context) const;
+  absl::StatusOr<LossResult> ComputeInBlocks(const LossInputs& inputs,
+                                             const Context& context) const;
 
   const ClassOptions class_options_;
   const OverlapOptions overlap_options_;

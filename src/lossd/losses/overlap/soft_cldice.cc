@@ -13,6 +13,7 @@
 #include "lossd/losses/overlap/overlap.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/class_channels.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/kernels.h"
 #include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/pooling.h"
@@ -61,7 +62,7 @@ class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
   // NOLINTBEGIN(readability-identifier-naming): as LibTorch wants them.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits) {
     const at::Tensor from = logits.contiguous();
-    const at::Tensor sigmoid = EmptyFloats(from.sizes());
+    const at::Tensor sigmoid = EmptyLarge(from.sizes());
     SigmoidBlock(from.const_data_ptr<float>(), from.numel(), sigmoid.mutable_data_ptr<float>());
     context->save_for_backward({sigmoid});
     return sigmoid;
@@ -146,12 +147,12 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   // Sample by sample, for memory's sake.
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
-      const LossInputs& inputs, const Context& context) const override {
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const override {
     const c10::InferenceMode no_inference_mode(false);
-    const c10::AutoGradMode grad_mode(inputs.want_gradient);
-    ValueAndGradient result;
-    if (inputs.want_gradient) result.gradient = EmptyFloats(inputs.pred.sizes());
+    const c10::AutoGradMode grad_mode(inputs.gradient.wanted());
+    const bool want_gradient = inputs.gradient.wanted();
+    LossResult result;
     std::vector<at::Tensor> losses;
     for (int64_t b = 0; b < inputs.pred.size(0); ++b) {
       const auto of_sample = [&](const at::Tensor& tensor) {
@@ -164,22 +165,26 @@ class SoftClDiceLoss : public AutogradLoss {
       sample = Leaves(sample);
       const absl::StatusOr<Volumes> volumes = Prepare(sample);
       if (!volumes.ok()) return volumes.status();
-      // Where all channels count, the gradient's own memory holds that of the probabilities.
-      at::Tensor of_probabilities = of_sample(result.gradient);
-      if (inputs.want_gradient && volumes->pred.sizes() != of_probabilities.sizes()) {
-        of_probabilities = EmptyFloats(volumes->pred.sizes());
+      GradientInto into = inputs.gradient;
+      into.into = of_sample(into.into);
+      if (options_.reduction == Reduction::kMean) {
+        into.factor /= static_cast<double>(inputs.pred.size(0) * volumes->pred.size(1));
+      }
+      // Where all channels count, the gradient's own place holds that of the probabilities.
+      at::Tensor of_probabilities;
+      if (want_gradient) {
+        const bool fits = volumes->pred.sizes() == into.into.sizes();
+        of_probabilities =
+            fits && GradientWriter(into).in_place() ? into.into : EmptyLarge(volumes->pred.sizes());
       }
       losses.push_back(OfSample(*volumes, of_probabilities, context));
       if (absl::Status status = context.status(); !status.ok()) return status;
-      if (!inputs.want_gradient) continue;
-      const ValueAndGradient of_pred = Differentiate(volumes->pred, of_probabilities, sample);
-      of_sample(result.gradient).copy_(of_pred.gradient);
+      if (!want_gradient) continue;
+      const Gradients gradients = Differentiate(volumes->pred, of_probabilities, sample);
+      result.finite = WriteGradient(gradients.pred, into, context) && result.finite;
     }
     const at::Tensor all = at::cat(losses);
     result.value = Reduce(all, options_.reduction).to(at::kFloat);
-    if (inputs.want_gradient && options_.reduction == Reduction::kMean) {
-      result.gradient.div_(static_cast<double>(all.numel()));
-    }
     return result;
   }
 

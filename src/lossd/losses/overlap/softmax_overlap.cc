@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/kernels.h"
 #include "lossd/sweep/softmax_kernels.h"
 
@@ -89,12 +90,13 @@ at::Tensor SoftmaxOverlap::Sum(const Context& context) const {
   return sums;
 }
 
-void SoftmaxOverlap::WriteGradient(const at::Tensor& factors, const Context& context,
-                                   const at::Tensor& gradient) const {
+bool SoftmaxOverlap::WriteGradient(const at::Tensor& factors, const Context& context,
+                                   const GradientInto& gradient) const {
   // By sample, first the factors of all classes' targets, then the constants.
-  const at::Tensor by_sample = factors.to(at::kFloat).transpose(1, 2).contiguous();
+  const at::Tensor by_sample =
+      (factors * gradient.factor).to(at::kFloat).transpose(1, 2).contiguous();
   const auto* const factor = by_sample.const_data_ptr<float>();
-  auto* const out = gradient.mutable_data_ptr<float>();
+  GradientWriter writer(gradient);
   context.ParallelFor(blocks_.count(), 16, [&](int64_t begin, int64_t end) {
     for (int64_t b = begin; b < end; ++b) {
       const BlockRange range = blocks_[b];
@@ -108,11 +110,14 @@ void SoftmaxOverlap::WriteGradient(const at::Tensor& factors, const Context& con
                             .size = range.size,
                             .scratch = block.scratch});
       for (int64_t c = 0; c < classes_; ++c) {
-        std::copy_n(block.probabilities[c], range.size,
-                    out + (range.sample * classes_ + c) * blocks_.voxels() + range.begin);
+        const BlockRange of_class = OfClass(range, c);
+        float* const out = writer.Block(of_class, block.probabilities[c]);
+        if (out != block.probabilities[c]) std::copy_n(block.probabilities[c], range.size, out);
+        writer.Put(of_class, out);
       }
     }
   });
+  return writer.finite();
 }
 
 }  // namespace lossd

@@ -27,10 +27,10 @@ class SoftmaxOverlap {
   // Σ p·target, Σ p and Σ target of each sample and class: float64 [B, C, 3].
   at::Tensor Sum(const Context& context) const;
 
-  // gradient [B, C, …] of a function whose derivative with respect to p is factors[0]·target +
-  // factors[1], factors float64 [B, C, 2].
-  void WriteGradient(const at::Tensor& factors, const Context& context,
-                     const at::Tensor& gradient) const;
+  // Writes the gradient of a function whose derivative with respect to p is factors[0]·target +
+  // factors[1], factors float64 [B, C, 2]; whether what was to be written is finite.
+  bool WriteGradient(const at::Tensor& factors, const Context& context,
+                     const GradientInto& gradient) const;
 
  private:
   // What is in cache of a block.

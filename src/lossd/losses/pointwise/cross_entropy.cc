@@ -13,7 +13,7 @@
 #include "lossd/losses/pointwise/map_loss.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/block_reader.h"
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/softmax_kernels.h"
 #include "lossd/sweep/sweep.h"
 
@@ -113,8 +113,8 @@ class CrossEntropyLoss : public AutogradLoss {
     return map->sum() * FactorOf(options_, inputs);
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
-      const LossInputs& inputs, const Context& context) const override {
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const override {
     const int64_t samples = inputs.pred.size(0);
     const int64_t classes = inputs.pred.size(1);
     // Indices are compared as floats.
@@ -128,39 +128,39 @@ class CrossEntropyLoss : public AutogradLoss {
     const BlockReader target(indices, indices.sizes());
     // Of one channel: a block is one of voxels.
     const Blocks blocks(indices.sizes());
-    ValueAndGradient result;
-    float* gradient = nullptr;
-    if (inputs.want_gradient) {
-      result.gradient = EmptyFloats(inputs.pred.sizes());
-      gradient = result.gradient.mutable_data_ptr<float>();
-    }
+    GradientWriter writer(inputs.gradient);
     const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
       // No more than the block needs: there may be more classes than voxels.
-      std::vector<float> scratch((classes + 5) * range.size);
+      std::vector<float> scratch((2 * classes + 5) * range.size);
       std::vector<const float*> logits(classes);
       std::vector<float*> gradients(classes);
       for (int64_t c = 0; c < classes; ++c) {
         BlockRange of_class = range;
         of_class.channel = c;
         logits[c] = pred.Read(of_class, scratch.data() + (c + 5) * range.size);
-        if (gradient == nullptr) continue;
-        gradients[c] = gradient + (range.sample * classes + c) * blocks.voxels() + range.begin;
+        gradients[c] = writer.Block(of_class, scratch.data() + (classes + c + 5) * range.size);
       }
-      return std::array<double, 1>{
+      const double sum =
           CrossEntropyBlock({.logits = logits.data(),
                              .target = target.Read(range, scratch.data() + 4 * range.size),
                              .class_weight = weight.data(),
                              .classes = classes,
                              .size = range.size,
                              .ignored = static_cast<float>(options_.ignore_index),
-                             .gradient_scale = static_cast<float>(factor),
-                             .gradient = gradient == nullptr ? nullptr : gradients.data(),
-                             .scratch = scratch.data()})};
+                             .gradient_scale = writer.Scale(factor),
+                             .gradient = writer.wanted() ? gradients.data() : nullptr,
+                             .scratch = scratch.data()});
+      for (int64_t c = 0; c < classes; ++c) {
+        BlockRange of_class = range;
+        of_class.channel = c;
+        writer.Put(of_class, gradients[c]);
+      }
+      return std::array<double, 1>{sum};
     });
     double sum = 0;
     for (int64_t b = 0; b < samples; ++b) sum += sums[b][0];
-    result.value = at::scalar_tensor(sum * factor, at::kFloat);
-    return result;
+    return LossResult{.value = at::scalar_tensor(sum * factor, at::kFloat),
+                      .finite = writer.finite()};
   }
 
  private:

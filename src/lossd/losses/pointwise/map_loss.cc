@@ -3,7 +3,7 @@
 #include <numeric>
 #include <vector>
 
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/sweep/gradient_writer.h"
 
 namespace lossd {
 
@@ -17,35 +17,34 @@ absl::StatusOr<at::Tensor> MapLoss::Forward(const LossInputs& inputs) const {
   return map->sum() * Factor(inputs);
 }
 
-std::optional<absl::StatusOr<ValueAndGradient>> MapLoss::ComputeFused(
-    const LossInputs& inputs, const Context& context) const {
+std::optional<absl::StatusOr<LossResult>> MapLoss::ComputeFused(const LossInputs& inputs,
+                                                                const Context& context) const {
   if (reduction_ == Reduction::kNone) return std::nullopt;
   const InputBlocks blocks(inputs, shape_);
   const double factor = Factor(inputs);
   const at::Tensor factors = at::scalar_tensor(factor, at::kFloat);
-  ValueAndGradient result;
-  if (inputs.want_gradient) {
-    result.gradient = EmptyFloats(inputs.pred.sizes());
-    if (inputs.pred2.defined()) result.gradient2 = EmptyFloats(inputs.pred.sizes());
-  }
+  GradientWriter writer(inputs.gradient);
+  GradientWriter writer2(inputs.gradient2);
   std::vector<double> sums(blocks.count());
   absl::Status status =
       blocks.ForEach(context, [&](int64_t block, const LossInputs& part) -> absl::Status {
         const absl::StatusOr<at::Tensor> map = Map(part);
         if (!map.ok()) return map.status();
         sums[block] = map->detach().sum().item<double>();
-        if (!inputs.want_gradient) return absl::OkStatus();
-        const ValueAndGradient of_part = Differentiate(*map, factors, part);
-        blocks.PartOf(result.gradient, block).copy_(of_part.gradient);
+        if (!inputs.gradient.wanted()) return absl::OkStatus();
+        const Gradients of_part = Differentiate(*map, factors, part);
+        writer.PutPart(blocks.PartOf(inputs.gradient.into, block),
+                       of_part.pred * inputs.gradient.factor);
         if (inputs.pred2.defined()) {
-          blocks.PartOf(result.gradient2, block).copy_(of_part.gradient2);
+          writer2.PutPart(blocks.PartOf(inputs.gradient2.into, block),
+                          of_part.pred2 * inputs.gradient2.factor);
         }
         return absl::OkStatus();
       });
   if (!status.ok()) return status;
   const double sum = std::accumulate(sums.begin(), sums.end(), 0.0);
-  result.value = at::scalar_tensor(sum * factor, at::kFloat);
-  return result;
+  return LossResult{.value = at::scalar_tensor(sum * factor, at::kFloat),
+                    .finite = writer.finite() && writer2.finite()};
 }
 
 }  // namespace lossd

@@ -32,8 +32,8 @@ class MapLoss : public AutogradLoss {
 
  private:
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const final;
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(const LossInputs& inputs,
-                                                               const Context& context) const final;
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const final;
 
   const Reduction reduction_;
   const BlockShape shape_;

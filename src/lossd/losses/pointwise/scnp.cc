@@ -1,6 +1,7 @@
 #include "lossd/losses/pointwise/scnp.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -11,9 +12,12 @@
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/block_reader.h"
 #include "lossd/sweep/fused_pointwise.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
+#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/pooling.h"
+#include "lossd/sweep/sweep.h"
 
 namespace lossd {
 namespace {
@@ -119,19 +123,21 @@ class ScnpLoss : public AutogradLoss {
 
   // Slab by slab. A slab adds to the gradient of those next to it: first every other one is
   // computed, then the rest.
-  ValueAndGradient ComputeInSlabs(const Grid& grid, const LossInputs& inputs,
-                                  const Context& context) const {
+  LossResult ComputeInSlabs(const Grid& grid, const LossInputs& inputs,
+                            const Context& context) const {
     FusedPointwise bce = {
         .element = &BinaryCrossEntropyOf, .reduction = options_.reduction, .per_channel = true};
     if (options_.auto_pos_weight) bce.max_pos_weight = options_.max_pos_weight;
     const at::IntArrayRef sizes = inputs.pred.sizes();
     const InputReader reader(inputs);
-    const std::vector<ChannelSum> of_channels = ChannelSums(bce, Blocks(sizes), reader, context);
-    ValueAndGradient result;
-    float* gradient = nullptr;
-    if (inputs.want_gradient) {
-      result.gradient = at::zeros(sizes, at::kFloat);
-      gradient = result.gradient.mutable_data_ptr<float>();
+    const Blocks blocks(sizes);
+    GradientWriter writer(inputs.gradient);
+    const std::vector<ChannelSum> of_channels = ChannelSums(bce, blocks, reader, writer, context);
+    // Voxels add to the gradients of others: these are whole before they are put.
+    at::Tensor gradient;
+    if (writer.wanted()) {
+      gradient = writer.in_place() ? inputs.gradient.into : EmptyLarge(sizes);
+      GradientWriter({.into = gradient}).PutZeros(gradient, context);
     }
 
     const int64_t planes = std::max(2 * grid.radius, kSlabPlanes);
@@ -158,7 +164,7 @@ class ScnpLoss : public AutogradLoss {
           BlockRange range = channel;
           range.begin = row * grid.size;
           range.size = grid.size;
-          float* derivative = gradient == nullptr ? nullptr : scratch[2].data();
+          float* derivative = writer.wanted() ? scratch[2].data() : nullptr;
           const ChannelSum& of_channel = of_channels[channel.channel];
           sum += of_channel.element.Sum({.pred = logits.data(),
                                          .target = reader.Target(range, scratch[0].data()),
@@ -166,33 +172,34 @@ class ScnpLoss : public AutogradLoss {
                                          .gradient = derivative,
                                          .size = grid.size},
                                         of_channel.options);
-          if (gradient == nullptr) continue;
-          float* of_row = gradient + group * grid.voxels() + range.begin;
+          if (derivative == nullptr) continue;
+          float* of_row = gradient.mutable_data_ptr<float>() + channel.sample * gradient.stride(0) +
+                          channel.channel * gradient.stride(1) + range.begin;
           for (int64_t x = 0; x < grid.size; ++x) of_row[x + offsets[x]] += derivative[x];
         }
       });
     }
-    // Slabs pass gradients on to voxels outside of the mask, too, also to those of others.
-    if (gradient != nullptr && inputs.blank.has_value()) {
-      const Blocks blocks(sizes);
-      constexpr int64_t kGrain = 16;
-      context.ParallelFor(blocks.count(), kGrain, [&](int64_t first, int64_t last) {
-        for (int64_t i = first; i < last; ++i) {
-          reader.FinishGradient(blocks[i], gradient + blocks.Offset(blocks[i]));
-        }
+    if (writer.wanted()) {
+      Sweep<0>(blocks, context, [&](const BlockRange& range) {
+        float* const block = gradient.mutable_data_ptr<float>() +
+                             range.sample * gradient.stride(0) +
+                             range.channel * gradient.stride(1) + range.begin;
+        // Slabs pass gradients on to voxels outside of the mask, too, also to those of others.
+        reader.FinishGradient(range, block);
+        writer.Put(range, block);
+        return std::array<double, 0>{};
       });
     }
     double value = 0;
     for (size_t i = 0; i < sums.size(); ++i) {
       const auto channel = static_cast<int64_t>(i) / slabs % channels;
-      value += sums[i] * static_cast<double>(of_channels[channel].options.gradient_scale);
+      value += sums[i] * static_cast<double>(of_channels[channel].scale);
     }
-    result.value = at::scalar_tensor(value, at::kFloat);
-    return result;
+    return {.value = at::scalar_tensor(value, at::kFloat), .finite = writer.finite()};
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
-      const LossInputs& inputs, const Context& context) const override {
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const override {
     const Grid grid(inputs.pred.sizes(), options_.neighborhood_size / 2);
     // Offsets have 32 bits.
     const bool fits =

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -10,9 +9,9 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
-#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/sweep.h"
 
 namespace lossd {
@@ -42,46 +41,41 @@ class NonOverlapLoss : public AutogradLoss {
     return cleft_masked_ && inputs.pred.size(1) >= 3;
   }
 
-  std::optional<absl::StatusOr<ValueAndGradient>> ComputeFused(
-      const LossInputs& inputs, const Context& context) const override {
+  std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
+                                                         const Context& context) const override {
     const at::IntArrayRef sizes = inputs.pred.sizes();
     const Blocks maps(inputs.pred.narrow(1, 0, 1).sizes());
     const InputReader reader(inputs);
     const double scale = 1 / static_cast<double>(maps.groups() * maps.voxels());
-    ValueAndGradient result;
-    float* gradient = nullptr;
-    if (inputs.want_gradient) {
-      result.gradient = EmptyFloats(sizes);
-      gradient = result.gradient.mutable_data_ptr<float>();
+    GradientWriter writer(inputs.gradient);
+    if (writer.wanted()) {
+      writer.PutZeros(inputs.gradient.into.narrow(1, 2, sizes[1] - 2), context);
     }
     const auto sums = Sweep<1>(maps, context, [&](const BlockRange& range) {
-      std::array<float, kBlockSize> scratch[3];
-      const auto channel = [&](int64_t c) {
-        BlockRange of_channel = range;
-        of_channel.channel = c;
-        return reader.Pred(of_channel, scratch[c].data());
+      std::array<float, kBlockSize> scratch[5];
+      const auto of_channel = [&](int64_t c) {
+        BlockRange channel = range;
+        channel.channel = c;
+        return channel;
       };
-      const auto gradient_of = [&](int64_t c) {
-        return gradient == nullptr
-                   ? nullptr
-                   : gradient + (range.sample * sizes[1] + c) * maps.voxels() + range.begin;
-      };
-      for (int64_t c = 2; gradient != nullptr && c < sizes[1]; ++c) {
-        std::fill_n(gradient_of(c), range.size, 0.0F);
-      }
-      return std::array<double, 1>{
-          NonOverlapBlock({.first = channel(0),
-                           .second = channel(1),
-                           .cleft = HasCleft(inputs) ? channel(2) : nullptr,
-                           .first_gradient = gradient_of(0),
-                           .second_gradient = gradient_of(1),
-                           .size = range.size},
-                          static_cast<float>(scale))};
+      const auto channel = [&](int64_t c) { return reader.Pred(of_channel(c), scratch[c].data()); };
+      float* const first_gradient = writer.Block(of_channel(0), scratch[3].data());
+      float* const second_gradient = writer.Block(of_channel(1), scratch[4].data());
+      const double sum = NonOverlapBlock({.first = channel(0),
+                                          .second = channel(1),
+                                          .cleft = HasCleft(inputs) ? channel(2) : nullptr,
+                                          .first_gradient = first_gradient,
+                                          .second_gradient = second_gradient,
+                                          .size = range.size},
+                                         writer.Scale(scale));
+      writer.Put(of_channel(0), first_gradient);
+      writer.Put(of_channel(1), second_gradient);
+      return std::array<double, 1>{sum};
     });
     double sum = 0;
     for (const auto& group : sums) sum += group[0];
-    result.value = at::scalar_tensor(sum * scale, at::kFloat);
-    return result;
+    return LossResult{.value = at::scalar_tensor(sum * scale, at::kFloat),
+                      .finite = writer.finite()};
   }
 
   const bool cleft_masked_;
