@@ -21,7 +21,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -31,11 +30,11 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "bench/eager_losses.h"
 #include "bench/malis_data.h"
+#include "lossd/base/resident_memory.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/compute/orchestrator.h"
 #include "lossd/losses/affinity_error.h"
@@ -352,29 +351,6 @@ void PrintTimeOfMalisError(const Settings& settings, TaskPool& pool) {
   PrintTimesOf(kMalisError, Median(eager_ms), Median(fused_ms), Median(half_ms));
 }
 
-// Bytes of a line of /proc/self/status.
-double StatusBytes(absl::string_view key) {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    int64_t kilobytes = 0;
-    if (!absl::StartsWith(line, key)) continue;
-    const size_t digits = line.find_first_of("0123456789");
-    if (absl::SimpleAtoi(line.substr(digits, line.find(' ', digits) - digits), &kilobytes)) {
-      return 1024.0 * static_cast<double>(kilobytes);
-    }
-  }
-  Fail(absl::StrCat("no ", key, " in /proc/self/status"));
-}
-
-// By how many bytes resident memory grows at most while `body` runs.
-double PeakBytes(const std::function<void()>& body) {
-  malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << "5";  // Resets the high-water mark.
-  const double before = StatusBytes("VmRSS:");
-  body();
-  return StatusBytes("VmHWM:") - before;
-}
-
 double Bytes(const at::Tensor& tensor) { return static_cast<double>(tensor.nbytes()); }
 
 // In units of the predictions' bytes.
@@ -392,7 +368,8 @@ MemoryUse MemoryOf(const std::string& label, const Plan& plan, const Batch& batc
   constexpr int kRuns = 12;
   double peak = std::numeric_limits<double>::infinity();
   for (int run = 0; run < kRuns; ++run) {
-    peak = std::min(peak, PeakBytes([&] { OrFail(orchestrator->Compute(batch, pool), label); }));
+    peak = std::min(peak, static_cast<double>(PeakResidentBytes(
+                              [&] { OrFail(orchestrator->Compute(batch, pool), label); })));
   }
   return {.request = (peak - predictions) / predictions,
           .scratch = static_cast<double>(pool.workspace().bytes()) / predictions};

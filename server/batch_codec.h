@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/compute/batch.h"
+#include "lossd/compute/memory_need.h"
 #include "lossd/v1/service.pb.h"
 
 namespace lossd {

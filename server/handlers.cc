@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/context.h"
 #include "lossd/base/error.h"
+#include "lossd/compute/memory_need.h"
 #include "lossd/compute/orchestrator.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/wire/loss_catalog.h"
@@ -65,12 +66,13 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Cancella
     if (!plan.ok()) return plan.status();
     const absl::StatusOr<Batch> batch = ReadBatch(request);
     if (!batch.ok()) return batch.status();
-    const absl::StatusOr<OutcomeSize> size = (*plan)->Measure(*batch);
-    if (!size.ok()) return size.status();
-    if (absl::Status fits = CheckAnswerFits(*size, *batch); !fits.ok()) return fits;
+    const absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
+    if (!schedule.ok()) return schedule.status();
+    const MemoryNeed need = MeasureMemory(*schedule, *batch, context.threads());
+    if (absl::Status fits = CheckAnswerFits(need.outcome, *batch); !fits.ok()) return fits;
 
     const absl::Time decoded = absl::Now();
-    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*batch, context);
+    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*schedule, *batch, context);
     if (!outcome.ok()) return outcome.status();
 
     const absl::Time computed = absl::Now();

@@ -88,14 +88,6 @@ struct Outcome {
   bool drew_crop_origin = false;
 };
 
-// What an outcome will hold, which shapes alone tell.
-struct OutcomeSize {
-  int64_t terms = 0;           // TermOutcomes.
-  int64_t gradients = 0;       // Tensors, those of terms included.
-  int64_t gradient_bytes = 0;  // In these tensors.
-  int64_t name_bytes = 0;      // In the names of these tensors.
-};
-
 }  // namespace lossd
 
 #endif  // LOSSD_COMPUTE_BATCH_H_

@@ -17,7 +17,6 @@
 #include "lossd/compute/diagnostics.h"
 #include "lossd/compute/gradient_sum.h"
 #include "lossd/compute/mask_check.h"
-#include "lossd/compute/outcome_size.h"
 #include "lossd/compute/prediction_clamp.h"
 #include "lossd/compute/schedule.h"
 #include "lossd/compute/term_inputs.h"
@@ -395,18 +394,24 @@ std::vector<absl::Status> Orchestrator::Check(const Plan& plan, const FieldSpell
   return problems;
 }
 
-absl::StatusOr<OutcomeSize> Orchestrator::Measure(const Batch& batch) const {
-  const auto schedule = MakeSchedule(impl_->plan, batch);
+absl::StatusOr<Schedule> Orchestrator::Prepare(const Batch& batch) const {
+  absl::StatusOr<Schedule> schedule =
+      CatchTorchErrors([&] { return MakeSchedule(impl_->plan, batch); });
   if (!schedule.ok()) return InSpelling(impl_->spelling, schedule.status());
-  return MeasureOutcome(*schedule, batch);
+  return schedule;
 }
 
 absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context& context) const {
+  const absl::StatusOr<Schedule> schedule = Prepare(batch);
+  if (!schedule.ok()) return schedule.status();
+  return Compute(*schedule, batch, context);
+}
+
+absl::StatusOr<Outcome> Orchestrator::Compute(const Schedule& schedule, const Batch& batch,
+                                              const Context& context) const {
   absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
-    const auto schedule = MakeSchedule(impl_->plan, batch);
-    if (!schedule.ok()) return schedule.status();
-    if (absl::Status masks = CheckMaskValues(*schedule, batch); !masks.ok()) return masks;
-    return Computation(impl_->plan, batch, *schedule, context).Run();
+    if (absl::Status masks = CheckMaskValues(schedule, batch); !masks.ok()) return masks;
+    return Computation(impl_->plan, batch, schedule, context).Run();
   });
   // Whatever a cancelled computation has come to, be it an error, means nothing.
   if (absl::Status status = context.status(); !status.ok()) return status;

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "lossd/base/context.h"
 #include "lossd/compute/batch.h"
+#include "lossd/compute/schedule.h"
 #include "lossd/plan/field_spelling.h"
 #include "lossd/plan/plan.h"
 
@@ -27,15 +28,18 @@ class Orchestrator {
 
   ~Orchestrator();
 
-  // How much Compute will return of a batch, told from its shapes: nothing is read. Errors: those
-  // of Compute that shapes tell.
-  absl::StatusOr<OutcomeSize> Measure(const Batch& batch) const;
+  // What is to be computed of a batch, told from its shapes and types: nothing is read of tensors.
+  // Good as long as this orchestrator. Errors: those of Compute that shapes tell.
+  absl::StatusOr<Schedule> Prepare(const Batch& batch) const;
 
   // Losses, and gradients unless batch.losses_only. Deterministic: the same batch gives the same
   // bits for any pool. Errors: FieldErrors about the batch ("labels.shape"); INVALID_ARGUMENT
   // naming the term with diagnostics of its tensors when a loss or its gradient is not finite,
   // unless batch.allow_non_finite; the context's status when it is cancelled.
   absl::StatusOr<Outcome> Compute(const Batch& batch, const Context& context) const;
+  // The same of a batch that has been prepared; only what is in its tensors may differ from then.
+  absl::StatusOr<Outcome> Compute(const Schedule& schedule, const Batch& batch,
+                                  const Context& context) const;
 
   // What each term does and needs, a sentence or two a term.
   std::vector<std::string> Explain() const;

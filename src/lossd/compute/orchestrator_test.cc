@@ -16,6 +16,7 @@
 #include "lossd/base/error.h"
 #include "lossd/base/testing.h"
 #include "lossd/compute/crop_origin.h"
+#include "lossd/compute/memory_need.h"
 #include "lossd/plan/plan_reader.h"
 
 namespace lossd {
@@ -305,8 +306,11 @@ TEST(OrchestratorTest, TellsTheSizeOfWhatItWillCompute) {
       " {function: ContourDistanceConsistency, pred_head: a, pred: 0, pred2_head: a, pred2: 1},"
       " {function: ContourDistanceConsistency, pred_head: a, pred: 0, pred2_head: bc, pred2: 0}]}";
   const auto expect = [&] {
-    const auto size = Make(plan)->Measure(batch);
-    ASSERT_TRUE(size.ok()) << size.status();
+    const std::unique_ptr<const Orchestrator> orchestrator = Make(plan);
+    const absl::StatusOr<Schedule> schedule = orchestrator->Prepare(batch);
+    ASSERT_TRUE(schedule.ok()) << schedule.status();
+    const MemoryNeed need = MeasureMemory(*schedule, batch, /*threads=*/1);
+    const OutcomeSize& size = need.outcome;
     const Outcome outcome = Compute(plan, batch);
     OutcomeSize found;
     const auto add = [&found](const std::vector<NamedTensor>& gradients) {
@@ -318,10 +322,10 @@ TEST(OrchestratorTest, TellsTheSizeOfWhatItWillCompute) {
     };
     add(outcome.gradients);
     for (const TermOutcome& term : outcome.terms) add(term.gradients);
-    EXPECT_EQ(size->terms, outcome.terms.size());
-    EXPECT_EQ(size->gradients, found.gradients);
-    EXPECT_EQ(size->gradient_bytes, found.gradient_bytes);
-    EXPECT_EQ(size->name_bytes, found.name_bytes);
+    EXPECT_EQ(size.terms, outcome.terms.size());
+    EXPECT_EQ(size.gradients, found.gradients);
+    EXPECT_EQ(size.gradient_bytes, found.gradient_bytes);
+    EXPECT_EQ(size.name_bytes, found.name_bytes);
   };
   expect();
   batch.per_term_gradients = true;

@@ -73,6 +73,13 @@ absl::StatusOr<LossResult> AutogradLoss::Compute(const LossInputs& inputs,
   });
 }
 
+int64_t AutogradLoss::ScratchBytes(const LossShape& shape) const {
+  if (!shape.masked || FusesMasks()) return 0;
+  // Prediction, target, weight and gradient, each with what it is made of.
+  constexpr int64_t kBytes = 4 * 2 * sizeof(float);
+  return kBytes * shape.elements();
+}
+
 absl::StatusOr<LossResult> AutogradLoss::ComputeApplied(const LossInputs& inputs,
                                                         const Context& context) const {
   LossInputs applied = ApplyMasks(inputs);

@@ -17,6 +17,9 @@ class AutogradLoss : public Loss {
  public:
   absl::StatusOr<LossResult> Compute(const LossInputs& inputs, const Context& context) const final;
 
+  // That of masks which are applied in advance.
+  int64_t ScratchBytes(const LossShape& shape) const override;
+
   // The expression itself, with its graph: what the quicker form is measured against. Predictions
   // may require a gradient; nothing of the inputs is checked or applied.
   absl::StatusOr<at::Tensor> Expression(const LossInputs& inputs) const { return Forward(inputs); }

@@ -5,7 +5,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <numeric>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "lossd/base/context.h"
@@ -70,6 +73,23 @@ struct LossResult {
   bool finite = true;
 };
 
+// What is known of a loss's inputs before they are there.
+struct LossShape {
+  std::vector<int64_t> pred;  // Its sizes, [B, C, …].
+  bool masked = false;        // A weight, `known` or class weights may be among them.
+  bool in_place = false;      // The gradient is float32 and takes the place of what is there.
+  int threads = 1;            // That compute at most.
+
+  int64_t samples() const { return pred[0]; }
+  int64_t channels() const { return pred[1]; }
+  // Of a channel of a sample, and of a plane of it.
+  int64_t voxels() const {
+    return std::accumulate(pred.begin() + 2, pred.end(), int64_t{1}, std::multiplies<>());
+  }
+  int64_t plane() const { return pred[pred.size() - 2] * pred.back(); }
+  int64_t elements() const { return samples() * channels() * voxels(); }
+};
+
 // A loss function with its options. Immutable and thread-safe.
 class Loss {
  public:
@@ -80,6 +100,10 @@ class Loss {
   // other error or numbers that mean nothing: whoever called asks the context.
   virtual absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
                                              const Context& context) const = 0;
+
+  // Bytes that Compute takes at most beyond its inputs and what it writes. Not counted: some blocks
+  // and planes a thread, which all losses take.
+  virtual int64_t ScratchBytes(const LossShape& /*shape*/) const { return 0; }
 
   // How many channels a weight may have besides 1 and the prediction's: those that count.
   virtual int64_t WeightChannels(int64_t pred_channels) const { return pred_channels; }

@@ -94,6 +94,18 @@ class MalisLoss : public Loss {
     });
   }
 
+  // Of the samples that are computed at a time: what is read of them, weights, ids, the engine.
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    const Zyx size = crop_size_.value_or(Zyx{shape.pred[2], shape.pred[3], shape.pred[4]});
+    const GridShape grid = {.z = size[0], .y = size[1], .x = size[2]};
+    const int64_t edges = shape.channels() * grid.voxels();
+    const int64_t at_a_time = std::min<int64_t>(shape.threads, shape.samples());
+    constexpr int64_t kEdge = 2 * sizeof(float) + 2;
+    constexpr int64_t kVoxel = 2 * sizeof(int64_t) + sizeof(int32_t);
+    return at_a_time *
+           (kEdge * edges + kVoxel * grid.voxels() + MalisScratchBytes(grid, shape.channels()));
+  }
+
  private:
   absl::Status Check(const LossInputs& inputs) const {
     if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;

@@ -148,6 +148,14 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& 
   return absl::OkStatus();
 }
 
+int64_t MalisScratchBytes(const GridShape& shape, int64_t channels) {
+  constexpr int64_t kVoxel = 128;
+  constexpr int64_t kEdge = 32;
+  // Blocks that are worked on take as much for a small volume.
+  constexpr int64_t kLeast = int64_t{4} << 20;
+  return kLeast + (kVoxel + kEdge * channels) * shape.voxels();
+}
+
 absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, const Context& context,
                          Workspace& workspace, absl::Span<uint64_t> counts) {
   if (absl::Status status = Check(sample); !status.ok()) return status;

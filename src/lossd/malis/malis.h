@@ -46,6 +46,10 @@ enum class MalisPass { kNegative, kPositive };
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
                           Workspace& workspace, absl::Span<const absl::Span<float>> weights);
 
+// Bytes that MalisWeights takes at most for one sample: measured on the inputs that take most
+// (docs/malis.md), with a margin. Ordinary volumes take a fifth of that.
+int64_t MalisScratchBytes(const GridShape& shape, int64_t channels);
+
 // The counts themselves, of one pass. counts: [C, Z, Y, X], overwritten. Errors as above
 // ("counts").
 absl::Status MalisCounts(const MalisSample& sample, MalisPass pass, const Context& context,

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "lossd/losses/torch_status.h"
@@ -29,6 +31,11 @@ class LossSum : public Loss {
       if (result.ok()) result->finite = WriteGradient(sum.into, gradient, context);
       return result;
     });
+  }
+
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    const int64_t sum = shape.in_place ? 0 : shape.elements() * static_cast<int64_t>(sizeof(float));
+    return sum + std::max(first_.loss->ScratchBytes(shape), other_.loss->ScratchBytes(shape));
   }
 
  private:

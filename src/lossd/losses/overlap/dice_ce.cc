@@ -59,10 +59,16 @@ class DiceCELoss : public Loss {
                         absl::StrCat("one for each of the ", channels,
                                      " channels, background included, as in MONAI"));
     }
-    return (channels == 1 ? binary_ : of_classes_)->Compute(inputs, context);
+    return OfChannels(channels).Compute(inputs, context);
+  }
+
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    return OfChannels(shape.channels()).ScratchBytes(shape);
   }
 
  private:
+  const Loss& OfChannels(int64_t channels) const { return channels == 1 ? *binary_ : *of_classes_; }
+
   const size_t weights_;
   const std::unique_ptr<const Loss> binary_;
   const std::unique_ptr<const Loss> of_classes_;

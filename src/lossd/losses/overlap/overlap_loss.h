@@ -22,6 +22,9 @@ class OverlapLoss : public AutogradLoss {
   OverlapLoss(const ClassOptions& classes, const OverlapOptions& overlap)
       : class_options_(classes), overlap_options_(overlap) {}
 
+  // Class indices.
+  int64_t ScratchBytes(const LossShape& shape) const override;
+
  protected:
   absl::Status Check(const LossInputs& inputs) const override;
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override;

@@ -83,6 +83,20 @@ class SoftClDiceLoss : public AutogradLoss {
  public:
   explicit SoftClDiceLoss(const SoftClDice& options) : options_(options) {}
 
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    // Of a sample: probabilities, target and gradients, each with what it is made of; of a channel
+    // whose turn it is, the target and the planes that are kept (soft_skeleton.h).
+    const int64_t volume = shape.voxels();
+    const int64_t depth = volume / shape.plane();
+    const int64_t levels = options_.num_iters + 1;
+    const int64_t planes =
+        std::min(levels * (levels + 3) + 3 * levels * (levels + 2), 4 * levels * (depth + 1));
+    const int64_t at_a_time = std::min<int64_t>(shape.threads, shape.channels());
+    const int64_t floats = 12 * shape.channels() * volume +
+                           at_a_time * (3 * volume + (planes + levels) * shape.plane());
+    return AutogradLoss::ScratchBytes(shape) + floats * static_cast<int64_t>(sizeof(float));
+  }
+
   int64_t WeightChannels(int64_t pred_channels) const override {
     if (pred_channels == 1) return 1;
     return options_.mode == ClDiceMode::kBinary ? 1 : pred_channels - 1;

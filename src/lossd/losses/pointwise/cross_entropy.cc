@@ -76,6 +76,12 @@ double FactorOf(const EntropyOptions& options, const LossInputs& inputs) {
   return 1 / sum;
 }
 
+// Class indices as they are counted.
+int64_t IndexBytes(const LossShape& shape) {
+  constexpr int64_t kBytes = 3 * sizeof(int64_t);
+  return kBytes * shape.samples() * shape.voxels();
+}
+
 // Of probabilities, or of indices with label smoothing.
 class CrossEntropyMapLoss : public MapLoss {
  public:
@@ -92,6 +98,10 @@ class CrossEntropyMapLoss : public MapLoss {
   }
 
   double Factor(const LossInputs& inputs) const override { return FactorOf(options_, inputs); }
+
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    return MapLoss::ScratchBytes(shape) + IndexBytes(shape);
+  }
 
  private:
   const EntropyOptions options_;
@@ -111,6 +121,10 @@ class CrossEntropyLoss : public AutogradLoss {
     const absl::StatusOr<at::Tensor> map = EntropyMap(options_, inputs);
     if (!map.ok() || options_.reduction == Reduction::kNone) return map;
     return map->sum() * FactorOf(options_, inputs);
+  }
+
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    return AutogradLoss::ScratchBytes(shape) + IndexBytes(shape);
   }
 
   std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,

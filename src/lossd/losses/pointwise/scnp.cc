@@ -104,6 +104,15 @@ class ScnpLoss : public AutogradLoss {
  public:
   explicit ScnpLoss(const Scnp& options) : options_(options) {}
 
+  int64_t ScratchBytes(const LossShape& shape) const override {
+    const Grid grid(shape.pred, options_.neighborhood_size / 2);
+    const int64_t planes = std::max(2 * grid.radius, kSlabPlanes) + 2 * grid.radius;
+    const int64_t plane = (grid.rows + 2 * grid.row_radius) * (grid.size + 2 * grid.radius);
+    constexpr int64_t kBytes = sizeof(float) + sizeof(int32_t);
+    const int64_t sum = shape.in_place ? 0 : shape.elements() * static_cast<int64_t>(sizeof(float));
+    return shape.threads * planes * plane * kBytes + sum;
+  }
+
  protected:
   absl::Status Check(const LossInputs& inputs) const override { return CheckPredTarget(inputs); }
 
