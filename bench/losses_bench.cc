@@ -34,6 +34,7 @@
 #include "absl/strings/string_view.h"
 #include "bench/eager_losses.h"
 #include "bench/malis_data.h"
+#include "lossd/base/instruction_sets.h"
 #include "lossd/base/resident_memory.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/compute/orchestrator.h"
@@ -502,6 +503,7 @@ void PrintRow(const char* option, const std::string& label, const Settings& sett
 }
 
 void PrintTables(const Settings& settings) {
+  std::printf("Vector code: %s\n\n", Word(CurrentInstructionSet()).c_str());
   std::printf(
       "| loss | eager ms | lossd ms | float16 ms | eager / lossd |\n"
       "| --- | --- | --- | --- | --- |\n");

@@ -29,6 +29,7 @@
 #include "bench/malis_data.h"
 #include "bench/reference_malis.h"
 #include "lossd/base/error.h"
+#include "lossd/base/instruction_sets.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/malis/affinities.h"
 #include "lossd/malis/components.h"
@@ -437,6 +438,7 @@ int Main(int argc, char** argv) {
   Engine engine;
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
+  std::printf("Vector code: %s\n", Word(CurrentInstructionSet()).c_str());
   Promises promises;
   if (wanted("reference")) PrintAgainstReference(volumes, engine, promises);
   if (wanted("batch")) {

@@ -11,6 +11,7 @@ packages=(
   libabsl-dev libspdlog-dev libyaml-cpp-dev libcli11-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-venv
+  qemu-user                                                   # tests on a processor without AVX
 )
 
 missing=()

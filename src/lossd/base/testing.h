@@ -4,14 +4,27 @@
 #include <atomic>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "lossd/base/cancellation.h"
+#include "lossd/base/instruction_sets.h"
 
-// For tests of what computations do when they are cancelled.
+// What tests of several rooms need.
 namespace lossd {
 
-// Fires when it is asked for the n-th time: walks a test through all places that ask.
+// Those that can run here, the baseline first.
+inline std::vector<InstructionSet> RunnableInstructionSets() {
+  std::vector<InstructionSet> sets;
+  for (const InstructionSet set :
+       {InstructionSet::kBaseline, InstructionSet::kAvx2, InstructionSet::kAvx512}) {
+    if (set <= CurrentInstructionSet()) sets.push_back(set);
+  }
+  return sets;
+}
+
+// For tests of what computations do when they are cancelled: fires when it is asked for the n-th
+// time: walks a test through all places that ask.
 class CancelledAtCheck : public Cancellation {
  public:
   // Without a number, it only counts.

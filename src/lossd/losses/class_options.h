@@ -1,7 +1,8 @@
 #ifndef LOSSD_LOSSES_CLASS_OPTIONS_H_
 #define LOSSD_LOSSES_CLASS_OPTIONS_H_
 
-#include "absl/status/status.h"
+#include <optional>
+
 #include "absl/strings/string_view.h"
 #include "lossd/losses/option.h"
 
@@ -36,7 +37,7 @@ inline Option OtherActivation() {
 }
 
 // At most one activation.
-absl::Status CheckActivation(bool sigmoid, bool softmax);
+std::optional<OptionProblem> CheckActivation(bool sigmoid, bool softmax);
 
 }  // namespace lossd
 

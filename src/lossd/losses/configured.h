@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "lossd/losses/loss.h"
 #include "lossd/losses/loss_config.h"
 #include "lossd/losses/pointwise/pointwise_loss.h"
@@ -18,7 +17,7 @@ namespace lossd {
 //   static constexpr LossTraits kTraits;
 //   fields that are its options, with their defaults;
 //   OptionList Options();              describes them;
-//   absl::Status Check() const;        what is wrong with options that depend on each other;
+//   std::optional<OptionProblem> Check() const;  is something wrong with options together?
 //   OwnPosWeight, Channels, CropSize   as LossConfig has them;
 //   and what it computes: `std::unique_ptr<const Loss> Make() const`, or, for a loss of one element
 //   at a time, `Element() const` (pointwise_loss.h).
@@ -32,9 +31,9 @@ class ConfiguredLoss : public LossConfig::Interface {
   }
   const LossTraits& traits() const override { return T::kTraits; }
   OptionList Options() override { return loss_.Options(); }
-  absl::Status CheckTogether() const override {
+  std::optional<OptionProblem> CheckTogether() const override {
     if constexpr (requires { loss_.Check(); }) return loss_.Check();
-    return absl::OkStatus();
+    return std::nullopt;
   }
   std::optional<double> OwnPosWeight() const override {
     if constexpr (requires { loss_.OwnPosWeight(); }) return loss_.OwnPosWeight();

@@ -1,5 +1,9 @@
 #include "lossd/losses/loss_config.h"
 
+#include <utility>
+
+#include "lossd/base/error.h"
+
 namespace lossd {
 
 std::vector<OptionValue> LossConfig::Values() const {
@@ -11,10 +15,15 @@ std::vector<OptionValue> LossConfig::Values() const {
 
 std::vector<absl::Status> LossConfig::Check() const {
   LossConfig copy = *this;
-  std::vector<absl::Status> found = CheckRanges(copy.Options());
-  if (!found.empty()) return found;
-  if (absl::Status together = of_->CheckTogether(); !together.ok()) found.push_back(together);
-  return found;
+  std::vector<OptionProblem> problems = CheckRanges(copy.Options());
+  if (problems.empty()) {
+    if (auto together = of_->CheckTogether()) problems.push_back(*std::move(together));
+  }
+  std::vector<absl::Status> errors;
+  for (const OptionProblem& problem : problems) {
+    errors.push_back(FieldError(problem.option, problem.given, problem.expected));
+  }
+  return errors;
 }
 
 }  // namespace lossd

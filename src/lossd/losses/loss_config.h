@@ -26,7 +26,7 @@ class LossConfig {
     virtual std::unique_ptr<Interface> Clone() const = 0;
     virtual const LossTraits& traits() const = 0;
     virtual OptionList Options() = 0;
-    virtual absl::Status CheckTogether() const = 0;
+    virtual std::optional<OptionProblem> CheckTogether() const = 0;
     virtual std::optional<double> OwnPosWeight() const = 0;
     virtual std::optional<int64_t> Channels() const = 0;
     virtual std::optional<std::array<int64_t, 3>> CropSize() const = 0;

@@ -288,10 +288,11 @@ class MalisLoss : public Loss {
 
 }  // namespace
 
-absl::Status Malis::Check() const {
+std::optional<OptionProblem> Malis::Check() const {
   const size_t sizes = malis_crop_size.size();
-  if (sizes == 0 || sizes == 1 || sizes == 3) return absl::OkStatus();
-  return FieldError("malis_crop_size", absl::StrCat(sizes, " numbers"), "1 or 3");
+  if (sizes == 0 || sizes == 1 || sizes == 3) return std::nullopt;
+  return OptionProblem{
+      .option = "malis_crop_size", .given = absl::StrCat(sizes, " numbers"), .expected = "1 or 3"};
 }
 
 std::vector<Offset> Malis::Neighborhood() const {

@@ -7,7 +7,6 @@
 #include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
 #include "lossd/malis/grid.h"
@@ -50,7 +49,7 @@ struct Malis {
         {"malis_num_workers", &malis_num_workers, "Accepted for compatibility; has no effect.",
          kWorkers}};
   }
-  absl::Status Check() const;
+  std::optional<OptionProblem> Check() const;
 
   // The offset of each channel: nhood, or its default.
   std::vector<Offset> Neighborhood() const;

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "lossd/base/error.h"
 
 namespace lossd {
 namespace {
@@ -104,14 +103,15 @@ std::string TypeOf(const Option& option) {
       option.field);
 }
 
-std::vector<absl::Status> CheckRanges(const OptionList& options) {
-  std::vector<absl::Status> found;
+std::vector<OptionProblem> CheckRanges(const OptionList& options) {
+  std::vector<OptionProblem> found;
   for (const Option& option : options) {
     for (const double number : NumbersOf(option)) {
       const bool finite = std::abs(number) <= std::numeric_limits<float>::max();
       if (finite && option.range.holds(number)) continue;
-      found.push_back(FieldError(option.name, NumberText(number),
-                                 finite ? option.range.text : kAnyNumber.text));
+      found.push_back({.option = option.name,
+                       .given = NumberText(number),
+                       .expected = finite ? option.range.text : kAnyNumber.text});
       break;
     }
   }

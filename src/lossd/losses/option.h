@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "lossd/base/words.h"
@@ -94,8 +93,16 @@ std::string TextOf(const OptionValue& value);
 // "bool", "int", "float", "string", "list of float", … in words.
 std::string TypeOf(const Option& option);
 
-// Numbers outside of their ranges: FieldErrors about the options ("beta"), the first of each.
-std::vector<absl::Status> CheckRanges(const OptionList& options);
+// What is wrong with the value of an option ("beta"). Becomes a FieldError; headers of losses do
+// without Abseil's statuses, for vector code is compiled from them.
+struct OptionProblem {
+  absl::string_view option;
+  std::string given;
+  absl::string_view expected;
+};
+
+// Numbers outside of their ranges, the first of each option.
+std::vector<OptionProblem> CheckRanges(const OptionList& options);
 
 }  // namespace lossd
 

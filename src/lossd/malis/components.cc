@@ -1,7 +1,6 @@
 #include "lossd/malis/components.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <numeric>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "lossd/base/instruction_sets.h"
 #include "lossd/malis/cpu/concurrent_forest.h"
+#include "lossd/malis/cpu/kernels.h"
 #include "lossd/malis/cpu/row_bits.h"
 #include "lossd/malis/cpu/voxel_runs.h"
 
@@ -73,21 +73,21 @@ void FindStarts(const std::vector<Channel>& channels, const RowBits& joined, int
   }
 }
 
-// Joins the runs of a row to those that the edges of a channel lead back to.
-LOSSD_CLONES void JoinRow(const VoxelRuns& runs, const Channel& channel, int64_t row,
-                          ConcurrentForest& forest) {
-  const int64_t other = row - channel.rows_back;
-  uint64_t last = 0;
-  for (int64_t k = 0; k < channel.positive.words(); ++k) {
-    const uint64_t edges = channel.positive.Word(row, k);
-    // Of neighbouring edges between the same two runs, the first is enough.
-    const uint64_t starts =
-        runs.StartsFrom(row, 64 * k) | runs.StartsFrom(other, 64 * k - channel.x_back);
-    uint64_t left = edges & (starts | ~(edges << 1 | last));
-    last = edges >> 63;
-    for (; left != 0; left &= left - 1) {
-      const int64_t x = 64 * k + std::countr_zero(left);
-      forest.Join(runs.At(row, x), runs.At(other, x - channel.x_back));
+// Joins the runs of rows to those that edges lead back to.
+void JoinRows(const VoxelRuns& runs, const std::vector<Channel>& channels, int64_t begin,
+              int64_t end, ConcurrentForest& forest) {
+  const MalisKernels& kernels = CurrentKernels<MalisKernels>();
+  std::vector<RunPair> pairs;
+  for (int64_t row = begin; row < end; ++row) {
+    for (const Channel& channel : channels) {
+      if (channel.MakesRuns() || row < channel.rows_back) continue;
+      pairs.resize(64 * channel.positive.words());
+      const int64_t count = kernels.find_joins({.edges = channel.positive.Row(row),
+                                                .from = runs.Row(row),
+                                                .to = runs.Row(row - channel.rows_back),
+                                                .x_back = channel.x_back},
+                                               pairs.data());
+      for (int64_t i = 0; i < count; ++i) forest.Join(pairs[i].from, pairs[i].to);
     }
   }
 }
@@ -128,11 +128,11 @@ uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> ne
                              absl::Span<uint32_t> labels) {
   if (shape.voxels() == 0) return 0;
   const int64_t rows = shape.z * shape.y;
+  const int64_t grain = std::max<int64_t>(kGrain / shape.x, 1);
   const auto for_each_row = [&](const auto& body) {
-    context.ParallelFor(rows, std::max<int64_t>(kGrain / shape.x, 1),
-                        [&](int64_t begin, int64_t end) {
-                          for (int64_t row = begin; row < end; ++row) body(row);
-                        });
+    context.ParallelFor(rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) body(row);
+    });
   };
   const std::vector<Channel> channels = PackChannels(shape, neighborhood, positive, context);
   RowBits joined(shape);
@@ -145,10 +145,8 @@ uint32_t ConnectedComponents(const GridShape& shape, absl::Span<const Offset> ne
   const VoxelRuns runs(std::move(starts), std::move(joined), rows);
 
   ConcurrentForest forest(runs.count());
-  for_each_row([&](int64_t row) {
-    for (const Channel& channel : channels) {
-      if (!channel.MakesRuns() && row >= channel.rows_back) JoinRow(runs, channel, row, forest);
-    }
+  context.ParallelFor(rows, grain, [&](int64_t begin, int64_t end) {
+    JoinRows(runs, channels, begin, end, forest);
   });
   const NumberedRoots roots = NumberRoots(forest, runs.count(), context);
   for_each_row([&](int64_t row) {

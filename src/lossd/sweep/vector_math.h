@@ -1,16 +1,17 @@
 #ifndef LOSSD_SWEEP_VECTOR_MATH_H_
 #define LOSSD_SWEEP_VECTOR_MATH_H_
 
-#include <bit>
 #include <cstdint>
+
+#include "lossd/base/vectorized.h"
 
 // Elementary functions in float32 without branches, table or library call, so that loops over them
 // become vector code. Each is accurate to a few units in the last place, also relative to small
 // results, and NaN in gives NaN out.
 namespace lossd {
 
-// Inlined into whatever instruction set the caller is compiled for.
-#define LOSSD_VECTORIZED [[gnu::always_inline]] inline
+LOSSD_VECTORIZED uint32_t BitsOf(float x) { return __builtin_bit_cast(uint32_t, x); }
+LOSSD_VECTORIZED float FloatOf(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
 // exp(−a) for a >= 0; at least exp(−87), the least normal number. 2ⁿ × polynomial (Cephes' expf).
 LOSSD_VECTORIZED float ExpMinus(float a) {
@@ -30,8 +31,8 @@ LOSSD_VECTORIZED float ExpMinus(float a) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * r * r + r + 1.0F;
-  const uint32_t exponent = std::bit_cast<uint32_t>(rounded) - std::bit_cast<uint32_t>(kRound);
-  return p * std::bit_cast<float>((exponent + 127) << 23);
+  const uint32_t exponent = BitsOf(rounded) - BitsOf(kRound);
+  return p * FloatOf((exponent + 127) << 23);
 }
 
 // log(1 + e) for e in [0, 1]: 2·artanh(e / (2 + e)) by its series.

@@ -2,9 +2,9 @@
 #define LOSSD_LOSSES_OVERLAP_DICE_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -50,7 +50,7 @@ struct Dice {
             {"weight", &weight, kClassWeightText, kNotNegativeNumber},
             {"soft_label", &soft_label, kSoftLabelText}};
   }
-  absl::Status Check() const { return CheckActivation(sigmoid, softmax); }
+  std::optional<OptionProblem> Check() const { return CheckActivation(sigmoid, softmax); }
   std::unique_ptr<const Loss> Make() const;
 };
 

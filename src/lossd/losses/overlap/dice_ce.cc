@@ -76,9 +76,11 @@ class DiceCELoss : public Loss {
 
 }  // namespace
 
-absl::Status DiceCE::Check() const {
+std::optional<OptionProblem> DiceCE::Check() const {
   if (reduction == Reduction::kNone) {
-    return FieldError("reduction", "none", "mean or sum: Dice and cross entropy differ in shape");
+    return OptionProblem{.option = "reduction",
+                         .given = "none",
+                         .expected = "mean or sum: Dice and cross entropy differ in shape"};
   }
   return CheckActivation(sigmoid, softmax);
 }

@@ -2,9 +2,9 @@
 #define LOSSD_LOSSES_OVERLAP_DICE_CE_H_
 
 #include <memory>
+#include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -59,7 +59,7 @@ struct DiceCE {
         {"label_smoothing", &label_smoothing,
          "Share of the cross entropy's target that is spread evenly over the classes.", kFraction}};
   }
-  absl::Status Check() const;
+  std::optional<OptionProblem> Check() const;
   std::unique_ptr<const Loss> Make() const;
 };
 

@@ -5,7 +5,6 @@
 #include <optional>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -57,7 +56,7 @@ struct DiceFocal {
             {"lambda_focal", &lambda_focal, "Factor of the focal loss.", kNotNegativeNumber},
             {"alpha", &alpha, "Weight of positives, negatives have 1 − alpha.", kFraction}};
   }
-  absl::Status Check() const { return CheckActivation(sigmoid, softmax); }
+  std::optional<OptionProblem> Check() const { return CheckActivation(sigmoid, softmax); }
   std::unique_ptr<const Loss> Make() const;
 };
 

@@ -2,8 +2,8 @@
 #define LOSSD_LOSSES_OVERLAP_GENERALIZED_DICE_H_
 
 #include <memory>
+#include <optional>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -49,7 +49,7 @@ struct GeneralizedDice {
             {"batch", &batch, kBatchText},
             {"soft_label", &soft_label, kSoftLabelText}};
   }
-  absl::Status Check() const { return CheckActivation(sigmoid, softmax); }
+  std::optional<OptionProblem> Check() const { return CheckActivation(sigmoid, softmax); }
   std::unique_ptr<const Loss> Make() const;
 };
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -65,7 +65,7 @@ struct SoftClDice {
             {"validation_tolerance", &validation_tolerance,
              "How far outside [0, 1] a value may lie.", kNotNegativeNumber}};
   }
-  absl::Status Check() const { return CheckActivation(sigmoid, softmax); }
+  std::optional<OptionProblem> Check() const { return CheckActivation(sigmoid, softmax); }
   std::unique_ptr<const Loss> Make() const;
 };
 

@@ -2,8 +2,8 @@
 #define LOSSD_LOSSES_OVERLAP_TVERSKY_H_
 
 #include <memory>
+#include <optional>
 
-#include "absl/status/status.h"
 #include "lossd/losses/class_options.h"
 #include "lossd/losses/option.h"
 #include "lossd/losses/traits.h"
@@ -46,7 +46,7 @@ struct Tversky {
             {"batch", &batch, kBatchText},
             {"soft_label", &soft_label, kSoftLabelText}};
   }
-  absl::Status Check() const { return CheckActivation(sigmoid, softmax); }
+  std::optional<OptionProblem> Check() const { return CheckActivation(sigmoid, softmax); }
   std::unique_ptr<const Loss> Make() const;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdlib>
-#include <cstring>
 
 #include "lossd/base/instruction_sets.h"
 
@@ -13,33 +12,6 @@ namespace {
 // How many other channels to span parallelograms with: beyond these, an edge that survives is
 // nearly always in the forest.
 constexpr size_t kPartners = 4;
-
-using Keys = EdgeKey __attribute__((vector_size(kVectorKeys * sizeof(EdgeKey))));
-
-// bounds[i] = the strongest, over the cycles through the edge at i, of the weakest of its other
-// edges.
-LOSSD_CLONES void FindBounds(const EdgeKey* edges, const CycleFilter::Cycle* cycles,
-                             size_t cycle_count, int64_t count, EdgeKey* bounds) {
-  for (int64_t i = 0; i < count; i += kVectorKeys) {
-    Keys bound = Keys{} + kNoEdge;
-    for (size_t k = 0; k < cycle_count; ++k) {
-      Keys a;
-      Keys b;
-      Keys c;
-      std::memcpy(&a, edges + i + cycles[k].at[0], sizeof(Keys));
-      std::memcpy(&b, edges + i + cycles[k].at[1], sizeof(Keys));
-      std::memcpy(&c, edges + i + cycles[k].at[2], sizeof(Keys));
-      // With integers, "stronger, or equal and before" is "key + 1 greater".
-      a += cycles[k].before[0];
-      b += cycles[k].before[1];
-      c += cycles[k].before[2];
-      a = a < b ? a : b;
-      a = a < c ? a : c;
-      bound = a > bound ? a : bound;
-    }
-    std::memcpy(bounds + i, &bound, sizeof(Keys));
-  }
-}
 
 }  // namespace
 
@@ -70,8 +42,8 @@ CycleFilter::CycleFilter(const GridShape& shape, absl::Span<const Offset> neighb
       // The edge on the side of v, and on the opposite side. Past the end of a row or of the volume
       // the first of the three is kNoEdge, which makes no cycle.
       for (const int64_t corner : {int64_t{0}, -q}) {
-        Cycle cycle = {.at = {corner + to_other, corner + p + to_other, corner == 0 ? q : -q},
-                       .before = {}};
+        EdgeCycle cycle = {.at = {corner + to_other, corner + p + to_other, corner == 0 ? q : -q},
+                           .before = {}};
         for (int k = 0; k < 3; ++k) cycle.before[k] = cycle.at[k] < 0 ? 1 : 0;
         cycles_[c].push_back(cycle);
       }
@@ -80,8 +52,9 @@ CycleFilter::CycleFilter(const GridShape& shape, absl::Span<const Offset> neighb
 }
 
 void CycleFilter::Find(int64_t channel, int64_t first, int64_t count, EdgeKey* bounds) const {
-  const std::vector<Cycle>& cycles = cycles_[channel];
-  FindBounds(keys_.At(channel, first), cycles.data(), cycles.size(), count, bounds);
+  const std::vector<EdgeCycle>& cycles = cycles_[channel];
+  CurrentKernels<MalisKernels>().find_bounds(keys_.At(channel, first), cycles.data(), cycles.size(),
+                                             count, bounds);
 }
 
 }  // namespace lossd

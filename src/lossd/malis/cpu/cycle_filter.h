@@ -6,6 +6,7 @@
 
 #include "absl/types/span.h"
 #include "lossd/malis/cpu/edge_keys.h"
+#include "lossd/malis/cpu/kernels.h"
 #include "lossd/malis/grid.h"
 
 namespace lossd {
@@ -32,16 +33,9 @@ class CycleFilter {
   // more.
   void Find(int64_t channel, int64_t first, int64_t count, EdgeKey* bounds) const;
 
-  // The other three edges of a cycle: where their keys lie relative to the key of the edge that is
-  // tried, and whether each comes before it (1) or after it (0) when they are equal.
-  struct Cycle {
-    int64_t at[3];
-    EdgeKey before[3];
-  };
-
  private:
   KeyArray keys_;
-  std::vector<std::vector<Cycle>> cycles_;  // By channel.
+  std::vector<std::vector<EdgeCycle>> cycles_;  // By channel.
 };
 
 }  // namespace lossd

@@ -5,9 +5,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "lossd/base/vectorized.h"
 #include "lossd/malis/grid.h"
 
 namespace lossd {
+
+// Bit i is bit x + i of so many words; x may be negative, and what is in none of them is 0.
+LOSSD_VECTORIZED uint64_t BitsFrom(const uint64_t* row, int64_t words, int64_t x) {
+  const int64_t k = x >> 6;
+  const auto shift = static_cast<int>(x & 63);
+  const uint64_t low = k < 0 || k >= words ? 0 : row[k] >> shift;
+  const uint64_t high = shift == 0 || k + 1 < 0 || k + 1 >= words ? 0 : row[k + 1] << (64 - shift);
+  return low | high;
+}
 
 // A bit for each voxel of a volume, 64 neighbours along x in a word. Row r = z·Y + y; each row
 // starts a new word. Rows may be written in parallel.
@@ -31,19 +41,13 @@ class RowBits {
     for (size_t i = 0; i < bits_.size(); ++i) bits_[i] |= other.bits_[i];
   }
 
+  // The words of a row; those of the next follow.
+  const uint64_t* Row(int64_t row) const { return bits_.data() + row * words_; }
+
   // Bit i is the voxel x + i of a row; x may be negative, and what is not in the row is 0.
-  uint64_t From(int64_t row, int64_t x) const {
-    const int64_t k = x >> 6;
-    const auto shift = static_cast<int>(x & 63);
-    const uint64_t low = WordOrNone(row, k) >> shift;
-    return shift == 0 ? low : low | WordOrNone(row, k + 1) << (64 - shift);
-  }
+  uint64_t From(int64_t row, int64_t x) const { return BitsFrom(Row(row), words_, x); }
 
  private:
-  uint64_t WordOrNone(int64_t row, int64_t k) const {
-    return k < 0 || k >= words_ ? 0 : Word(row, k);
-  }
-
   int64_t words_;
   std::vector<uint64_t> bits_;
 };

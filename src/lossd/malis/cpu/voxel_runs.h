@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lossd/malis/cpu/kernels.h"
 #include "lossd/malis/cpu/row_bits.h"
 
 namespace lossd {
@@ -20,15 +21,11 @@ class VoxelRuns {
   // In all rows; fewer than 2³².
   uint32_t count() const { return count_; }
 
-  // The run of a voxel, which is in one.
-  uint32_t At(int64_t row, int64_t x) const {
-    const uint64_t up_to_x = starts_.Word(row, x / 64) & (~uint64_t{0} >> (63 - x % 64));
-    return before_[row * starts_.words() + x / 64] + static_cast<uint32_t>(std::popcount(up_to_x)) -
-           1;
+  RunRow Row(int64_t row) const {
+    return {.starts = starts_.Row(row),
+            .before = before_.data() + row * starts_.words(),
+            .words = starts_.words()};
   }
-
-  // Bit i: whether the voxel x + i of a row starts a run.
-  uint64_t StartsFrom(int64_t row, int64_t x) const { return starts_.From(row, x); }
 
   // Calls run(number, first x, end x) for the runs of a row, in their order.
   template <typename Run>

@@ -1,9 +1,9 @@
-#include "lossd/sweep/skeleton_kernels.h"
-
-#include "lossd/base/instruction_sets.h"
+#include "lossd/base/vectorized.h"
+#include "lossd/sweep/cpu/kernel_tables.h"
 #include "lossd/sweep/vector_math.h"
 
 namespace lossd {
+namespace LOSSD_LEVEL {
 namespace {
 
 LOSSD_VECTORIZED float Relu(float x) { return x > 0 ? x : 0.0F; }
@@ -24,10 +24,8 @@ LOSSD_VECTORIZED SkeletonSums Sum(const float* skeleton, const float* other, con
   return {.within = within, .total = total};
 }
 
-}  // namespace
-
-LOSSD_CLONES void ThickenBlock(const float* level, const float* opened, const float* skeleton,
-                               int64_t size, float* next) {
+void ThickenBlock(const float* level, const float* opened, const float* skeleton, int64_t size,
+                  float* next) {
 #pragma omp simd
   for (int64_t v = 0; v < size; ++v) {
     const float d = Relu(level[v] - opened[v]);
@@ -35,9 +33,8 @@ LOSSD_CLONES void ThickenBlock(const float* level, const float* opened, const fl
   }
 }
 
-LOSSD_CLONES void ThickenGradientBlock(const float* level, const float* opened,
-                                       const float* skeleton, int64_t size,
-                                       float* __restrict gradient, float* __restrict of_d) {
+void ThickenGradientBlock(const float* level, const float* opened, const float* skeleton,
+                          int64_t size, float* __restrict gradient, float* __restrict of_d) {
 #pragma omp simd
   for (int64_t v = 0; v < size; ++v) {
     const float d = Relu(level[v] - opened[v]);
@@ -48,8 +45,8 @@ LOSSD_CLONES void ThickenGradientBlock(const float* level, const float* opened,
   }
 }
 
-LOSSD_CLONES SkeletonSums SumSkeletonBlock(const float* skeleton, const float* other,
-                                           const float* weight, int64_t size, float* of_other) {
+SkeletonSums SumSkeletonBlock(const float* skeleton, const float* other, const float* weight,
+                              int64_t size, float* of_other) {
   if (weight == nullptr) {
     return of_other == nullptr ? Sum<false, false>(skeleton, other, weight, size, of_other)
                                : Sum<false, true>(skeleton, other, weight, size, of_other);
@@ -58,8 +55,8 @@ LOSSD_CLONES SkeletonSums SumSkeletonBlock(const float* skeleton, const float* o
                              : Sum<true, true>(skeleton, other, weight, size, of_other);
 }
 
-LOSSD_CLONES void SkeletonGradientBlock(const float* other, const float* weight, double of_within,
-                                        double of_total, int64_t size, float* __restrict gradient) {
+void SkeletonGradientBlock(const float* other, const float* weight, double of_within,
+                           double of_total, int64_t size, float* __restrict gradient) {
   if (weight == nullptr) {
     for (int64_t v = 0; v < size; ++v) {
       gradient[v] = static_cast<float>(of_within * static_cast<double>(other[v]) + of_total);
@@ -72,5 +69,15 @@ LOSSD_CLONES void SkeletonGradientBlock(const float* other, const float* weight,
         static_cast<float>(w * (of_within * w * static_cast<double>(other[v]) + of_total));
   }
 }
+
+constexpr SkeletonKernels kTable = {.thicken = ThickenBlock,
+                                    .thicken_gradient = ThickenGradientBlock,
+                                    .sum = SumSkeletonBlock,
+                                    .gradient = SkeletonGradientBlock};
+
+}  // namespace
+}  // namespace LOSSD_LEVEL
+
+const SkeletonKernels SkeletonKernels::LOSSD_LEVEL = LOSSD_LEVEL::kTable;
 
 }  // namespace lossd

@@ -1,25 +1,23 @@
-#include "lossd/sweep/softmax_kernels.h"
-
-#include <algorithm>
-#include <bit>
-
-#include "lossd/base/instruction_sets.h"
+#include "lossd/base/vectorized.h"
+#include "lossd/sweep/cpu/kernel_tables.h"
+#include "lossd/sweep/cpu/rows.h"
 #include "lossd/sweep/vector_math.h"
 
 namespace lossd {
+namespace LOSSD_LEVEL {
 namespace {
 
 // log(s) for s >= 1; NaN in gives NaN out.
 LOSSD_VECTORIZED float LogFromOne(float s) {
-  const auto bits = std::bit_cast<uint32_t>(s);
+  const auto bits = BitsOf(s);
   const auto exponent = static_cast<float>(static_cast<int32_t>(bits >> 23) - 127);
-  const auto mantissa = std::bit_cast<float>((bits & 0x7fffffU) | 0x3f800000U);
+  const auto mantissa = FloatOf((bits & 0x7fffffU) | 0x3f800000U);
   return exponent * 0.693147181F + LogOnePlus(mantissa - 1.0F) + (s - s);
 }
 
 LOSSD_VECTORIZED void GreatestLogits(const float* const* logits, int64_t classes, int64_t size,
                                      float* __restrict greatest) {
-  std::copy_n(logits[0], size, greatest);
+  Copy(logits[0], size, greatest);
   for (int64_t c = 1; c < classes; ++c) {
     const float* of_class = logits[c];
 #pragma omp simd
@@ -29,9 +27,7 @@ LOSSD_VECTORIZED void GreatestLogits(const float* const* logits, int64_t classes
   }
 }
 
-}  // namespace
-
-LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
+double CrossEntropyBlock(const ClassBlock& block) {
   const int64_t size = block.size;
   float* __restrict greatest = block.scratch;
   float* __restrict sum = block.scratch + size;
@@ -39,7 +35,9 @@ LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
   float* __restrict weight = block.scratch + 3 * size;
   const float* target = block.target;
   GreatestLogits(block.logits, block.classes, size, greatest);
-  for (float* values : {sum, own, weight}) std::fill_n(values, size, 0.0F);
+  Fill(0.0F, size, sum);
+  Fill(0.0F, size, own);
+  Fill(0.0F, size, weight);
   for (int64_t c = 0; c < block.classes; ++c) {
     const float* logits = block.logits[c];
     const auto index = static_cast<float>(c);
@@ -75,12 +73,12 @@ LOSSD_CLONES double CrossEntropyBlock(const ClassBlock& block) {
   return loss;
 }
 
-LOSSD_CLONES void SoftmaxBlock(const SoftmaxVoxels& block) {
+void SoftmaxBlock(const SoftmaxVoxels& block) {
   const int64_t size = block.size;
   float* __restrict greatest = block.scratch;
   float* __restrict sum = block.scratch + size;
   GreatestLogits(block.logits, block.classes, size, greatest);
-  std::fill_n(sum, size, 0.0F);
+  Fill(0.0F, size, sum);
   for (int64_t c = 0; c < block.classes; ++c) {
     const float* logits = block.logits[c];
     float* __restrict e = block.probabilities[c];
@@ -99,16 +97,15 @@ LOSSD_CLONES void SoftmaxBlock(const SoftmaxVoxels& block) {
   }
 }
 
-LOSSD_CLONES void OneHotBlock(const float* target, float of_class, int64_t size,
-                              float* __restrict out) {
+void OneHotBlock(const float* target, float of_class, int64_t size, float* __restrict out) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) out[i] = target[i] == of_class ? 1.0F : 0.0F;
 }
 
-LOSSD_CLONES void SoftmaxGradientBlock(const SoftmaxGradient& block) {
+void SoftmaxGradientBlock(const SoftmaxGradient& block) {
   const int64_t size = block.size;
   float* __restrict mean = block.scratch;  // Σ p_k × d_k
-  std::fill_n(mean, size, 0.0F);
+  Fill(0.0F, size, mean);
   for (int64_t c = 0; c < block.classes; ++c) {
     const float* p = block.probabilities[c];
     const float* target = block.target[c];
@@ -126,5 +123,15 @@ LOSSD_CLONES void SoftmaxGradientBlock(const SoftmaxGradient& block) {
     for (int64_t i = 0; i < size; ++i) p[i] *= common * target[i] + constant - mean[i];
   }
 }
+
+constexpr SoftmaxKernels kTable = {.cross_entropy = CrossEntropyBlock,
+                                   .softmax = SoftmaxBlock,
+                                   .one_hot = OneHotBlock,
+                                   .softmax_gradient = SoftmaxGradientBlock};
+
+}  // namespace
+}  // namespace LOSSD_LEVEL
+
+const SoftmaxKernels SoftmaxKernels::LOSSD_LEVEL = LOSSD_LEVEL::kTable;
 
 }  // namespace lossd

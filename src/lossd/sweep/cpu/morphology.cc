@@ -1,13 +1,10 @@
-#include "lossd/sweep/morphology.h"
-
-#include <algorithm>
-#include <array>
-#include <vector>
-
-#include "lossd/base/instruction_sets.h"
+#include "lossd/base/vectorized.h"
+#include "lossd/sweep/cpu/kernel_tables.h"
+#include "lossd/sweep/cpu/rows.h"
 #include "lossd/sweep/vector_math.h"
 
 namespace lossd {
+namespace LOSSD_LEVEL {
 namespace {
 
 // Row y of a plane; null where there is no plane or no such row.
@@ -20,13 +17,13 @@ LOSSD_VECTORIZED T* Row(const PlaneShape& shape, T* plane, int64_t y) {
 LOSSD_VECTORIZED void Lower(const float* row, int64_t size, float* __restrict least) {
   if (row == nullptr) return;
 #pragma omp simd
-  for (int64_t x = 0; x < size; ++x) least[x] = std::min(least[x], row[x]);
+  for (int64_t x = 0; x < size; ++x) least[x] = row[x] < least[x] ? row[x] : least[x];
 }
 
 LOSSD_VECTORIZED void Raise(const float* row, int64_t size, float* __restrict greatest) {
   if (row == nullptr) return;
 #pragma omp simd
-  for (int64_t x = 0; x < size; ++x) greatest[x] = std::max(greatest[x], row[x]);
+  for (int64_t x = 0; x < size; ++x) greatest[x] = greatest[x] < row[x] ? row[x] : greatest[x];
 }
 
 // Passes on what is left of the gradients of extremes to the voxels of a row that have them.
@@ -62,30 +59,25 @@ LOSSD_VECTORIZED float ShareOfFirst(float a, float b) {
 }
 
 // Minima along each axis of a row's windows, and what of the gradient they get.
-class RowMinima {
- public:
-  explicit RowMinima(int64_t size) : size_(size), rows_(static_cast<size_t>(6 * size)) {}
+struct RowMinima {
+  float* rows;  // [6, size]
+  int64_t size;
 
-  int64_t size() const { return size_; }
-  float* least(int axis) { return rows_.data() + axis * size_; }
-  float* gradient(int axis) { return rows_.data() + (3 + axis) * size_; }
-
- private:
-  int64_t size_;
-  std::vector<float> rows_;
+  LOSSD_VECTORIZED float* least(int axis) const { return rows + axis * size; }
+  LOSSD_VECTORIZED float* gradient(int axis) const { return rows + (3 + axis) * size; }
 };
 
-LOSSD_VECTORIZED void ShareOut(bool has_z, const float* gradient, RowMinima& minima) {
+LOSSD_VECTORIZED void ShareOut(bool has_z, const float* gradient, const RowMinima& minima) {
   const float* const least_z = minima.least(0);
   const float* const least_y = minima.least(1);
   const float* const least_x = minima.least(2);
   float* __restrict of_z = minima.gradient(0);
   float* __restrict of_y = minima.gradient(1);
   float* __restrict of_x = minima.gradient(2);
-  const int64_t size = minima.size();
+  const int64_t size = minima.size;
 #pragma omp simd
   for (int64_t x = 0; x < size; ++x) {
-    const float least_zy = has_z ? std::min(least_z[x], least_y[x]) : least_y[x];
+    const float least_zy = has_z && !(least_y[x] < least_z[x]) ? least_z[x] : least_y[x];
     const float share_of_zy = ShareOfFirst(least_zy, least_x[x]);
     const float share_of_z = has_z ? ShareOfFirst(least_z[x], least_y[x]) : 0.0F;
     of_z[x] = gradient[x] * share_of_zy * share_of_z;
@@ -94,14 +86,11 @@ LOSSD_VECTORIZED void ShareOut(bool has_z, const float* gradient, RowMinima& min
   }
 }
 
-}  // namespace
-
-LOSSD_CLONES void ErodePlane(const PlaneShape& shape, const Planes<const float>& volume,
-                             float* eroded) {
+void ErodePlane(const PlaneShape& shape, const Planes<const float>& volume, float* eroded) {
   for (int64_t y = 0; y < shape.y; ++y) {
     const float* const row = Row(shape, volume.plane, y);
     float* const out = eroded + y * shape.x;
-    std::copy_n(row, shape.x, out);
+    Copy(row, shape.x, out);
     Lower(Row(shape, volume.plane, y - 1), shape.x, out);
     Lower(Row(shape, volume.plane, y + 1), shape.x, out);
     Lower(Row(shape, volume.before, y), shape.x, out);
@@ -111,47 +100,46 @@ LOSSD_CLONES void ErodePlane(const PlaneShape& shape, const Planes<const float>&
   }
 }
 
-LOSSD_CLONES void DilatePlane(const PlaneShape& shape, const Planes<const float>& volume,
-                              float* dilated) {
-  std::vector<float> greatest(shape.x);
+void DilatePlane(const PlaneShape& shape, const Planes<const float>& volume,
+                 float* __restrict greatest, float* dilated) {
   for (int64_t y = 0; y < shape.y; ++y) {
-    std::copy_n(Row(shape, volume.plane, y), shape.x, greatest.data());
-    for (const float* const plane : {volume.before, volume.plane, volume.after}) {
+    Copy(Row(shape, volume.plane, y), shape.x, greatest);
+    const float* const planes[] = {volume.before, volume.plane, volume.after};
+    for (const float* const plane : planes) {
       for (int64_t j = y - 1; j <= y + 1; ++j) {
-        Raise(Row(shape, plane, j), shape.x, greatest.data());
+        Raise(Row(shape, plane, j), shape.x, greatest);
       }
     }
     float* const out = dilated + y * shape.x;
-    std::copy(greatest.begin(), greatest.end(), out);
-    Raise(greatest.data(), shape.x - 1, out + 1);
-    Raise(greatest.data() + 1, shape.x - 1, out);
+    Copy(greatest, shape.x, out);
+    Raise(greatest, shape.x - 1, out + 1);
+    Raise(greatest + 1, shape.x - 1, out);
   }
 }
 
-LOSSD_CLONES void AddErosionGradient(const PlaneShape& shape, const Planes<const float>& volume,
-                                     const float* gradient, const Planes<float>& sum) {
-  RowMinima minima(shape.x);
+void AddErosionGradient(const PlaneShape& shape, const Planes<const float>& volume,
+                        const float* gradient, float* six_rows, const Planes<float>& sum) {
+  const RowMinima minima = {.rows = six_rows, .size = shape.x};
   for (int64_t y = 0; y < shape.y; ++y) {
     const float* const of_row = gradient + y * shape.x;
     if (AllZero(of_row, shape.x)) continue;
     const float* const row = Row(shape, volume.plane, y);
     // In the order of the windows.
-    const std::array<const float*, 3> along_z = {Row(shape, volume.before, y), row,
-                                                 Row(shape, volume.after, y)};
-    const std::array<const float*, 3> along_y = {Row(shape, volume.plane, y - 1), row,
-                                                 Row(shape, volume.plane, y + 1)};
-    for (int axis = 0; axis < 3; ++axis) std::copy_n(row, shape.x, minima.least(axis));
-    for (const int side : {0, 2}) {
+    const float* const along_z[] = {Row(shape, volume.before, y), row, Row(shape, volume.after, y)};
+    const float* const along_y[] = {Row(shape, volume.plane, y - 1), row,
+                                    Row(shape, volume.plane, y + 1)};
+    for (int axis = 0; axis < 3; ++axis) Copy(row, shape.x, minima.least(axis));
+    for (int side = 0; side < 3; side += 2) {
       Lower(along_z[side], shape.x, minima.least(0));
       Lower(along_y[side], shape.x, minima.least(1));
     }
     Lower(row, shape.x - 1, minima.least(2) + 1);
     Lower(row + 1, shape.x - 1, minima.least(2));
     ShareOut(shape.has_z, of_row, minima);
-    const std::array<float*, 3> sum_along_z = {Row(shape, sum.before, y), Row(shape, sum.plane, y),
-                                               Row(shape, sum.after, y)};
-    const std::array<float*, 3> sum_along_y = {
-        Row(shape, sum.plane, y - 1), Row(shape, sum.plane, y), Row(shape, sum.plane, y + 1)};
+    float* const sum_along_z[] = {Row(shape, sum.before, y), Row(shape, sum.plane, y),
+                                  Row(shape, sum.after, y)};
+    float* const sum_along_y[] = {Row(shape, sum.plane, y - 1), Row(shape, sum.plane, y),
+                                  Row(shape, sum.plane, y + 1)};
     for (int k = 0; shape.has_z && k < 3; ++k) {
       if (along_z[k] == nullptr) continue;
       PassOn(along_z[k], minima.least(0), shape.x, minima.gradient(0), sum_along_z[k]);
@@ -164,12 +152,11 @@ LOSSD_CLONES void AddErosionGradient(const PlaneShape& shape, const Planes<const
   }
 }
 
-LOSSD_CLONES void SubtractDilationGradient(const PlaneShape& shape,
-                                           const Planes<const float>& volume, const float* dilated,
-                                           const float* gradient, const Planes<float>& sum) {
-  const std::array<const float*, 3> planes = {volume.before, volume.plane, volume.after};
-  const std::array<float*, 3> sums = {sum.before, sum.plane, sum.after};
-  std::vector<float> left(shape.x);
+void SubtractDilationGradient(const PlaneShape& shape, const Planes<const float>& volume,
+                              const float* dilated, const float* gradient, float* __restrict left,
+                              const Planes<float>& sum) {
+  const float* const planes[] = {volume.before, volume.plane, volume.after};
+  float* const sums[] = {sum.before, sum.plane, sum.after};
   for (int64_t y = 0; y < shape.y; ++y) {
     const float* const of_row = gradient + y * shape.x;
     if (AllZero(of_row, shape.x)) continue;
@@ -179,10 +166,20 @@ LOSSD_CLONES void SubtractDilationGradient(const PlaneShape& shape,
       for (int64_t j = y - 1; j <= y + 1; ++j) {
         const float* const row = Row(shape, planes[k], j);
         if (row == nullptr) continue;
-        PassOnAlongRow(row, dilated + y * shape.x, shape.x, left.data(), Row(shape, sums[k], j));
+        PassOnAlongRow(row, dilated + y * shape.x, shape.x, left, Row(shape, sums[k], j));
       }
     }
   }
 }
+
+constexpr MorphologyKernels kTable = {.erode = ErodePlane,
+                                      .dilate = DilatePlane,
+                                      .add_erosion_gradient = AddErosionGradient,
+                                      .subtract_dilation_gradient = SubtractDilationGradient};
+
+}  // namespace
+}  // namespace LOSSD_LEVEL
+
+const MorphologyKernels MorphologyKernels::LOSSD_LEVEL = LOSSD_LEVEL::kTable;
 
 }  // namespace lossd

@@ -1,92 +1,13 @@
-#include "lossd/sweep/kernels.h"
-
-#include <algorithm>
-#include <array>
-#include <bit>
-#include <cstddef>
 #include <limits>
-#include <type_traits>
 
-#include "lossd/base/instruction_sets.h"
-#include "lossd/losses/list.h"
-#include "lossd/sweep/any_element.h"
-#include "lossd/sweep/element.h"
+#include "lossd/base/vectorized.h"
+#include "lossd/sweep/cpu/kernel_tables.h"
+#include "lossd/sweep/cpu/rows.h"
 #include "lossd/sweep/vector_math.h"
 
 namespace lossd {
+namespace LOSSD_LEVEL {
 namespace {
-
-// The loss of (tanh of) a prediction and a target.
-template <bool kTanh, typename Element>
-LOSSD_VECTORIZED LossAndSlope At(const Element& element, float x, float t) {
-  if constexpr (std::is_invocable_v<Element, float>) {
-    const float p = kTanh ? Tanh(x) : x;
-    LossAndSlope result = element(p - t);
-    if (kTanh) result.slope *= 1.0F - p * p;
-    return result;
-  } else {
-    return element(x, t);
-  }
-}
-
-template <bool kTanh, bool kWeighted, bool kGradient, typename Element>
-LOSSD_VECTORIZED double Loop(const Element& element, const PointwiseBlock& block,
-                             const PointwiseOptions& options) {
-  const float* __restrict pred = block.pred;
-  const float* __restrict target = block.target;
-  const float* __restrict weights = block.weight;
-  float* __restrict gradient = block.gradient;
-  const Element of_pred = element;
-  const PointwiseOptions constant = options;
-  double sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t i = 0; i < block.size; ++i) {
-    const LossAndSlope x = At<kTanh>(of_pred, pred[i], target[i]);
-    const float weight = kWeighted ? weights[i] : 1.0F;
-    const bool counts = !kWeighted || !(weight <= constant.weight_floor);
-    sum += static_cast<double>(counts ? weight * x.loss : 0.0F);
-    if (kGradient) {
-      gradient[i] = counts ? constant.gradient_scale * weight * x.slope : 0.0F;
-    }
-  }
-  return sum;
-}
-
-template <bool kTanh, typename Element>
-LOSSD_VECTORIZED double Dispatch(const Element& element, const PointwiseBlock& block,
-                                 const PointwiseOptions& options) {
-  if (block.weight == nullptr) {
-    return block.gradient == nullptr ? Loop<kTanh, false, false>(element, block, options)
-                                     : Loop<kTanh, false, true>(element, block, options);
-  }
-  return block.gradient == nullptr ? Loop<kTanh, true, false>(element, block, options)
-                                   : Loop<kTanh, true, true>(element, block, options);
-}
-
-template <typename Element>
-LOSSD_CLONES double SumElements(const void* parameters, const PointwiseBlock& block,
-                                const PointwiseOptions& options) {
-  const Element& element = *static_cast<const Element*>(parameters);
-  if constexpr (std::is_invocable_v<Element, float>) {
-    if (options.tanh) return Dispatch<true>(element, block, options);
-  }
-  return Dispatch<false>(element, block, options);
-}
-
-template <typename Loss>
-constexpr PointwiseKernel KernelOf() {
-  using Element = ElementOf<Loss>::Type;
-  if constexpr (std::is_void_v<Element>) {
-    return nullptr;
-  } else {
-    return &SumElements<Element>;
-  }
-}
-
-template <typename... Each>
-std::array<PointwiseKernel, sizeof...(Each)> KernelsOf(TypeList<Each...> /*losses*/) {
-  return {KernelOf<Each>()...};
-}
 
 template <bool kWeighted>
 LOSSD_VECTORIZED BlockCounts Count(const float* target, const float* weight, int64_t size) {
@@ -189,29 +110,23 @@ LOSSD_VECTORIZED double SumProducts(const ExclusiveChannels& block, float gradie
   return sum;
 }
 
-}  // namespace
-
-PointwiseKernel KernelOfLoss(int index) { return KernelsOf(Losses())[static_cast<size_t>(index)]; }
-
-LOSSD_CLONES int64_t CountWeightsBlock(const float* weight, int64_t size) {
+int64_t CountWeightsBlock(const float* weight, int64_t size) {
   int32_t valid = 0;
 #pragma omp simd reduction(+ : valid)
   for (int64_t i = 0; i < size; ++i) valid += weight[i] > 0 ? 1 : 0;
   return valid;
 }
 
-LOSSD_CLONES BlockCounts CountBlock(const float* target, const float* weight, int64_t size) {
+BlockCounts CountBlock(const float* target, const float* weight, int64_t size) {
   return weight == nullptr ? Count<false>(target, weight, size) : Count<true>(target, weight, size);
 }
 
-LOSSD_CLONES OverlapSums OverlapBlock(const float* pred, const float* target, bool sigmoid,
-                                      int64_t size) {
+OverlapSums OverlapBlock(const float* pred, const float* target, bool sigmoid, int64_t size) {
   return sigmoid ? SumOverlap<true>(pred, target, size) : SumOverlap<false>(pred, target, size);
 }
 
-LOSSD_CLONES void OverlapGradientBlock(const float* pred, const float* target, bool sigmoid,
-                                       float common, float pred_factor, int64_t size,
-                                       float* gradient) {
+void OverlapGradientBlock(const float* pred, const float* target, bool sigmoid, float common,
+                          float pred_factor, int64_t size, float* gradient) {
   if (sigmoid) {
     OverlapGradient<true>(pred, target, common, pred_factor, size, gradient);
   } else {
@@ -219,8 +134,8 @@ LOSSD_CLONES void OverlapGradientBlock(const float* pred, const float* target, b
   }
 }
 
-LOSSD_CLONES void BadnessBlock(const float* pred, const float* target, int64_t size,
-                               float* __restrict badness, int32_t* __restrict voxel_class) {
+void BadnessBlock(const float* pred, const float* target, int64_t size, float* __restrict badness,
+                  int32_t* __restrict voxel_class) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
     const bool foreground = target[i] > 0.5F;
@@ -229,10 +144,10 @@ LOSSD_CLONES void BadnessBlock(const float* pred, const float* target, int64_t s
   }
 }
 
-LOSSD_CLONES void WorstNeighbours(const NeighbourWindow& window, int64_t size,
-                                  float* __restrict worst, int32_t* __restrict offset) {
-  std::fill_n(worst, size, -std::numeric_limits<float>::infinity());
-  std::fill_n(offset, size, 0);
+void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* __restrict worst,
+                     int32_t* __restrict offset) {
+  Fill(-std::numeric_limits<float>::infinity(), size, worst);
+  Fill(0, size, offset);
   const int32_t* own_class = window.voxel_class;
   for (int64_t z = -window.radius[0]; z <= window.radius[0]; ++z) {
     for (int64_t y = -window.radius[1]; y <= window.radius[1]; ++y) {
@@ -255,14 +170,14 @@ LOSSD_CLONES void WorstNeighbours(const NeighbourWindow& window, int64_t size,
   }
 }
 
-LOSSD_CLONES void SigmoidBlock(const float* elements, int64_t size, float* __restrict out) {
+void SigmoidBlock(const float* elements, int64_t size, float* __restrict out) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) out[i] = Sigmoid(elements[i]);
 }
 
-LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const float* mask,
-                                bool sigmoid, int64_t size, float* __restrict affinity,
-                                uint8_t* __restrict positive, uint8_t* __restrict known) {
+bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
+                   int64_t size, float* __restrict affinity, uint8_t* __restrict positive,
+                   uint8_t* __restrict known) {
   const bool numbers =
       sigmoid ? Affinities<true>(pred, size, affinity) : Affinities<false>(pred, size, affinity);
   for (int64_t i = 0; i < size; ++i) positive[i] = target[i] > 0.5F ? 1 : 0;
@@ -272,8 +187,7 @@ LOSSD_CLONES bool AffinityBlock(const float* pred, const float* target, const fl
   return numbers;
 }
 
-LOSSD_CLONES void ClampBlock(const float* elements, float min, float max, int64_t size,
-                             float* out) {
+void ClampBlock(const float* elements, float min, float max, int64_t size, float* out) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
     const float x = elements[i];
@@ -282,8 +196,8 @@ LOSSD_CLONES void ClampBlock(const float* elements, float min, float max, int64_
   }
 }
 
-LOSSD_CLONES void ClassWeightBlock(const float* weight, const float* target, float foreground,
-                                   float background, int64_t size, float* weighted) {
+void ClassWeightBlock(const float* weight, const float* target, float foreground, float background,
+                      int64_t size, float* weighted) {
   if (weight == nullptr) {
 #pragma omp simd
     for (int64_t i = 0; i < size; ++i) weighted[i] = target[i] > 0 ? foreground : background;
@@ -295,8 +209,8 @@ LOSSD_CLONES void ClassWeightBlock(const float* weight, const float* target, flo
   }
 }
 
-LOSSD_CLONES void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size,
-                            float* out) {
+void KeepBlock(const float* elements, const bool* known, float otherwise, int64_t size,
+               float* out) {
   // Of bools the compiler makes no vector code.
   const auto* const keep = reinterpret_cast<const uint8_t*>(known);
 #pragma omp simd
@@ -306,38 +220,37 @@ LOSSD_CLONES void KeepBlock(const float* elements, const bool* known, float othe
   }
 }
 
-LOSSD_CLONES void WidenHalf(const uint16_t* half, int64_t size, float* __restrict wide) {
+void WidenHalf(const uint16_t* half, int64_t size, float* __restrict wide) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
     const uint32_t bits = half[i];
     const uint32_t magnitude = (bits & 0x7fffU) << 13;
     // Exponents differ in their bias by 112; that of infinities and NaN is all ones.
-    const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
-    const uint32_t widened =
-        magnitude >= (31U << 23) ? magnitude | (0xffU << 23) : std::bit_cast<uint32_t>(finite);
-    wide[i] = std::bit_cast<float>(widened | (bits & 0x8000U) << 16);
+    const float finite = FloatOf(magnitude) * 0x1p112F;
+    const uint32_t widened = magnitude >= (31U << 23) ? magnitude | (0xffU << 23) : BitsOf(finite);
+    wide[i] = FloatOf(widened | (bits & 0x8000U) << 16);
   }
 }
 
-LOSSD_CLONES void WidenBfloat16(const uint16_t* half, int64_t size, float* __restrict wide) {
+void WidenBfloat16(const uint16_t* half, int64_t size, float* __restrict wide) {
 #pragma omp simd
   for (int64_t i = 0; i < size; ++i) {
-    wide[i] = std::bit_cast<float>(static_cast<uint32_t>(half[i]) << 16);
+    wide[i] = FloatOf(static_cast<uint32_t>(half[i]) << 16);
   }
 }
 
-LOSSD_CLONES bool NarrowHalf(const float* wide, int64_t size, uint16_t* __restrict half) {
+bool NarrowHalf(const float* wide, int64_t size, uint16_t* __restrict half) {
   constexpr uint32_t kInfinity = 0x7c00;
   int32_t not_finite = 0;
 #pragma omp simd reduction(+ : not_finite)
   for (int64_t i = 0; i < size; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(wide[i]);
+    const uint32_t bits = BitsOf(wide[i]);
     const uint32_t magnitude = bits & 0x7fffffffU;
     // Rounds to the 10 bits of the fraction; a carry goes on into the exponent.
     const uint32_t rounded = (magnitude + 0xfffU + ((magnitude >> 13) & 1U) - (112U << 23)) >> 13;
     // Below the least normal number: a unit is that of 1/2 in float32, to which adding it rounds.
-    const float small = std::bit_cast<float>(magnitude) + 0.5F;
-    const uint32_t subnormal = std::bit_cast<uint32_t>(small) - std::bit_cast<uint32_t>(0.5F);
+    const float small = FloatOf(magnitude) + 0.5F;
+    const uint32_t subnormal = BitsOf(small) - BitsOf(0.5F);
     uint32_t narrow = magnitude < (113U << 23) ? subnormal : rounded;
     narrow = magnitude >= (143U << 23) ? kInfinity : narrow;
     narrow = magnitude > (255U << 23) ? kInfinity | 0x200U : narrow;
@@ -347,11 +260,11 @@ LOSSD_CLONES bool NarrowHalf(const float* wide, int64_t size, uint16_t* __restri
   return not_finite == 0;
 }
 
-LOSSD_CLONES bool NarrowBfloat16(const float* wide, int64_t size, uint16_t* __restrict half) {
+bool NarrowBfloat16(const float* wide, int64_t size, uint16_t* __restrict half) {
   int32_t not_finite = 0;
 #pragma omp simd reduction(+ : not_finite)
   for (int64_t i = 0; i < size; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(wide[i]);
+    const uint32_t bits = BitsOf(wide[i]);
     const uint32_t magnitude = bits & 0x7fffffffU;
     uint32_t narrow = (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;
     narrow = magnitude > (255U << 23) ? 0x7fc0U | (bits & 0x80000000U) >> 16 : narrow;
@@ -361,14 +274,13 @@ LOSSD_CLONES bool NarrowBfloat16(const float* wide, int64_t size, uint16_t* __re
   return not_finite == 0;
 }
 
-LOSSD_CLONES bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size,
-                                 float* sum) {
+bool AddScaledBlock(const float* gradient, float factor, bool add, int64_t size, float* sum) {
   if (add) return AddScaled<true>(gradient, factor, size, sum);
   return gradient == sum && factor == 1 ? AllFinite(gradient, size)
                                         : AddScaled<false>(gradient, factor, size, sum);
 }
 
-LOSSD_CLONES double NonOverlapBlock(const ExclusiveChannels& block, float gradient_scale) {
+double NonOverlapBlock(const ExclusiveChannels& block, float gradient_scale) {
   const bool cleft = block.cleft != nullptr;
   if (block.first_gradient == nullptr) {
     return cleft ? SumProducts<true, false>(block, gradient_scale)
@@ -378,8 +290,7 @@ LOSSD_CLONES double NonOverlapBlock(const ExclusiveChannels& block, float gradie
                : SumProducts<false, true>(block, gradient_scale);
 }
 
-LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid,
-                                       float gradient_scale) {
+double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid, float gradient_scale) {
   const float* __restrict affinity = block.affinity;
   const float* __restrict target = block.target;
   const float* weight = block.weight;
@@ -407,5 +318,29 @@ LOSSD_CLONES double AffinityErrorBlock(const AffinityErrors& block, bool sigmoid
   }
   return sum;
 }
+
+constexpr BlockKernels kTable = {.count_weights = CountWeightsBlock,
+                                 .count = CountBlock,
+                                 .overlap = OverlapBlock,
+                                 .overlap_gradient = OverlapGradientBlock,
+                                 .badness = BadnessBlock,
+                                 .worst_neighbours = WorstNeighbours,
+                                 .affinity = AffinityBlock,
+                                 .sigmoid = SigmoidBlock,
+                                 .clamp = ClampBlock,
+                                 .class_weight = ClassWeightBlock,
+                                 .keep = KeepBlock,
+                                 .widen_half = WidenHalf,
+                                 .widen_bfloat16 = WidenBfloat16,
+                                 .narrow_half = NarrowHalf,
+                                 .narrow_bfloat16 = NarrowBfloat16,
+                                 .add_scaled = AddScaledBlock,
+                                 .non_overlap = NonOverlapBlock,
+                                 .affinity_error = AffinityErrorBlock};
+
+}  // namespace
+}  // namespace LOSSD_LEVEL
+
+const BlockKernels BlockKernels::LOSSD_LEVEL = LOSSD_LEVEL::kTable;
 
 }  // namespace lossd
