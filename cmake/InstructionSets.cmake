@@ -6,9 +6,8 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
 endif()
 set(LOSSD_FLAGS_OF_avx2 -mavx2 -mbmi -mbmi2 -mfma)
 set(LOSSD_FLAGS_OF_avx512 ${LOSSD_FLAGS_OF_avx2} -mavx512f -mavx512bw -mavx512cd -mavx512dq -mavx512vl)
-# What lets loops become vector code. Without contraction to fused multiply-adds, which the baseline has not, a number
-# comes out with the same bits at every level.
-set(LOSSD_KERNEL_FLAGS -O3 -fopenmp-simd -fno-trapping-math -fno-math-errno -ffp-contract=off)
+# What lets loops become vector code.
+set(LOSSD_KERNEL_FLAGS -O3 -fopenmp-simd -fno-trapping-math -fno-math-errno -ffp-contract=fast)
 
 # lossd_per_level(library sources...): adds the sources, once per level, to a library that exists.
 function(lossd_per_level library)

@@ -10,6 +10,7 @@ namespace lossd {
 namespace {
 
 const BlockKernels& Blocks() { return CurrentKernels<BlockKernels>(); }
+const SigmoidKernels& Sigmoids() { return CurrentKernels<SigmoidKernels>(); }
 const SoftmaxKernels& Softmaxes() { return CurrentKernels<SoftmaxKernels>(); }
 const MorphologyKernels& Morphology() { return CurrentKernels<MorphologyKernels>(); }
 const SkeletonKernels& Skeletons() { return CurrentKernels<SkeletonKernels>(); }
@@ -52,11 +53,11 @@ void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* worst, 
 
 bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
                    int64_t size, float* affinity, uint8_t* positive, uint8_t* known) {
-  return Blocks().affinity(pred, target, mask, sigmoid, size, affinity, positive, known);
+  return Sigmoids().affinity(pred, target, mask, sigmoid, size, affinity, positive, known);
 }
 
 void SigmoidBlock(const float* elements, int64_t size, float* out) {
-  Blocks().sigmoid(elements, size, out);
+  Sigmoids().sigmoid(elements, size, out);
 }
 
 void ClampBlock(const float* elements, float min, float max, int64_t size, float* out) {

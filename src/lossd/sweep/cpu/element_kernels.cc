@@ -70,7 +70,7 @@ double SumElements(const void* parameters, const PointwiseBlock& block,
 
 template <typename Loss>
 constexpr PointwiseKernel KernelOf() {
-  using Element = ElementOf<Loss>::Type;
+  using Element = typename ElementOf<Loss>::Type;
   if constexpr (std::is_void_v<Element>) {
     return nullptr;
   } else {

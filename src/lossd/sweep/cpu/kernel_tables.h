@@ -26,8 +26,6 @@ struct BlockKernels {
   decltype(&OverlapGradientBlock) overlap_gradient;
   decltype(&BadnessBlock) badness;
   decltype(&WorstNeighbours) worst_neighbours;
-  decltype(&AffinityBlock) affinity;
-  decltype(&SigmoidBlock) sigmoid;
   decltype(&ClampBlock) clamp;
   decltype(&ClassWeightBlock) class_weight;
   decltype(&KeepBlock) keep;
@@ -40,6 +38,14 @@ struct BlockKernels {
   decltype(&AffinityErrorBlock) affinity_error;
 
   static const BlockKernels baseline, avx2, avx512;
+};
+
+// sigmoid.cc
+struct SigmoidKernels {
+  decltype(&SigmoidBlock) sigmoid;
+  decltype(&AffinityBlock) affinity;
+
+  static const SigmoidKernels baseline, avx2, avx512;
 };
 
 // softmax_kernels.cc

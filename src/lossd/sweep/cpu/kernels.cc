@@ -55,18 +55,6 @@ LOSSD_VECTORIZED void OverlapGradient(const float* pred, const float* target, fl
   }
 }
 
-template <bool kSigmoid>
-LOSSD_VECTORIZED bool Affinities(const float* pred, int64_t size, float* __restrict affinity) {
-  int32_t not_numbers = 0;
-#pragma omp simd reduction(+ : not_numbers)
-  for (int64_t i = 0; i < size; ++i) {
-    const float a = kSigmoid ? Sigmoid(pred[i]) : pred[i];
-    affinity[i] = a;
-    not_numbers += a == a ? 0 : 1;
-  }
-  return not_numbers == 0;
-}
-
 LOSSD_VECTORIZED bool IsFinite(float x) { return Abs(x) <= std::numeric_limits<float>::max(); }
 
 LOSSD_VECTORIZED bool AllFinite(const float* values, int64_t size) {
@@ -168,23 +156,6 @@ void WorstNeighbours(const NeighbourWindow& window, int64_t size, float* __restr
       }
     }
   }
-}
-
-void SigmoidBlock(const float* elements, int64_t size, float* __restrict out) {
-#pragma omp simd
-  for (int64_t i = 0; i < size; ++i) out[i] = Sigmoid(elements[i]);
-}
-
-bool AffinityBlock(const float* pred, const float* target, const float* mask, bool sigmoid,
-                   int64_t size, float* __restrict affinity, uint8_t* __restrict positive,
-                   uint8_t* __restrict known) {
-  const bool numbers =
-      sigmoid ? Affinities<true>(pred, size, affinity) : Affinities<false>(pred, size, affinity);
-  for (int64_t i = 0; i < size; ++i) positive[i] = target[i] > 0.5F ? 1 : 0;
-  if (mask != nullptr) {
-    for (int64_t i = 0; i < size; ++i) known[i] = mask[i] == 1.0F ? 1 : 0;
-  }
-  return numbers;
 }
 
 void ClampBlock(const float* elements, float min, float max, int64_t size, float* out) {
@@ -325,8 +296,6 @@ constexpr BlockKernels kTable = {.count_weights = CountWeightsBlock,
                                  .overlap_gradient = OverlapGradientBlock,
                                  .badness = BadnessBlock,
                                  .worst_neighbours = WorstNeighbours,
-                                 .affinity = AffinityBlock,
-                                 .sigmoid = SigmoidBlock,
                                  .clamp = ClampBlock,
                                  .class_weight = ClassWeightBlock,
                                  .keep = KeepBlock,
