@@ -40,7 +40,8 @@ class AnyElement {
   template <typename Element>
   AnyElement(const Element& element)  // NOLINT(google-explicit-constructor)
       : kernel_(KernelOfLoss(IndexOfElement<Element>(Losses()))) {
-    static_assert(IndexOfElement<Element>(Losses()) >= 0, "kernels.cc compiles those of Losses");
+    static_assert(IndexOfElement<Element>(Losses()) >= 0,
+                  "element_kernels.cc compiles those of Losses");
     static_assert(std::is_trivially_copyable_v<Element> && sizeof(Element) <= sizeof(parameters_));
     std::memcpy(parameters_.data(), &element, sizeof(Element));
   }

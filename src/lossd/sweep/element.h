@@ -18,7 +18,9 @@ struct LossAndSlope {
 // or, for a loss of their difference, operator()(float difference), and
 //   auto Map(const auto& pred, const auto& target) const;
 // the same as a LibTorch expression of whole tensors, for all that the sweeps do not compute. A
-// template, so that sweeps need not know LibTorch: its functions are found by their arguments.
+// template, so that sweeps need not know LibTorch: its functions are found by their arguments. The
+// first is compiled for every instruction set and for GPUs, and calls LOSSD_VECTORIZED functions
+// alone.
 
 // What functions of LibTorch take for a map that is not reduced.
 inline constexpr int64_t kNotReduced = 0;
