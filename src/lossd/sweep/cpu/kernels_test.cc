@@ -281,7 +281,15 @@ TEST_P(KernelsTest, HalfPrecision) {
     kernels.widen_bfloat16(halves.data(), static_cast<int64_t>(halves.size()), bfloat16.data());
     EXPECT_EQ(half[0x3c01], 1 + 0x1p-10F);
     EXPECT_EQ(bfloat16[0x3f81], 1 + 0x1p-7F);
-    return Answer{.same = Joined({half, bfloat16})};
+    // And back: all halves are themselves again.
+    std::vector<uint16_t> narrow(halves.size());
+    kernels.narrow_bfloat16(bfloat16.data(), static_cast<int64_t>(narrow.size()), narrow.data());
+    const std::vector<float> from_bfloat16 = Floats(narrow);
+    EXPECT_FALSE(
+        kernels.narrow_half(half.data(), static_cast<int64_t>(narrow.size()), narrow.data()));
+    EXPECT_TRUE(kernels.narrow_half(half.data(), 0x7c00, narrow.data()));
+    for (size_t i = 0; i < 0x7c01; ++i) EXPECT_EQ(narrow[i], i);
+    return Answer{.same = Joined({half, bfloat16, from_bfloat16, Floats(narrow)})};
   });
 }
 
