@@ -13,17 +13,20 @@ LOSSD_VECTORIZED T* Row(const PlaneShape& shape, T* plane, int64_t y) {
   return plane == nullptr || y < 0 || y >= shape.y ? nullptr : plane + y * shape.x;
 }
 
+LOSSD_VECTORIZED float Lesser(float a, float b) { return b < a ? b : a; }
+LOSSD_VECTORIZED float Greater(float a, float b) { return a < b ? b : a; }
+
 // Lowers `least` to the values of a row, if there is one.
 LOSSD_VECTORIZED void Lower(const float* row, int64_t size, float* __restrict least) {
   if (row == nullptr) return;
 #pragma omp simd
-  for (int64_t x = 0; x < size; ++x) least[x] = row[x] < least[x] ? row[x] : least[x];
+  for (int64_t x = 0; x < size; ++x) least[x] = Lesser(least[x], row[x]);
 }
 
 LOSSD_VECTORIZED void Raise(const float* row, int64_t size, float* __restrict greatest) {
   if (row == nullptr) return;
 #pragma omp simd
-  for (int64_t x = 0; x < size; ++x) greatest[x] = greatest[x] < row[x] ? row[x] : greatest[x];
+  for (int64_t x = 0; x < size; ++x) greatest[x] = Greater(greatest[x], row[x]);
 }
 
 // Passes on what is left of the gradients of extremes to the voxels of a row that have them.
@@ -77,7 +80,7 @@ LOSSD_VECTORIZED void ShareOut(bool has_z, const float* gradient, const RowMinim
   const int64_t size = minima.size;
 #pragma omp simd
   for (int64_t x = 0; x < size; ++x) {
-    const float least_zy = has_z && !(least_y[x] < least_z[x]) ? least_z[x] : least_y[x];
+    const float least_zy = has_z ? Lesser(least_z[x], least_y[x]) : least_y[x];
     const float share_of_zy = ShareOfFirst(least_zy, least_x[x]);
     const float share_of_z = has_z ? ShareOfFirst(least_z[x], least_y[x]) : 0.0F;
     of_z[x] = gradient[x] * share_of_zy * share_of_z;
