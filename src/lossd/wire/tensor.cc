@@ -49,6 +49,22 @@ const DTypeTraits* Find(at::ScalarType dtype) {
   return found == std::end(kDTypes) ? nullptr : found;
 }
 
+// The dtype of a message.
+absl::StatusOr<const DTypeTraits*> ReadDType(const v1::Tensor& message) {
+  const DTypeTraits* dtype = Find(message.dtype());
+  if (dtype != nullptr) return dtype;
+  return FieldError("dtype", absl::StrCat(static_cast<int>(message.dtype())),
+                    "a dtype of lossd.v1.DType");
+}
+
+int64_t ElementSize(const DTypeTraits& dtype) {
+  return static_cast<int64_t>(c10::elementSize(dtype.scalar));
+}
+
+at::IntArrayRef Shape(const v1::Tensor& message) {
+  return {message.shape().data(), static_cast<size_t>(message.shape().size())};
+}
+
 // Size in bytes of a tensor of that shape.
 absl::StatusOr<int64_t> CheckedSize(const v1::Tensor& message, int64_t element_size) {
   const auto& shape = message.shape();
@@ -69,59 +85,82 @@ absl::StatusOr<int64_t> CheckedSize(const v1::Tensor& message, int64_t element_s
 }
 
 // One pass without branches, which compilers vectorise: masks are large.
-bool AllZeroOrOne(const std::string& bytes) {
-  unsigned char any = 0;
-  for (const char byte : bytes) any |= static_cast<unsigned char>(byte);
+bool AllZeroOrOne(const uint8_t* bytes, int64_t size) {
+  uint8_t any = 0;
+  for (int64_t i = 0; i < size; ++i) any |= bytes[i];
   return any <= 1;
 }
 
 }  // namespace
 
 absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message) {
-  const DTypeTraits* dtype = Find(message.dtype());
-  if (dtype == nullptr) {
-    return FieldError("dtype", absl::StrCat(static_cast<int>(message.dtype())),
-                      "a dtype of lossd.v1.DType");
-  }
-  const auto element_size = static_cast<int64_t>(c10::elementSize(dtype->scalar));
-  const absl::StatusOr<int64_t> size = CheckedSize(message, element_size);
+  // LibTorch has no read-only tensors; the header passes the promise not to write on.
+  auto* const data = const_cast<char*>(message.data().data());
+  return FromBytes(message,
+                   at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte));
+}
+
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data) {
+  const absl::StatusOr<const DTypeTraits*> dtype = ReadDType(message);
+  if (!dtype.ok()) return dtype.status();
+  const absl::StatusOr<int64_t> size = CheckedSize(message, ElementSize(**dtype));
   if (!size.ok()) return size.status();
-  const std::string& data = message.data();
-  if (static_cast<int64_t>(data.size()) != *size) {
-    return FieldError("data", absl::StrCat(data.size(), " bytes"),
+  if (data.numel() != *size) {
+    return FieldError("data", absl::StrCat(data.numel(), " bytes"),
                       absl::StrCat(*size, " for ", v1::DType_Name(message.dtype()), " of shape [",
                                    absl::StrJoin(message.shape(), ", "), "]"));
   }
-  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(data)) {
+  auto* const bytes = data.data_ptr<uint8_t>();
+  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, *size)) {
     return FieldError("data", "a bool that is neither 0 nor 1", "bytes of 0 or 1");
   }
 
-  const at::IntArrayRef shape(message.shape().data(), message.shape().size());
+  const at::ScalarType scalar = (*dtype)->scalar;
   at::Tensor tensor;
-  if (reinterpret_cast<uintptr_t>(data.data()) % static_cast<uintptr_t>(element_size) == 0) {
-    // LibTorch has no read-only tensors; the header passes the promise not to write on.
-    tensor = at::from_blob(const_cast<char*>(data.data()), shape, dtype->scalar);
+  if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(ElementSize(**dtype)) == 0) {
+    tensor = at::from_blob(bytes, Shape(message), [data](void*) {}, scalar);
   } else {
-    tensor = at::empty(shape, dtype->scalar);
-    std::ranges::copy(data, static_cast<char*>(tensor.data_ptr()));
+    tensor = at::empty(Shape(message), scalar);
+    std::copy_n(bytes, *size, static_cast<uint8_t*>(tensor.data_ptr()));
   }
-  if (dtype->computed == dtype->scalar) return tensor;
-  if (c10::elementSize(dtype->computed) == c10::elementSize(dtype->scalar)) {
-    return tensor.view(dtype->computed);
-  }
-  return tensor.to(dtype->computed);
+  const at::ScalarType computed = (*dtype)->computed;
+  if (computed == scalar) return tensor;
+  if (c10::elementSize(computed) == c10::elementSize(scalar)) return tensor.view(computed);
+  return tensor.to(computed);
+}
+
+absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message) {
+  const absl::StatusOr<int64_t> size = DataBytes(message);
+  if (!size.ok()) return size.status();
+  return at::empty(Shape(message),
+                   at::TensorOptions(at::kMeta).dtype(Find(message.dtype())->computed));
+}
+
+absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message) {
+  const absl::StatusOr<const DTypeTraits*> dtype = ReadDType(message);
+  if (!dtype.ok()) return dtype.status();
+  return CheckedSize(message, ElementSize(**dtype));
 }
 
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message) {
+  if (absl::Status status = DescribeOnWire(tensor, message); !status.ok()) return status;
+  const at::Tensor dense = DenseOnCpu(tensor);
+  message->set_data(dense.const_data_ptr(), dense.nbytes());
+  return absl::OkStatus();
+}
+
+absl::Status DescribeOnWire(const at::Tensor& tensor, v1::Tensor* message) {
   const DTypeTraits* dtype = Find(tensor.scalar_type());
   if (dtype == nullptr) {
     return FieldError("dtype", c10::toString(tensor.scalar_type()), "a dtype of lossd.v1.DType");
   }
-  const at::Tensor dense = tensor.to(at::kCPU).contiguous();
   message->set_dtype(dtype->wire);
-  message->mutable_shape()->Assign(dense.sizes().begin(), dense.sizes().end());
-  message->set_data(dense.const_data_ptr(), dense.nbytes());
+  message->mutable_shape()->Assign(tensor.sizes().begin(), tensor.sizes().end());
   return absl::OkStatus();
+}
+
+at::Tensor DenseOnCpu(const at::Tensor& tensor) {
+  return tensor.detach().to(at::kCPU).contiguous();
 }
 
 }  // namespace lossd

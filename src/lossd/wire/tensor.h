@@ -31,9 +31,26 @@ inline constexpr int64_t kTensorOverheadBytes = 128;
 // the shape says, a bool that is neither 0 nor 1. Never reads past the data.
 absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message);
 
+// The same for a message without data: its bytes are `data`, a contiguous uint8 tensor on the CPU,
+// which the result keeps alive.
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data);
+
+// A tensor of the dtype and shape that FromWire gives, without memory: for checks that look at no
+// element. Errors: those of FromWire about "dtype" and "shape".
+absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message);
+
+// How many bytes of data dtype and shape of a message stand for. Errors: as StandIn.
+absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message);
+
 // Writes a tensor of any layout and device, in its dtype. A contiguous one on the CPU is copied
 // once. INVALID_ARGUMENT for dtypes that the wire does not have.
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message);
+
+// The same without the data.
+absl::Status DescribeOnWire(const at::Tensor& tensor, v1::Tensor* message);
+
+// The elements as they lie on the wire: contiguous, on the CPU. The tensor itself where it is so.
+at::Tensor DenseOnCpu(const at::Tensor& tensor);
 
 }  // namespace lossd
 

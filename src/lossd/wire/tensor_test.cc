@@ -109,6 +109,41 @@ TEST(FromWireTest, RefusesBoolsThatAreNeither) {
   ExpectError(Message(v1::D_TYPE_BOOL, {3}, std::string("\0\1\2", 3)), "data", "0 or 1");
 }
 
+TEST(FromBytesTest, KeepsTheBytesAlive) {
+  at::Tensor bytes = at::tensor({1, 0, 2, 0}, at::kByte);
+  const v1::Tensor message = Message(v1::D_TYPE_INT16, {2}, "");
+  const absl::StatusOr<at::Tensor> tensor = FromBytes(message, bytes);
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->const_data_ptr(), bytes.const_data_ptr());
+  const c10::weak_intrusive_ptr<at::TensorImpl> weak(bytes.getIntrusivePtr());
+  bytes.reset();
+  EXPECT_FALSE(weak.expired());
+  EXPECT_TRUE(at::equal(*tensor, at::tensor({1, 2}, at::kShort)));
+}
+
+TEST(FromBytesTest, TakesBytesOfAnyAlignment) {
+  const at::Tensor bytes = at::tensor({9, 1, 0, 2, 0}, at::kByte).slice(0, 1);
+  const absl::StatusOr<at::Tensor> tensor = FromBytes(Message(v1::D_TYPE_INT16, {2}, ""), bytes);
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_TRUE(at::equal(*tensor, at::tensor({1, 2}, at::kShort)));
+}
+
+TEST(StandInTest, HasDTypeAndShapeAndNoMemory) {
+  // More than any machine has.
+  const v1::Tensor message = Message(v1::D_TYPE_UINT16, {int64_t{1} << 50, 3}, "");
+  const absl::StatusOr<at::Tensor> tensor = StandIn(message);
+  ASSERT_TRUE(tensor.ok()) << tensor.status();
+  EXPECT_EQ(tensor->sizes(), at::IntArrayRef({int64_t{1} << 50, 3}));
+  EXPECT_EQ(tensor->scalar_type(), at::kInt);
+  EXPECT_TRUE(tensor->is_meta());
+  EXPECT_EQ(*DataBytes(message), 6 * (int64_t{1} << 50));
+}
+
+TEST(StandInTest, IsHeldToTheSameRules) {
+  EXPECT_EQ(ErrorField(StandIn(Message(v1::D_TYPE_UNSPECIFIED, {1}, "")).status()), "dtype");
+  EXPECT_EQ(ErrorField(StandIn(Message(v1::D_TYPE_UINT8, {0}, "")).status()), "shape");
+}
+
 TEST(ToWireTest, WritesStridedTensorsInCOrder) {
   const at::Tensor tensor = at::arange(6, at::kInt).view({2, 3}).t();
   v1::Tensor message;
