@@ -14,35 +14,38 @@ Executor::Executor(int threads, int max_queued)
 
 Executor::~Executor() { Refuse(); }
 
-Executor::Admission Executor::Submit(absl::AnyInvocable<void()> job, Ticket* ticket) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (draining_) return Admission::kDraining;
-    if (unfinished_ == capacity_) return Admission::kFull;
-    ++unfinished_;
-    queue_.push_back({.ticket = ++last_ticket_, .job = std::move(job)});
-    if (ticket != nullptr) *ticket = last_ticket_;
-  }
-  wake_.notify_one();
+Executor::Admission Executor::Admit(Place& place) {
+  const std::lock_guard lock(mutex_);
+  if (draining_) return Admission::kDraining;
+  if (taken_ == capacity_) return Admission::kFull;
+  ++taken_;
+  place.reset(this);
   return Admission::kAccepted;
 }
 
+void Executor::Submit(Place place, absl::AnyInvocable<void()> job, Ticket* ticket) {
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.push_back({.ticket = ++last_ticket_, .place = std::move(place), .job = std::move(job)});
+    if (ticket != nullptr) *ticket = last_ticket_;
+  }
+  wake_.notify_one();
+}
+
 bool Executor::Withdraw(Ticket ticket) {
-  std::list<Queued> withdrawn;  // What the job holds goes without the lock.
+  std::list<Queued> withdrawn;  // It goes without the lock.
   const std::lock_guard lock(mutex_);
   const auto queued = std::find_if(queue_.begin(), queue_.end(),
                                    [&](const Queued& each) { return each.ticket == ticket; });
   if (queued == queue_.end()) return false;
   withdrawn.splice(withdrawn.begin(), queue_, queued);
-  if (--unfinished_ == 0) idle_.notify_all();
   return true;
 }
 
 bool Executor::Drain(absl::Duration timeout) {
   Refuse();
   std::unique_lock lock(mutex_);
-  return idle_.wait_for(lock, absl::ToChronoMilliseconds(timeout),
-                        [this] { return unfinished_ == 0; });
+  return idle_.wait_for(lock, absl::ToChronoMilliseconds(timeout), [this] { return taken_ == 0; });
 }
 
 void Executor::Refuse() {
@@ -53,19 +56,26 @@ void Executor::Refuse() {
   wake_.notify_all();
 }
 
+void Executor::LeavePlace() {
+  const std::lock_guard lock(mutex_);
+  if (--taken_ > 0) return;
+  idle_.notify_all();
+  if (draining_) wake_.notify_all();
+}
+
 void Executor::Work() {
   pthread_setname_np(pthread_self(), "lossd-request");
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return draining_ || !queue_.empty(); });
+    wake_.wait(lock, [this] { return !queue_.empty() || (draining_ && taken_ == 0); });
     if (queue_.empty()) return;
-    absl::AnyInvocable<void()> job = std::move(queue_.front().job);
-    queue_.pop_front();
-    lock.unlock();
-    job();
-    job = nullptr;  // What it holds goes before it counts as finished.
+    {
+      Queued next = std::move(queue_.front());
+      queue_.pop_front();
+      lock.unlock();
+      next.job();
+    }
     lock.lock();
-    if (--unfinished_ == 0) idle_.notify_all();
   }
 }
 

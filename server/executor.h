@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -17,48 +18,60 @@ namespace lossd {
 // computation never holds up the threads of gRPC and a burst cannot take all memory. Jobs must not
 // throw. Thread-safe.
 class Executor {
+  struct Leave {
+    void operator()(Executor* executor) const { executor->LeavePlace(); }
+  };
+
  public:
   enum class Admission { kAccepted, kFull, kDraining };
 
-  // Names an accepted job.
+  // A place for one job, which nobody else gets until it goes.
+  using Place = std::unique_ptr<Executor, Leave>;
+
+  // Names a job.
   using Ticket = uint64_t;
 
-  // `threads` >= 1 jobs run at the same time, `max_queued` >= 0 more may wait.
+  // `threads` >= 1 jobs run at the same time, `max_queued` >= 0 more may wait: that many places
+  // there are.
   Executor(int threads, int max_queued);
-  // Runs what was accepted.
+  // Runs what was submitted. Waits for places that are still held.
   ~Executor();
 
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // Runs `job` soon if it is accepted, and never if not. The ticket, where given, is written before
-  // the job begins.
-  Admission Submit(absl::AnyInvocable<void()> job, Ticket* ticket = nullptr);
+  // Whether there is a place for one more job; if so, it is written to `place`.
+  Admission Admit(Place& place);
 
-  // Takes an accepted job back, if it has not begun: then it never runs, and its place is free. The
-  // job goes before this returns. Whether it was so.
+  // Runs `job` soon, in that place. The ticket, where given, is written before the job begins.
+  void Submit(Place place, absl::AnyInvocable<void()> job, Ticket* ticket = nullptr);
+
+  // Takes a job back, if it has not begun: then it never runs, and its place is free. The job goes
+  // before this returns. Whether it was so.
   bool Withdraw(Ticket ticket);
 
-  // From now on refuses jobs; waits until those accepted before have returned, but no longer than
-  // `timeout`, which is finite. Whether they have.
+  // From now on nobody is admitted; waits until the places of those admitted before are free, but
+  // no longer than `timeout`, which is finite. Whether they are.
   bool Drain(absl::Duration timeout);
 
  private:
   struct Queued {
     Ticket ticket;
-    absl::AnyInvocable<void()> job;
+    Place place;
+    absl::AnyInvocable<void()> job;  // Last: what it holds goes before its place is free.
   };
 
   void Refuse();
+  void LeavePlace();
   void Work();
 
   const size_t capacity_;
   std::mutex mutex_;
-  std::condition_variable wake_;  // A job was accepted, or none will be any more.
-  std::condition_variable idle_;  // The last accepted job has returned or was withdrawn.
+  std::condition_variable wake_;  // A job was submitted, or none will be any more.
+  std::condition_variable idle_;  // The last place was left.
   std::list<Queued> queue_;
   Ticket last_ticket_ = 0;
-  size_t unfinished_ = 0;  // Accepted and not yet returned.
+  size_t taken_ = 0;  // Places.
   bool draining_ = false;
   std::vector<std::jthread> workers_;  // Last: joined before the rest goes.
 };

@@ -6,22 +6,36 @@
 #include <latch>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/time/time.h"
 
 namespace lossd {
 namespace {
 
 using Admission = Executor::Admission;
 
+// Submits a job if there is a place for it.
+Admission Submit(Executor& executor, absl::AnyInvocable<void()> job,
+                 Executor::Ticket* ticket = nullptr) {
+  Executor::Place place;
+  const Admission admission = executor.Admit(place);
+  if (admission == Admission::kAccepted) executor.Submit(std::move(place), std::move(job), ticket);
+  return admission;
+}
+
 TEST(ExecutorTest, RunsJobsOnItsOwnThreadsInOrder) {
   std::vector<int> order;
   {
     Executor executor(1, 10);
     for (int i = 0; i < 5; ++i) {
-      EXPECT_EQ(executor.Submit([&order, i, caller = std::this_thread::get_id()] {
-        EXPECT_NE(std::this_thread::get_id(), caller);
-        order.push_back(i);
-      }),
+      EXPECT_EQ(Submit(executor,
+                       [&order, i, caller = std::this_thread::get_id()] {
+                         EXPECT_NE(std::this_thread::get_id(), caller);
+                         order.push_back(i);
+                       }),
                 Admission::kAccepted);
     }
   }
@@ -32,7 +46,7 @@ TEST(ExecutorTest, RunsAsManyJobsAtOnceAsItHasThreads) {
   Executor executor(3, 0);
   std::latch all_run(3);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(executor.Submit([&all_run] { all_run.arrive_and_wait(); }), Admission::kAccepted);
+    EXPECT_EQ(Submit(executor, [&all_run] { all_run.arrive_and_wait(); }), Admission::kAccepted);
   }
   all_run.wait();
 }
@@ -41,10 +55,10 @@ TEST(ExecutorTest, RefusesWhatDoesNotFitAndRecovers) {
   Executor executor(2, 1);
   std::latch release(1);
   const auto wait = [&release] { release.wait(); };
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(executor.Submit(wait), Admission::kAccepted);
-  EXPECT_EQ(executor.Submit([] { ADD_FAILURE() << "a refused job was run"; }), Admission::kFull);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Submit(executor, wait), Admission::kAccepted);
+  EXPECT_EQ(Submit(executor, [] { ADD_FAILURE() << "a refused job was run"; }), Admission::kFull);
   release.count_down();
-  while (executor.Submit([] {}) == Admission::kFull) std::this_thread::yield();
+  while (Submit(executor, [] {}) == Admission::kFull) std::this_thread::yield();
 }
 
 TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
@@ -54,7 +68,8 @@ TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
     std::latch release(1);
     Executor::Ticket running = 0;
     std::latch started(1);
-    executor.Submit(
+    Submit(
+        executor,
         [&] {
           started.count_down();
           release.wait();
@@ -63,16 +78,16 @@ TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
     started.wait();
     Executor::Ticket first = 0;
     auto held = std::make_shared<int>(0);
-    executor.Submit([&order, copy = held] { order.push_back(1); }, &first);
-    executor.Submit([&order] { order.push_back(2); });
-    EXPECT_EQ(executor.Submit([] {}), Admission::kFull);
+    Submit(executor, [&order, copy = held] { order.push_back(1); }, &first);
+    Submit(executor, [&order] { order.push_back(2); });
+    EXPECT_EQ(Submit(executor, [] {}), Admission::kFull);
 
     EXPECT_FALSE(executor.Withdraw(running));
     EXPECT_TRUE(executor.Withdraw(first));
     EXPECT_EQ(held.use_count(), 1);
     EXPECT_FALSE(executor.Withdraw(first));
-    EXPECT_EQ(executor.Submit([&order] { order.push_back(3); }), Admission::kAccepted);
-    EXPECT_EQ(executor.Submit([] {}), Admission::kFull);
+    EXPECT_EQ(Submit(executor, [&order] { order.push_back(3); }), Admission::kAccepted);
+    EXPECT_EQ(Submit(executor, [] {}), Admission::kFull);
     release.count_down();
   }
   EXPECT_EQ(order, (std::vector<int>{2, 3}));
@@ -81,9 +96,9 @@ TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
 TEST(ExecutorTest, DrainDoesNotWaitForWhatIsWithdrawn) {
   Executor executor(1, 1);
   std::latch release(1);
-  executor.Submit([&release] { release.wait(); });
+  Submit(executor, [&release] { release.wait(); });
   Executor::Ticket ticket = 0;
-  executor.Submit([] { ADD_FAILURE() << "a withdrawn job was run"; }, &ticket);
+  Submit(executor, [] { ADD_FAILURE() << "a withdrawn job was run"; }, &ticket);
   EXPECT_FALSE(executor.Drain(absl::Milliseconds(10)));
   // Which of the two runs first is known: the other one is still in the queue.
   EXPECT_TRUE(executor.Withdraw(ticket));
@@ -94,16 +109,36 @@ TEST(ExecutorTest, DrainDoesNotWaitForWhatIsWithdrawn) {
 TEST(ExecutorTest, DrainFinishesAcceptedJobsAndRefusesNewOnes) {
   Executor executor(1, 10);
   std::atomic<int> done = 0;
-  for (int i = 0; i < 5; ++i) executor.Submit([&done] { ++done; });
+  for (int i = 0; i < 5; ++i) Submit(executor, [&done] { ++done; });
   EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
   EXPECT_EQ(done, 5);
-  EXPECT_EQ(executor.Submit([] {}), Admission::kDraining);
+  EXPECT_EQ(Submit(executor, [] {}), Admission::kDraining);
+}
+
+TEST(ExecutorTest, KeepsAPlaceForWhoeverHoldsIt) {
+  Executor executor(1, 0);
+  Executor::Place place;
+  ASSERT_EQ(executor.Admit(place), Admission::kAccepted);
+  EXPECT_EQ(Submit(executor, [] {}), Admission::kFull);
+  place.reset();
+  EXPECT_EQ(Submit(executor, [] {}), Admission::kAccepted);
+}
+
+TEST(ExecutorTest, DrainWaitsForTheJobsOfPlacesThatAreHeld) {
+  Executor executor(2, 0);
+  Executor::Place place;
+  executor.Admit(place);
+  EXPECT_FALSE(executor.Drain(absl::Milliseconds(10)));
+  bool run = false;
+  executor.Submit(std::move(place), [&run] { run = true; });
+  EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
+  EXPECT_TRUE(run);
 }
 
 TEST(ExecutorTest, DrainGivesUpAfterItsTimeout) {
   Executor executor(1, 0);
   std::latch release(1);
-  executor.Submit([&release] { release.wait(); });
+  Submit(executor, [&release] { release.wait(); });
   EXPECT_FALSE(executor.Drain(absl::Milliseconds(20)));
   release.count_down();
 }
@@ -111,7 +146,7 @@ TEST(ExecutorTest, DrainGivesUpAfterItsTimeout) {
 TEST(ExecutorTest, LetsGoOfAJobBeforeItCountsAsFinished) {
   Executor executor(1, 0);
   auto held = std::make_shared<int>(0);
-  executor.Submit([copy = held] {});
+  Submit(executor, [copy = held] {});
   EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
   EXPECT_EQ(held.use_count(), 1);
 }
@@ -125,7 +160,7 @@ TEST(ExecutorTest, TakesJobsFromManyThreads) {
     for (int caller = 0; caller < 8; ++caller) {
       callers.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
-          const Admission admission = executor.Submit([&run] { ++run; });
+          const Admission admission = Submit(executor, [&run] { ++run; });
           if (admission == Admission::kAccepted) ++accepted;
         }
       });
