@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "lossd/base/error.h"
-#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {
@@ -19,20 +18,42 @@ constexpr size_t kMaxStageBytes = 128;
 // What the values of an integer tensor are used for.
 enum class Use { kIds, kNumbers };
 
-// FromWire for the field of that name, for an optional tensor: undefined when absent.
-absl::Status ReadTensor(bool present, const v1::Tensor& message, absl::string_view field, Use use,
-                        at::Tensor& tensor) {
-  if (!present) return absl::OkStatus();
-  absl::StatusOr<at::Tensor> read = FromWire(message);
-  if (!read.ok()) return InField(field, read.status());
+// Reads the tensor of that field. A stand-in has no values to check.
+absl::Status ReadTensor(const v1::Tensor& message, absl::string_view field, Use use,
+                        TensorReader read, at::Tensor& tensor) {
+  absl::StatusOr<at::Tensor> result = read(message);
+  if (!result.ok()) return InField(field, result.status());
   // Bits beyond int64 are as good as any for ids, which are only compared, but not for numbers.
-  if (use == Use::kNumbers && message.dtype() == v1::D_TYPE_UINT64 &&
-      read->min().item<int64_t>() < 0) {
+  if (use == Use::kNumbers && message.dtype() == v1::D_TYPE_UINT64 && !result->is_meta() &&
+      result->min().item<int64_t>() < 0) {
     return FieldError(absl::StrCat(field, ".data"), "a value above 2^63 - 1",
                       "values that fit into int64");
   }
-  tensor = *std::move(read);
+  tensor = *std::move(result);
   return absl::OkStatus();
+}
+
+// Reads what of a request becomes tensors.
+absl::Status ReadTensors(const v1::ComputeRequest& request, TensorReader read, Batch& batch) {
+  for (const v1::NamedTensor& named : request.predictions()) {
+    NamedTensor& prediction = batch.predictions.emplace_back();
+    prediction.name = named.name();
+    absl::Status status =
+        ReadTensor(named.tensor(), absl::StrCat("predictions[", named.name(), "]"), Use::kNumbers,
+                   read, prediction.tensor);
+    if (!status.ok()) return status;
+  }
+  absl::Status status;
+  const auto read_if = [&](bool present, const v1::Tensor& message, absl::string_view field,
+                           Use use, at::Tensor& tensor) {
+    if (present && status.ok()) status = ReadTensor(message, field, use, read, tensor);
+  };
+  read_if(request.has_labels(), request.labels(), "labels", Use::kNumbers, batch.labels);
+  read_if(request.has_mask(), request.mask(), "mask", Use::kNumbers, batch.mask);
+  read_if(request.has_label_mask(), request.label_mask(), "label_mask", Use::kNumbers,
+          batch.label_mask);
+  read_if(request.has_gt_seg(), request.gt_seg(), "gt_seg", Use::kIds, batch.gt_seg);
+  return status;
 }
 
 absl::StatusOr<Mode> ReadMode(v1::Mode mode) {
@@ -48,17 +69,22 @@ absl::StatusOr<Mode> ReadMode(v1::Mode mode) {
 }
 
 absl::Status WriteTensors(const std::vector<NamedTensor>& tensors,
-                          google::protobuf::RepeatedPtrField<v1::NamedTensor>* messages) {
+                          google::protobuf::RepeatedPtrField<v1::NamedTensor>* messages,
+                          std::vector<at::Tensor>* apart) {
   for (const NamedTensor& tensor : tensors) {
     v1::NamedTensor* message = messages->Add();
     message->set_name(tensor.name);
-    const absl::Status written = ToWire(tensor.tensor, message->mutable_tensor());
+    const absl::Status written = apart == nullptr
+                                     ? ToWire(tensor.tensor, message->mutable_tensor())
+                                     : DescribeOnWire(tensor.tensor, message->mutable_tensor());
     if (!written.ok()) return absl::InternalError(written.message());
+    if (apart != nullptr) apart->push_back(DenseOnCpu(tensor.tensor));
   }
   return absl::OkStatus();
 }
 
-absl::Status WriteTerm(const TermOutcome& outcome, v1::TermResult* result) {
+absl::Status WriteTerm(const TermOutcome& outcome, v1::TermResult* result,
+                       std::vector<at::Tensor>* apart) {
   result->set_name(outcome.name);
   result->set_function(outcome.function);
   result->set_scale(outcome.scale);
@@ -73,12 +99,12 @@ absl::Status WriteTerm(const TermOutcome& outcome, v1::TermResult* result) {
     origin->set_x((*outcome.malis_crop_origin)[2]);
   }
   result->set_seconds(absl::ToDoubleSeconds(outcome.time));
-  return WriteTensors(outcome.gradients, result->mutable_gradients());
+  return WriteTensors(outcome.gradients, result->mutable_gradients(), apart);
 }
 
 }  // namespace
 
-absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
+absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader read) {
   Batch batch;
   const absl::StatusOr<Mode> mode = ReadMode(request.mode());
   if (!mode.ok()) return mode.status();
@@ -89,22 +115,7 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request) {
   }
   if (!request.stage().empty()) batch.stage = request.stage();
 
-  for (const v1::NamedTensor& named : request.predictions()) {
-    NamedTensor& prediction = batch.predictions.emplace_back();
-    prediction.name = named.name();
-    const absl::Status read =
-        ReadTensor(true, named.tensor(), absl::StrCat("predictions[", named.name(), "]"),
-                   Use::kNumbers, prediction.tensor);
-    if (!read.ok()) return read;
-  }
-  absl::Status read =
-      ReadTensor(request.has_labels(), request.labels(), "labels", Use::kNumbers, batch.labels);
-  read.Update(ReadTensor(request.has_mask(), request.mask(), "mask", Use::kNumbers, batch.mask));
-  read.Update(ReadTensor(request.has_label_mask(), request.label_mask(), "label_mask",
-                         Use::kNumbers, batch.label_mask));
-  read.Update(
-      ReadTensor(request.has_gt_seg(), request.gt_seg(), "gt_seg", Use::kIds, batch.gt_seg));
-  if (!read.ok()) return read;
+  if (absl::Status tensors = ReadTensors(request, read, batch); !tensors.ok()) return tensors;
 
   for (const v1::Voxel& origin : request.malis_crop().origins()) {
     batch.malis_crop_origins.push_back({origin.z(), origin.y(), origin.x()});
@@ -136,20 +147,21 @@ int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch) {
          size.terms * (kTerm + kLogsOfTerm * log) + 8 * log + kRest;
 }
 
-absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch) {
+absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch, const ByteLimit& limit) {
   const int64_t bytes = AnswerBytes(size, batch);
-  if (bytes <= kMaxMessageBytes) return absl::OkStatus();
+  if (bytes <= limit.bytes) return absl::OkStatus();
   const auto [field, advice] =
       batch.per_term_gradients  ? std::pair("per_term_gradients", "ask for fewer terms' gradients")
       : batch.float32_gradients ? std::pair("gradient_dtype", "ask for the predictions' own dtype")
                                 : std::pair("predictions", "send fewer");
   return FieldError(
       field, absl::StrCat(size.gradients, " gradients, which make an answer of ", bytes, " bytes"),
-      absl::StrCat("at most ", kMaxMessageBytes, ", what one message holds: ", advice,
+      absl::StrCat("at most ", limit.bytes, ", ", limit.reason, ": ", advice,
                    ", or fewer voxels at a time"));
 }
 
-absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response) {
+absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response,
+                          std::vector<at::Tensor>* apart) {
   response->set_total(outcome.total);
   for (const auto& [key, value] : outcome.logs) {
     v1::LogEntry* entry = response->add_logs();
@@ -157,10 +169,11 @@ absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResp
     entry->set_value(value);
   }
   for (const TermOutcome& term : outcome.terms) {
-    const absl::Status written = WriteTerm(term, response->add_terms());
+    const absl::Status written = WriteTerm(term, response->add_terms(), apart);
     if (!written.ok()) return written;
   }
-  const absl::Status written = WriteTensors(outcome.gradients, response->mutable_gradients());
+  const absl::Status written =
+      WriteTensors(outcome.gradients, response->mutable_gradients(), apart);
   if (!written.ok()) return written;
   response->mutable_log_vars_gradient()->Assign(outcome.log_vars_gradient.begin(),
                                                 outcome.log_vars_gradient.end());

@@ -1,30 +1,49 @@
 #ifndef SERVER_BATCH_CODEC_H_
 #define SERVER_BATCH_CODEC_H_
 
-#include <cstdint>
+#include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "lossd/compute/batch.h"
 #include "lossd/compute/memory_need.h"
 #include "lossd/v1/service.pb.h"
+#include "lossd/wire/tensor.h"
 
 namespace lossd {
 
-// The batch of a request. Its tensors lie in the request where they can: it must outlive them and
-// not change. Without crop origins and seed the batch's seed is drawn here. Errors: FieldErrors
+// How a tensor of a message becomes one of a batch: FromWire, where its data are in the message.
+using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tensor&)>;
+
+// The batch of a request. `read` is called for each of its tensors in the order of a stream
+// (ReadStreamLayout). With FromWire they lie in the request where they can: it must outlive them
+// and not change. Without crop origins and seed the batch's seed is drawn here. Errors: FieldErrors
 // about the request ("labels.shape", "predictions[output].data"). What depends on the plan is not
 // checked here.
-absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request);
+absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader read = FromWire);
 
 // The bytes of a whole response, ids and timings included, at most.
 int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch);
 
-// Whether the response fits into one message; else a FieldError that says what makes it too large.
-absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch);
+// The most bytes that something may have, and why: "what one message holds".
+struct ByteLimit {
+  int64_t bytes = 0;
+  absl::string_view reason;
+};
 
-// Writes an outcome into the response's fields; `seed` is the batch's.
-absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response);
+// Whether the response stays within the limit; else a FieldError that says what makes it too large.
+absl::Status CheckAnswerFits(const OutcomeSize& size, const Batch& batch, const ByteLimit& limit);
+
+// Writes an outcome into the response's fields; `seed` is the batch's. Where `apart` is given, the
+// gradients' data are left out of the response, and the tensors, contiguous and on the CPU, added
+// to `apart` in the order of a stream.
+absl::Status WriteOutcome(const Outcome& outcome, uint64_t seed, v1::ComputeResponse* response,
+                          std::vector<at::Tensor>* apart = nullptr);
 
 }  // namespace lossd
 

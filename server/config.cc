@@ -74,8 +74,12 @@ void DeclareConfig(CLI::App& app, Config& config) {
   app.add_option("--max_queued_requests", config.max_queued_requests,
                  "Requests that wait for their turn; more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(0, 1 << 20));
-  app.add_option("--max_request_bytes", config.max_request_bytes, "Largest request accepted")
-      ->check(CLI::Range(int64_t{1}, int64_t{2147483647}));
+  app.add_option("--max_request_bytes", config.max_request_bytes,
+                 "Largest request accepted; in a stream also the largest answer")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 50));
+  app.add_option("--receive_timeout", config.receive_timeout,
+                 "Seconds that a client may send nothing before its whole request is there")
+      ->check(CLI::Range(0.001, 86400.0));
   app.add_option("--plan_cache_size", config.plan_cache_size, "Compiled plans kept")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--drain_timeout", config.drain_timeout,

@@ -14,7 +14,8 @@ struct Config {
   int threads = 0;
   int max_concurrent_requests = 2;
   int max_queued_requests = 16;
-  int64_t max_request_bytes = 2147483647;
+  int64_t max_request_bytes = int64_t{8} << 30;
+  double receive_timeout = 30;
   int plan_cache_size = 256;
   double drain_timeout = 60;
   std::string log_level = "info";

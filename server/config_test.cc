@@ -71,7 +71,8 @@ TEST(ConfigTest, RefusesWrongTypesAndValuesOutOfRange) {
   ExpectError("", "threads: 0\n", "threads");
   ExpectError("", "threads: [1, 2]\n", "threads");
   ExpectError("", "log_level: loud\n", "log_level");
-  ExpectError("--max_request_bytes 2147483648", "", "max_request_bytes");
+  ExpectError("--max_request_bytes 0", "", "max_request_bytes");
+  ExpectError("--receive_timeout 0", "", "receive_timeout");
 }
 
 TEST(ConfigTest, RefusesFilesThatAreNoMapping) {

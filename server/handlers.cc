@@ -17,6 +17,7 @@
 #include "lossd/losses/torch_status.h"
 #include "lossd/wire/loss_catalog.h"
 #include "lossd/wire/plan.h"
+#include "lossd/wire/tensor.h"
 #include "server/batch_codec.h"
 
 namespace lossd {
@@ -54,6 +55,24 @@ void Explain(const Plan& plan, const FieldSpelling& spelling, v1::ValidatePlanRe
   for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
 }
 
+// Computes a batch that was begun to be read at `start`, and writes the answer; its gradients
+// beside it where `apart` is given.
+absl::Status Answer(const Orchestrator& plan, const Schedule& schedule, const Batch& batch,
+                    absl::Time start, const Context& context, v1::ComputeResponse* response,
+                    std::vector<at::Tensor>* apart) {
+  const absl::Time decoded = absl::Now();
+  const absl::StatusOr<Outcome> outcome = plan.Compute(schedule, batch, context);
+  if (!outcome.ok()) return outcome.status();
+  const absl::Time computed = absl::Now();
+  const absl::Status written = WriteOutcome(*outcome, *batch.malis_crop_seed, response, apart);
+  if (!written.ok()) return written;
+  v1::Timings* timings = response->mutable_timings();
+  timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
+  timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));
+  timings->set_encode_seconds(absl::ToDoubleSeconds(absl::Now() - computed));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Cancellation& cancellation,
@@ -68,21 +87,54 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Cancella
     if (!batch.ok()) return batch.status();
     const absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
     if (!schedule.ok()) return schedule.status();
-    const MemoryNeed need = MeasureMemory(*schedule, *batch, context.threads());
-    if (absl::Status fits = CheckAnswerFits(need.outcome, *batch); !fits.ok()) return fits;
+    const OutcomeSize size = MeasureMemory(*schedule, *batch, context.threads()).outcome;
+    const absl::Status fits =
+        CheckAnswerFits(size, *batch, {kMaxMessageBytes, "what one message holds"});
+    if (!fits.ok()) return fits;
+    return Answer(**plan, *schedule, *batch, start, context, response, nullptr);
+  });
+}
 
-    const absl::Time decoded = absl::Now();
-    const absl::StatusOr<Outcome> outcome = (*plan)->Compute(*schedule, *batch, context);
-    if (!outcome.ok()) return outcome.status();
+absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int64_t max_bytes) {
+  return CatchTorchErrors([&]() -> absl::StatusOr<StreamedRequest> {
+    absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(header.plan());
+    if (!plan.ok()) return plan.status();
+    const absl::StatusOr<Batch> batch = ReadBatch(header, StandIn);
+    if (!batch.ok()) return batch.status();
+    // The seed that is drawn where there is none is good for the whole call.
+    header.mutable_malis_crop()->set_seed(*batch->malis_crop_seed);
+    absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
+    if (!schedule.ok()) return schedule.status();
+    absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(header);
+    if (!tensors.ok()) return tensors.status();
+    if (const int64_t bytes = TotalBytes(*tensors); bytes > max_bytes) {
+      return absl::ResourceExhaustedError(absl::StrCat("the request's tensors have ", bytes,
+                                                       " bytes, more than the ", max_bytes,
+                                                       " of the server's max_request_bytes"));
+    }
+    const OutcomeSize size = MeasureMemory(*schedule, *batch, pool_.threads()).outcome;
+    const absl::Status fits =
+        CheckAnswerFits(size, *batch, {max_bytes, "the server's max_request_bytes"});
+    if (!fits.ok()) return fits;
+    return StreamedRequest{.header = std::move(header),
+                           .plan = *std::move(plan),
+                           .schedule = *std::move(schedule),
+                           .tensors = *std::move(tensors)};
+  });
+}
 
-    const absl::Time computed = absl::Now();
-    const absl::Status written = WriteOutcome(*outcome, *batch->malis_crop_seed, response);
-    if (!written.ok()) return written;
-    v1::Timings* timings = response->mutable_timings();
-    timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
-    timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));
-    timings->set_encode_seconds(absl::ToDoubleSeconds(absl::Now() - computed));
-    return absl::OkStatus();
+absl::Status Handlers::Compute(const StreamedRequest& request, absl::Span<const at::Tensor> data,
+                               const Cancellation& cancellation, StreamedAnswer* answer) {
+  return CatchTorchErrors([&]() -> absl::Status {
+    TaskGroup group(pool_);
+    const Context context(group, cancellation);
+    const absl::Time start = absl::Now();
+    const auto* next = data.begin();
+    const absl::StatusOr<Batch> batch = ReadBatch(
+        request.header, [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
+    if (!batch.ok()) return batch.status();
+    return Answer(*request.plan, request.schedule, *batch, start, context, &answer->header,
+                  &answer->tensors);
   });
 }
 

@@ -1,15 +1,38 @@
 #ifndef SERVER_HANDLERS_H_
 #define SERVER_HANDLERS_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/base/task_pool.h"
+#include "lossd/compute/orchestrator.h"
 #include "lossd/v1/service.pb.h"
+#include "lossd/wire/stream_layout.h"
 #include "server/plan_cache.h"
 
 namespace lossd {
+
+// A request whose tensors are still to come, as far as it has been understood.
+struct StreamedRequest {
+  v1::ComputeRequest header;
+  std::shared_ptr<const Orchestrator> plan;
+  Schedule schedule;  // Good as long as the plan.
+  std::vector<StreamedTensor> tensors;
+};
+
+// An answer whose tensors are to follow it, contiguous and on the CPU.
+struct StreamedAnswer {
+  v1::ComputeResponse header;
+  std::vector<at::Tensor> tensors;
+};
 
 // What the service's methods compute, without gRPC. Nothing here throws: what LibTorch or the
 // standard library throws becomes INTERNAL, or RESOURCE_EXHAUSTED for lack of memory. Thread-safe.
@@ -23,6 +46,15 @@ class Handlers {
   // about the request; the status of the cancellation when that fires.
   absl::Status Compute(const v1::ComputeRequest& request, const Cancellation& cancellation,
                        v1::ComputeResponse* response);
+
+  // Checks what a header alone tells. No memory is taken for tensors, which may have `max_bytes`
+  // together, and the answer's as many. Errors: those of Compute that do not depend on what the
+  // tensors hold; RESOURCE_EXHAUSTED for too many bytes.
+  absl::StatusOr<StreamedRequest> Prepare(v1::ComputeRequest header, int64_t max_bytes);
+
+  // As Compute, for what Prepare returned; `data` are the tensors' bytes, contiguous, as uint8.
+  absl::Status Compute(const StreamedRequest& request, absl::Span<const at::Tensor> data,
+                       const Cancellation& cancellation, StreamedAnswer* answer);
 
   // An error only when there is no plan to check; what is wrong with a plan is the answer.
   absl::Status ValidatePlan(const v1::ValidatePlanRequest& request,

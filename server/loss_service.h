@@ -1,9 +1,13 @@
 #ifndef SERVER_LOSS_SERVICE_H_
 #define SERVER_LOSS_SERVICE_H_
 
+#include <memory>
+
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
+#include "lossd/base/workspace.h"
 #include "lossd/v1/service.grpc.pb.h"
+#include "server/call.h"
 #include "server/config.h"
 #include "server/executor.h"
 #include "server/handlers.h"
@@ -11,9 +15,15 @@
 
 namespace lossd {
 
+// ComputeStream as raw bytes, so that tensors are copied once; the other methods as messages.
+using LossServiceBase = v1::LossService::WithRawCallbackMethod_ComputeStream<
+    v1::LossService::WithCallbackMethod_Compute<v1::LossService::WithCallbackMethod_GetServerInfo<
+        v1::LossService::WithCallbackMethod_ListLosses<
+            v1::LossService::WithCallbackMethod_ValidatePlan<v1::LossService::Service>>>>>;
+
 // The service on gRPC's callback API: admits calls to the executor, which runs the handlers, stops
 // those that nobody waits for any more, and turns statuses into gRPC's. Thread-safe.
-class LossServiceImpl final : public v1::LossService::CallbackService {
+class LossServiceImpl final : public LossServiceBase {
  public:
   // `log` must outlive the service.
   LossServiceImpl(const Config& config, Log& log);
@@ -21,6 +31,8 @@ class LossServiceImpl final : public v1::LossService::CallbackService {
   grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context,
                                     const v1::ComputeRequest* request,
                                     v1::ComputeResponse* response) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ComputeStream(
+      grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
                                           const v1::GetServerInfoRequest* request,
                                           v1::GetServerInfoResponse* response) override;
@@ -36,13 +48,19 @@ class LossServiceImpl final : public v1::LossService::CallbackService {
   bool Drain(absl::Duration timeout);
 
  private:
-  class Call;
+  class UnaryCall;
+
+  CallSurroundings surroundings() {
+    return {.log = log_, .executor = executor_, .shutdown = shutdown_};
+  }
 
   const Config config_;
   const absl::Time start_;
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
+  // Where the tensors of streams arrive. Shared with them: gRPC may hold some for a while.
+  const std::shared_ptr<Workspace> arrivals_ = std::make_shared<Workspace>();
   Executor executor_;  // Last: its jobs use the rest.
 };
 

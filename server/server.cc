@@ -6,10 +6,12 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {
@@ -31,7 +33,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &server->port_);
   builder.RegisterService(&server->service_);
-  builder.SetMaxReceiveMessageSize(static_cast<int>(config.max_request_bytes));
+  builder.SetMaxReceiveMessageSize(
+      static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
   builder.SetMaxSendMessageSize(-1);
   // Otherwise two servers share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);

@@ -1,0 +1,133 @@
+#include "server/call.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/random/random.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "lossd/base/error.h"
+#include "server/rpc_status.h"
+
+namespace lossd {
+namespace {
+
+// A full queue empties within some steps of training; a client that comes back sooner only makes it
+// fuller.
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(250);
+constexpr size_t kMaxRequestIdBytes = 128;
+
+std::string NewRequestId() {
+  return absl::StrFormat("%016x", absl::Uniform<uint64_t>(absl::BitGen()));
+}
+
+absl::Status CheckRequestId(absl::string_view id) {
+  if (id.size() > kMaxRequestIdBytes) {
+    return FieldError("request_id", absl::StrCat(id.size(), " bytes"),
+                      absl::StrCat("at most ", kMaxRequestIdBytes));
+  }
+  for (const char c : id) {
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) {
+      return FieldError("request_id", "a character that is not printable ASCII or is a space",
+                        "printable ASCII without spaces");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Call::Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
+           absl::string_view method, Done done)
+    : surroundings_(surroundings),
+      context_(context),
+      method_(method),
+      done_(std::move(done)),
+      id_(NewRequestId()),
+      cancellation_(absl::FromChrono(context.deadline()), &surroundings.shutdown) {}
+
+absl::Status Call::Identify(const std::string& id) {
+  absl::Status checked = CheckRequestId(id);
+  if (checked.ok() && !id.empty()) id_ = id;
+  return checked;
+}
+
+absl::Status Call::Admit() {
+  surroundings_.log.Write(spdlog::level::debug, id_, "received", {{"method", method_}});
+  const Executor::Admission admission = surroundings_.executor.Admit(place_);
+  if (admission == Executor::Admission::kFull) return QueueFullError(kRetryAfter);
+  if (admission == Executor::Admission::kDraining) return DrainingError();
+  return absl::OkStatus();
+}
+
+void Call::Run(Handler handler) {
+  absl::Status status;
+  {
+    const std::lock_guard lock(mutex_);
+    ready_ = absl::Now();
+    // Who cancelled before this found no job to withdraw.
+    status = cancellation_.status();
+    if (status.ok()) {
+      surroundings_.executor.Submit(
+          std::move(place_),
+          [this, handler = std::move(handler)]() mutable { Work(std::move(handler)); }, &ticket_);
+    }
+  }
+  if (!status.ok()) done_(status);
+}
+
+void Call::Work(Handler handler) {
+  begun_ = absl::Now();
+  surroundings_.log.Write(spdlog::level::debug, id_, "begun", {{"method", method_}});
+  absl::Status status = cancellation_.status();
+  if (status.ok()) status = handler();
+  // What it has come to is of no interest if nobody waits for it.
+  if (cancellation_.Fired()) status = cancellation_.status();
+  handler = nullptr;
+  done_(status);
+}
+
+void Call::Cancel() {
+  const bool late = absl::FromChrono(context_.deadline()) <= absl::Now();
+  cancellation_.Cancel(late ? absl::DeadlineExceededError("the deadline passed")
+                            : absl::CancelledError("cancelled by the client"));
+  // In the queue it shall take nobody's place; if it is computed, that comes to its end.
+  bool withdrawn = false;
+  {
+    const std::lock_guard lock(mutex_);
+    withdrawn = surroundings_.executor.Withdraw(ticket_);
+  }
+  if (withdrawn) done_(cancellation_.status());
+}
+
+grpc::Status Call::End(const absl::Status& status) {
+  place_ = nullptr;
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - start_);
+  const std::string peer = context_.peer();
+  if (status.ok()) {
+    surroundings_.log.Write(spdlog::level::info, id_, "done",
+                            {{"method", method_}, {"seconds", seconds}, {"client", peer}});
+  } else {
+    const bool given_up = absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+    const bool ours = absl::IsInternal(status);
+    surroundings_.log.Write(ours ? spdlog::level::err : spdlog::level::warn, id_,
+                            given_up ? "cancelled" : "failed",
+                            {{"method", method_},
+                             {"code", absl::StatusCodeToString(status.code())},
+                             {"error", status.message()},
+                             {"seconds", seconds},
+                             {"client", peer}});
+  }
+  return ToRpcStatus(status);
+}
+
+void Call::Sign(v1::ComputeResponse& response) const {
+  response.set_request_id(id_);
+  v1::Timings* timings = response.mutable_timings();
+  timings->set_queue_seconds(absl::ToDoubleSeconds(begun_ - ready_));
+  timings->set_total_seconds(absl::ToDoubleSeconds(absl::Now() - ready_));
+}
+
+}  // namespace lossd

@@ -1,0 +1,83 @@
+#ifndef SERVER_CALL_H_
+#define SERVER_CALL_H_
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/status.h>
+
+#include <mutex>
+#include <string>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "lossd/base/cancellation.h"
+#include "lossd/v1/service.pb.h"
+#include "server/executor.h"
+#include "server/log.h"
+
+namespace lossd {
+
+// What all calls of a server go through. All of it outlives them.
+struct CallSurroundings {
+  Log& log;
+  Executor& executor;
+  const Cancellation& shutdown;  // Above those of all calls.
+};
+
+// One call on its way through the executor, however its messages come and go: its id, its lines in
+// the log, whether anybody waits for it. Part of a reactor, which tells it when gRPC cancels.
+class Call {
+ public:
+  using Handler = absl::AnyInvocable<absl::Status()>;
+  using Done = absl::AnyInvocable<void(const absl::Status&)>;
+
+  // `method` is a literal. `done` is called once after Run, with what became of the call, on any
+  // thread; nothing may be done with the call after.
+  Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
+       absl::string_view method, Done done);
+
+  // Names the call as the client does; it has a name of ours until then, and if that is empty. A
+  // FieldError about "request_id" unless it may stand in a log.
+  absl::Status Identify(const std::string& id);
+
+  // Takes a place in the executor: RESOURCE_EXHAUSTED with RetryInfo when there is none, and
+  // UNAVAILABLE while the server drains.
+  absl::Status Admit();
+
+  // Runs `handler` on the executor once its turn has come, unless nobody waits for it any more by
+  // then. Needs to be admitted. All of the request is there.
+  void Run(Handler handler);
+
+  // The client is gone, or does not wait any longer.
+  void Cancel();
+
+  // Logs how the call has ended, and gives up its place; what gRPC is to be told.
+  grpc::Status End(const absl::Status& status);
+
+  // Writes the id, and the timings of the queue and in total, into an answer.
+  void Sign(v1::ComputeResponse& response) const;
+
+  const Cancellation& cancellation() const { return cancellation_; }
+
+ private:
+  // The job.
+  void Work(Handler handler);
+
+  const CallSurroundings surroundings_;
+  const grpc::CallbackServerContext& context_;
+  const absl::string_view method_;
+  Done done_;
+  std::string id_;
+  const absl::Time start_ = absl::Now();
+  absl::Time ready_;  // When all of the request was there,
+  absl::Time begun_;  // and when its turn came.
+  Cancellation cancellation_;
+  std::mutex mutex_;
+  Executor::Place place_;
+  Executor::Ticket ticket_ = 0;  // Guarded by mutex_; none is 0.
+};
+
+}  // namespace lossd
+
+#endif  // SERVER_CALL_H_

@@ -1,0 +1,210 @@
+#include "server/compute_stream.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lossd/base/error.h"
+#include "lossd/losses/torch_status.h"
+#include "lossd_rpc/stream_message.h"
+#include "server/plan_cache.h"
+
+namespace lossd {
+namespace {
+
+// Beyond the plan there are some names and numbers. More is not even parsed.
+constexpr size_t kMaxHeaderBytes = 4 * kMaxPlanBytes;
+
+// How soon a call notices that the server stops, while it waits for the client.
+constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
+
+// Memory for what is to arrive, kept for others once all that use it are gone.
+std::vector<at::Tensor> TakeMemory(const std::shared_ptr<Workspace>& arrivals,
+                                   const std::vector<StreamedTensor>& tensors) {
+  std::vector<at::Tensor> memory;
+  for (const StreamedTensor& tensor : tensors) {
+    struct Held {
+      std::shared_ptr<Workspace> workspace;  // Goes after the buffer.
+      Workspace::Buffer<uint8_t> buffer;
+    };
+    auto held = std::make_shared<Held>(
+        arrivals, Workspace::Buffer<uint8_t>(*arrivals, static_cast<size_t>(tensor.bytes)));
+    uint8_t* const bytes = held->buffer.data();
+    memory.push_back(
+        at::from_blob(bytes, {tensor.bytes}, [held = std::move(held)](void*) {}, at::kByte));
+  }
+  return memory;
+}
+
+std::vector<int64_t> Sizes(const std::vector<at::Tensor>& tensors) {
+  std::vector<int64_t> sizes;
+  for (const at::Tensor& tensor : tensors) sizes.push_back(static_cast<int64_t>(tensor.nbytes()));
+  return sizes;
+}
+
+}  // namespace
+
+ComputeStream* ComputeStream::Start(StreamSurroundings surroundings,
+                                    const grpc::CallbackServerContext& context) {
+  const std::shared_ptr<ComputeStream> stream(new ComputeStream(std::move(surroundings), context));
+  stream->self_ = stream;
+  const std::lock_guard lock(stream->mutex_);
+  stream->Watch();
+  stream->StartRead(&stream->incoming_);
+  return stream.get();
+}
+
+ComputeStream::ComputeStream(StreamSurroundings surroundings,
+                             const grpc::CallbackServerContext& context)
+    : surroundings_(std::move(surroundings)),
+      context_(context),
+      call_(surroundings_.call, context, "ComputeStream",
+            [this](const absl::Status& status) { Answer(status); }) {}
+
+void ComputeStream::OnReadDone(bool ok) {
+  absl::Status status;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!receiving_) return;
+    last_message_ = absl::Now();
+    status = ok ? ReceiveMessage() : FinishReceiving();
+    if (!ok || !status.ok()) StopReceiving();
+  }
+  if (!status.ok()) {
+    End(status);
+  } else if (ok) {
+    StartRead(&incoming_);
+  } else {
+    Compute();
+  }
+}
+
+absl::Status ComputeStream::ReceiveMessage() {
+  if (!receiver_.has_value()) return ReceiveHeader();
+  absl::Status received = receiver_->Receive(MessagePieces(incoming_).pieces());
+  incoming_.Clear();
+  return received;
+}
+
+absl::Status ComputeStream::ReceiveHeader() {
+  if (incoming_.Length() > kMaxHeaderBytes) {
+    return FieldError("header", absl::StrCat(incoming_.Length(), " bytes in the first message"),
+                      absl::StrCat("at most ", kMaxHeaderBytes, ", as data follow in chunks"));
+  }
+  v1::ComputeStreamRequest message;
+  if (!Parse(incoming_, message)) {
+    return absl::InvalidArgumentError("the first message is no lossd.v1.ComputeStreamRequest");
+  }
+  incoming_.Clear();
+  if (!message.has_header()) {
+    return FieldError("header", "none in the first message", "the request without its data");
+  }
+  if (!message.data().empty()) return FieldError("data", "given in the first message");
+  absl::Status admitted = call_.Identify(message.header().request_id());
+  if (admitted.ok()) admitted = call_.Admit();
+  if (!admitted.ok()) return admitted;
+  absl::StatusOr<StreamedRequest> request =
+      surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.max_bytes);
+  if (!request.ok()) return request.status();
+  return CatchTorchErrors([&]() -> absl::Status {
+    receiver_.emplace(request->tensors, TakeMemory(surroundings_.arrivals, request->tensors));
+    request_ = *std::move(request);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ComputeStream::FinishReceiving() {
+  // A client that is gone has ended its side, too.
+  if (context_.IsCancelled()) return absl::CancelledError("cancelled by the client");
+  if (!receiver_.has_value()) {
+    return FieldError("header", "no message before the stream ended", "one first");
+  }
+  absl::StatusOr<std::vector<at::Tensor>> data = receiver_->Finish();
+  if (data.ok()) data_ = *std::move(data);
+  return data.status();
+}
+
+void ComputeStream::StopReceiving() {
+  receiving_ = false;
+  watch_.reset();
+  receiver_.reset();
+}
+
+void ComputeStream::Watch() {
+  const absl::Duration left = last_message_ + surroundings_.receive_timeout - absl::Now();
+  const absl::Time next = absl::Now() + std::clamp(left, absl::ZeroDuration(), kWatchPeriod);
+  watch_.emplace().Set(absl::ToChronoTime(next), [stream = weak_from_this()](bool expired) {
+    if (!expired) return;
+    if (const std::shared_ptr<ComputeStream> alive = stream.lock()) alive->LookAfterClient();
+  });
+}
+
+void ComputeStream::LookAfterClient() {
+  absl::Status status;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!receiving_) return;
+    status = CheckClient();
+    if (status.ok()) {
+      Watch();
+    } else {
+      StopReceiving();
+    }
+  }
+  if (!status.ok()) End(status);
+}
+
+absl::Status ComputeStream::CheckClient() const {
+  if (absl::Status waited_for = call_.cancellation().status(); !waited_for.ok()) return waited_for;
+  if (absl::Now() - last_message_ < surroundings_.receive_timeout) return absl::OkStatus();
+  return WithReason("RECEIVE_TIMEOUT", absl::DeadlineExceededError(absl::StrCat(
+                                           "the client sent nothing for ",
+                                           absl::FormatDuration(surroundings_.receive_timeout),
+                                           ", the server's receive_timeout")));
+}
+
+void ComputeStream::Compute() {
+  call_.Run([this] {
+    const absl::Status status =
+        surroundings_.handlers.Compute(*request_, data_, call_.cancellation(), &answer_);
+    call_.Sign(answer_.header);
+    return status;
+  });
+}
+
+void ComputeStream::Answer(const absl::Status& status) {
+  // Others may want the memory while the answer is on its way.
+  data_.clear();
+  request_.reset();
+  if (!status.ok()) return End(status);
+  v1::ComputeStreamResponse message;
+  *message.mutable_header() = std::move(answer_.header);
+  outgoing_ = Serialize(message);
+  cutter_.emplace(Sizes(answer_.tensors));
+  next_ = cutter_->Next();
+  Send();
+}
+
+void ComputeStream::OnWriteDone(bool ok) {
+  if (!ok) {
+    const absl::Status& reason = call_.cancellation().status();
+    return End(reason.ok() ? absl::CancelledError("the client is gone") : reason);
+  }
+  outgoing_ = ChunkMessage(*next_, answer_.tensors[next_->tensor]);
+  next_ = cutter_->Next();
+  Send();
+}
+
+void ComputeStream::Send() {
+  if (next_.has_value()) {
+    StartWrite(&outgoing_);
+  } else {
+    StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), call_.End(absl::OkStatus()));
+  }
+}
+
+}  // namespace lossd
