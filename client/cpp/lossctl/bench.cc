@@ -160,6 +160,7 @@ void DeclareBench(CLI::App& app, Session& session) {
   command->add_option("--concurrency", flags->concurrency, "Requests at a time")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  DeclareTransport(*command, session);
   command->callback([&session, flags] { session.status = Bench(session, *flags); });
 }
 

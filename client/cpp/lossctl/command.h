@@ -17,11 +17,17 @@ struct Session {
   // What became of the subcommand; set by it.
   absl::Status status;
 
+  // How tensors travel.
+  Transport transport = Transport::kAuto;
+
   // A person waits: not for long.
   absl::StatusOr<Client> Connect() const {
-    return Client::Connect(server, {.connect_timeout = absl::Seconds(3)});
+    return Client::Connect(server, {.connect_timeout = absl::Seconds(3), .transport = transport});
   }
 };
+
+// Declares the flag that says how tensors travel; both must outlive the parse.
+void DeclareTransport(CLI::App& command, Session& session);
 
 // Each declares a subcommand of `app` that works in `session`; both must outlive the parse.
 

@@ -156,6 +156,7 @@ void DeclareCompute(CLI::App& app, Session& session) {
       ->expected(3);
   command->add_option("--crop_seed", flags->crop_seed, "Seed from which the crop's place is drawn");
   command->add_option("--out", flags->out, "Folder for the gradients, one HEAD.npy each");
+  DeclareTransport(*command, session);
   command->callback([&session, flags] { session.status = Compute(session, *flags); });
 }
 

@@ -10,11 +10,15 @@
 //   absl::StatusOr<lossd::Result> result = client->Compute(plan_yaml, batch);
 //   batch.predictions[0].tensor.backward(result->gradients[0].tensor);
 
+#include <grpcpp/channel.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -23,6 +27,13 @@
 #include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {
+
+// How a batch travels.
+enum class Transport {
+  kAuto,    // What suits its size best.
+  kUnary,   // In one message each way, of at most 2 GiB.
+  kStream,  // In pieces.
+};
 
 struct ClientOptions {
   // How long Connect waits for the server.
@@ -36,6 +47,7 @@ struct ClientOptions {
   // may ask for more.
   absl::Duration first_pause = absl::Milliseconds(100);
   absl::Duration longest_pause = absl::Seconds(2);
+  Transport transport = Transport::kAuto;
 };
 
 // Where the time of a call went.
@@ -71,10 +83,11 @@ class Client {
                                         const ClientOptions& options = {});
 
   // The losses of `plan` on a batch, and gradients unless batch.losses_only. Tensors may have any
-  // layout and lie on any device; they are sent in their own dtype, in one message: a request of
-  // more than 2 GiB is refused here. So are labels, masks and segmentations that require a gradient
-  // where gradients are wanted: there are none but those of predictions. `request_id`, if given,
-  // identifies the call in the server's log.
+  // layout and lie on any device; they are sent in their own dtype. Those that are contiguous and
+  // on the CPU are sent from where they lie, and must not be written to until this returns, nor for
+  // some time after it has returned an error: gRPC may still hold them. Labels, masks and
+  // segmentations that require a gradient where gradients are wanted are refused: there are none
+  // but those of predictions. `request_id`, if given, identifies the call in the server's log.
   absl::StatusOr<Result> Compute(const v1::PlanSource& plan, const Batch& batch,
                                  absl::string_view request_id = "") const;
 
@@ -94,14 +107,25 @@ class Client {
  private:
   using Stub = v1::LossService::Stub;
 
-  Client(std::unique_ptr<Stub> stub, const ClientOptions& options)
-      : stub_(std::move(stub)), options_(options) {}
+  Client(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
+      : channel_(std::move(channel)),
+        stub_(v1::LossService::NewStub(channel_)),
+        options_(options) {}
+
+  absl::StatusOr<Result> ComputeUnary(const v1::PlanSource& plan, const Batch& batch,
+                                      absl::string_view request_id) const;
+  absl::StatusOr<Result> ComputeStream(const v1::PlanSource& plan, const Batch& batch,
+                                       absl::string_view request_id) const;
 
   // Calls `method`, again where that makes sense.
   template <typename Request, typename Response>
   absl::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                     const Request& request, Response* response) const;
 
+  // Makes an attempt, and further ones where that makes sense; the status of the last.
+  absl::Status Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const;
+
+  std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
   ClientOptions options_;
 };

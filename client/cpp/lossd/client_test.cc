@@ -35,7 +35,7 @@ class RefusalTest : public testing::Test {
   }
 
   absl::Status Compute() const {
-    const absl::StatusOr<Client> client = Client::Connect(address_);
+    const absl::StatusOr<Client> client = Client::Connect(address_, {.transport = transport_});
     return client.ok() ? client->Compute("[{function: MSELoss}]", batch_).status()
                        : client.status();
   }
@@ -43,6 +43,7 @@ class RefusalTest : public testing::Test {
   v1::LossService::CallbackService service_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
+  Transport transport_ = Transport::kAuto;
   Batch batch_;
 };
 
@@ -52,6 +53,7 @@ TEST_F(RefusalTest, SendsWhatThereIsNothingToSayAgainst) {
 
 // gRPC would end the process. Expanded tensors: nothing of that size is ever in memory.
 TEST_F(RefusalTest, RefusesARequestThatIsNoMessage) {
+  transport_ = Transport::kUnary;
   batch_.predictions[0].tensor = at::zeros({}).expand({1, 1, 1024, 512, 512});
   batch_.labels = at::zeros({}).expand({1, 1, 1024, 1024, 1024});
   const absl::Status status = Compute();

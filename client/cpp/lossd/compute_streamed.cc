@@ -1,0 +1,158 @@
+#include "lossd/compute_streamed.h"
+
+#include <ATen/ATen.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <sys/mman.h>
+
+#include <exception>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "lossd/rpc_error.h"
+#include "lossd/wire/stream_receiver.h"
+#include "lossd_rpc/stream_message.h"
+
+namespace lossd {
+namespace {
+
+constexpr char kMethod[] = "/lossd.v1.LossService/ComputeStream";
+
+constexpr std::align_val_t kHugePage{size_t{1} << 21};
+// From here on, whole huge pages are most of a tensor.
+constexpr int64_t kLarge = 4 * static_cast<int64_t>(kHugePage);
+
+// Memory to receive a tensor in. It is written once, and with small pages most of the time would go
+// into the system's handing them out.
+at::Tensor EmptyBytes(int64_t size) {
+  if (size < kLarge) return at::empty({size}, at::kByte);
+  void* const data = ::operator new(static_cast<size_t>(size), kHugePage);
+  // A wish: where it is not granted, the pages are small.
+  madvise(data, static_cast<size_t>(size), MADV_HUGEPAGE);
+  return at::from_blob(
+      data, {size}, [](void* memory) { ::operator delete(memory, kHugePage); }, at::kByte);
+}
+
+// Memory for all of them.
+absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const std::vector<StreamedTensor>& tensors) {
+  try {
+    std::vector<at::Tensor> memory;
+    for (const StreamedTensor& tensor : tensors) memory.push_back(EmptyBytes(tensor.bytes));
+    return memory;
+  } catch (const std::exception&) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("not enough memory for ", TotalBytes(tensors), " bytes of gradients"));
+  }
+}
+
+// The call as the calling thread sees it: one operation after the other.
+class Stream {
+ public:
+  Stream(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context)
+      : stream_(grpc::GenericStub(channel).PrepareCall(&context, kMethod, &queue_)) {
+    Await([this](void* tag) { stream_->StartCall(tag); });
+  }
+
+  // Each of them whether it was done; if not, the call is over.
+  bool Write(const grpc::ByteBuffer& message) {
+    return Await([&](void* tag) { stream_->Write(message, tag); });
+  }
+  bool WritesDone() {
+    return Await([this](void* tag) { stream_->WritesDone(tag); });
+  }
+  bool Read(grpc::ByteBuffer& message) {
+    return Await([&](void* tag) { stream_->Read(&message, tag); });
+  }
+
+  // Whether something was not done.
+  bool over() const { return over_; }
+
+  // How the call has ended. Nothing else may be done after.
+  absl::Status Finish() {
+    grpc::Status status;
+    Await([&](void* tag) { stream_->Finish(&status, tag); });
+    return FromRpcStatus(status);
+  }
+
+ private:
+  // Starts an operation and waits for it.
+  bool Await(absl::FunctionRef<void(void* tag)> start) {
+    start(this);
+    void* tag = nullptr;
+    bool ok = false;
+    over_ = !(queue_.Next(&tag, &ok) && ok);
+    return !over_;
+  }
+
+  bool over_ = false;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+};
+
+// Sends all of a request; whether the server took it.
+bool Send(const OutgoingRequest& request, Stream& stream) {
+  v1::ComputeStreamRequest first;
+  *first.mutable_header() = request.header;
+  if (!stream.Write(SerializeMessage(first))) return false;
+  std::vector<int64_t> sizes;
+  for (const at::Tensor& tensor : request.tensors) {
+    sizes.push_back(static_cast<int64_t>(tensor.nbytes()));
+  }
+  ChunkCutter cutter(std::move(sizes));
+  while (const std::optional<Chunk> chunk = cutter.Next()) {
+    if (!stream.Write(ChunkMessage(*chunk, request.tensors[chunk->tensor]))) return false;
+  }
+  return stream.WritesDone();
+}
+
+// Receives what follows the answer's header.
+absl::Status ReceiveTensors(Stream& stream, IncomingAnswer* answer) {
+  absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(answer->header);
+  if (!tensors.ok()) return tensors.status();
+  absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(*tensors);
+  if (!memory.ok()) return memory.status();
+  StreamReceiver receiver(*std::move(tensors), *std::move(memory));
+  grpc::ByteBuffer message;
+  while (stream.Read(message)) {
+    absl::Status received = receiver.Receive(MessagePieces(message).pieces());
+    if (!received.ok()) return received;
+    message.Clear();
+  }
+  absl::StatusOr<std::vector<at::Tensor>> data = receiver.Finish();
+  if (data.ok()) answer->data = *std::move(data);
+  return data.status();
+}
+
+// Receives an answer; an error for one that is none or not whole.
+absl::Status Receive(Stream& stream, IncomingAnswer* answer) {
+  grpc::ByteBuffer message;
+  if (!stream.Read(message)) return absl::InternalError("nothing came");
+  v1::ComputeStreamResponse first;
+  if (!ParseMessage(message, first) || !first.has_header()) {
+    return absl::InternalError("the first message has no header");
+  }
+  answer->header = std::move(*first.mutable_header());
+  return ReceiveTensors(stream, answer);
+}
+
+}  // namespace
+
+absl::Status ComputeStreamed(const std::shared_ptr<grpc::Channel>& channel,
+                             grpc::ClientContext& context, const OutgoingRequest& request,
+                             IncomingAnswer* answer) {
+  Stream stream(channel, context);
+  const absl::Status received = Send(request, stream)
+                                    ? Receive(stream, answer)
+                                    : absl::InternalError("it came before all was sent");
+  const bool ours = !received.ok() && !stream.over();
+  if (ours) context.TryCancel();
+  absl::Status status = stream.Finish();
+  if (received.ok() || !(ours || status.ok())) return status;
+  return absl::InternalError(absl::StrCat("the server's answer: ", received.message()));
+}
+
+}  // namespace lossd

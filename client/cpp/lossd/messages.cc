@@ -1,0 +1,225 @@
+#include "lossd/messages.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lossd/base/error.h"
+#include "lossd/wire/tensor.h"
+
+namespace lossd {
+namespace {
+
+// A tensor of a batch, under the name that errors call it.
+struct BatchTensor {
+  std::string field;
+  at::Tensor tensor;
+
+  int64_t bytes() const { return tensor.numel() * static_cast<int64_t>(tensor.element_size()); }
+};
+
+// Labels, masks and segmentation, as far as they are there.
+std::vector<BatchTensor> Companions(const Batch& batch) {
+  std::vector<BatchTensor> companions;
+  for (const BatchTensor& companion : {BatchTensor{"labels", batch.labels},
+                                       {"mask", batch.mask},
+                                       {"label_mask", batch.label_mask},
+                                       {"gt_seg", batch.gt_seg}}) {
+    if (companion.tensor.defined()) companions.push_back(companion);
+  }
+  return companions;
+}
+
+std::string PredictionField(const NamedTensor& prediction) {
+  return absl::StrCat("predictions[", prediction.name, "]");
+}
+
+// All of them, in the order of a stream.
+std::vector<BatchTensor> TensorsOf(const Batch& batch) {
+  std::vector<BatchTensor> tensors;
+  for (const NamedTensor& prediction : batch.predictions) {
+    tensors.push_back({PredictionField(prediction), prediction.tensor});
+  }
+  for (BatchTensor& companion : Companions(batch)) tensors.push_back(std::move(companion));
+  return tensors;
+}
+
+// There are gradients of predictions only: who wants another one would silently get none.
+absl::Status CheckNeedsNoGradient(const Batch& batch) {
+  if (batch.losses_only || !at::GradMode::is_enabled()) return absl::OkStatus();
+  for (const auto& [field, tensor] : Companions(batch)) {
+    if (!tensor.requires_grad()) continue;
+    return FieldError(field, "a tensor that requires a gradient",
+                      absl::StrCat(field, ".detach(), as there are gradients of predictions only"));
+  }
+  return absl::OkStatus();
+}
+
+// Whether the tensors fit into one message beside the `rest` of the request.
+absl::Status CheckFits(const Batch& batch, int64_t rest) {
+  const std::vector<BatchTensor> tensors = TensorsOf(batch);
+  int64_t total = rest;
+  for (const BatchTensor& tensor : tensors) {
+    total += tensor.bytes() + kTensorOverheadBytes + static_cast<int64_t>(tensor.field.size());
+  }
+  if (total <= kMaxMessageBytes) return absl::OkStatus();
+  const auto largest = std::ranges::max_element(tensors, {}, &BatchTensor::bytes);
+  return FieldError(largest->field, absl::StrCat(largest->bytes(), " bytes of ", total, " in all"),
+                    absl::StrCat("at most ", kMaxMessageBytes,
+                                 " in all, what one message holds: send it as a stream"));
+}
+
+// A request without its tensors.
+v1::ComputeRequest WriteSettings(const v1::PlanSource& plan, const Batch& batch,
+                                 absl::string_view request_id) {
+  v1::ComputeRequest request;
+  request.set_request_id(std::string(request_id));
+  *request.mutable_plan() = plan;
+  request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
+                                                        : v1::MODE_STANDARD);
+  request.set_stage(batch.stage);
+  for (const VoxelIndex& origin : batch.malis_crop_origins) {
+    v1::Voxel* voxel = request.mutable_malis_crop()->add_origins();
+    voxel->set_z(origin[0]);
+    voxel->set_y(origin[1]);
+    voxel->set_x(origin[2]);
+  }
+  if (batch.malis_crop_seed.has_value()) {
+    request.mutable_malis_crop()->set_seed(*batch.malis_crop_seed);
+  }
+  request.mutable_log_vars()->Assign(batch.log_vars.begin(), batch.log_vars.end());
+  request.mutable_task_weights()->Assign(batch.task_weights.begin(), batch.task_weights.end());
+  request.set_per_term_gradients(batch.per_term_gradients);
+  request.set_losses_only(batch.losses_only);
+  request.set_allow_non_finite(batch.allow_non_finite);
+  if (batch.float32_gradients) request.set_gradient_dtype(v1::D_TYPE_FLOAT32);
+  return request;
+}
+
+using TensorWriter = absl::FunctionRef<absl::Status(const at::Tensor&, v1::Tensor*)>;
+
+// A request whose tensors `write` writes.
+absl::StatusOr<v1::ComputeRequest> WriteTensors(v1::ComputeRequest request, const Batch& batch,
+                                                TensorWriter write) {
+  absl::Status status;
+  for (const NamedTensor& prediction : batch.predictions) {
+    v1::NamedTensor* message = request.add_predictions();
+    message->set_name(prediction.name);
+    status.Update(
+        InField(PredictionField(prediction), write(prediction.tensor, message->mutable_tensor())));
+  }
+  const auto write_if = [&](const at::Tensor& tensor, absl::string_view field, auto message) {
+    if (tensor.defined()) status.Update(InField(field, write(tensor, (request.*message)())));
+  };
+  write_if(batch.labels, "labels", &v1::ComputeRequest::mutable_labels);
+  write_if(batch.mask, "mask", &v1::ComputeRequest::mutable_mask);
+  write_if(batch.label_mask, "label_mask", &v1::ComputeRequest::mutable_label_mask);
+  write_if(batch.gt_seg, "gt_seg", &v1::ComputeRequest::mutable_gt_seg);
+  if (!status.ok()) return status;
+  return request;
+}
+
+using NamedTensorMessages = google::protobuf::RepeatedPtrField<v1::NamedTensor>;
+using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tensor&)>;
+
+absl::StatusOr<std::vector<NamedTensor>> ReadTensors(const NamedTensorMessages& messages,
+                                                     TensorReader read) {
+  std::vector<NamedTensor> tensors;
+  for (const v1::NamedTensor& message : messages) {
+    absl::StatusOr<at::Tensor> tensor = read(message.tensor());
+    if (!tensor.ok()) {
+      return absl::InternalError(absl::StrCat("the server's answer: ", tensor.status().message()));
+    }
+    tensors.push_back({message.name(), *std::move(tensor)});
+  }
+  return tensors;
+}
+
+absl::StatusOr<TermOutcome> ReadTerm(const v1::TermResult& message, TensorReader read) {
+  TermOutcome term;
+  term.name = message.name();
+  term.function = message.function();
+  term.scale = message.scale();
+  term.raw = message.raw();
+  term.coefficient = message.coefficient();
+  term.weighted = message.weighted();
+  term.balance_weight = message.balance_weight();
+  if (message.has_malis_crop_origin()) {
+    const v1::Voxel& origin = message.malis_crop_origin();
+    term.malis_crop_origin = VoxelIndex{origin.z(), origin.y(), origin.x()};
+  }
+  term.time = absl::Seconds(message.seconds());
+  absl::StatusOr<std::vector<NamedTensor>> gradients = ReadTensors(message.gradients(), read);
+  if (!gradients.ok()) return gradients.status();
+  term.gradients = *std::move(gradients);
+  return term;
+}
+
+}  // namespace
+
+absl::Status CheckBatch(const Batch& batch) {
+  for (const NamedTensor& prediction : batch.predictions) {
+    if (prediction.tensor.defined()) continue;
+    return FieldError(PredictionField(prediction), "an undefined tensor", "a tensor");
+  }
+  return CheckNeedsNoGradient(batch);
+}
+
+int64_t TensorBytes(const Batch& batch) {
+  int64_t total = 0;
+  for (const BatchTensor& tensor : TensorsOf(batch)) total += tensor.bytes();
+  return total;
+}
+
+absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
+                                                absl::string_view request_id) {
+  v1::ComputeRequest request = WriteSettings(plan, batch, request_id);
+  absl::Status fits = CheckFits(batch, static_cast<int64_t>(request.ByteSizeLong()));
+  if (!fits.ok()) return fits;
+  return WriteTensors(std::move(request), batch, ToWire);
+}
+
+absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const v1::PlanSource& plan, const Batch& batch,
+                                                     absl::string_view request_id) {
+  absl::StatusOr<v1::ComputeRequest> header =
+      WriteTensors(WriteSettings(plan, batch, request_id), batch, DescribeOnWire);
+  if (!header.ok()) return header.status();
+  OutgoingRequest request{.header = *std::move(header), .tensors = {}};
+  for (const BatchTensor& tensor : TensorsOf(batch)) {
+    request.tensors.push_back(DenseOnCpu(tensor.tensor));
+  }
+  return request;
+}
+
+absl::StatusOr<Result> ReadResult(const v1::ComputeResponse& response, TensorReader read) {
+  Result result;
+  result.request_id = response.request_id();
+  result.total = response.total();
+  for (const v1::LogEntry& entry : response.logs()) {
+    result.logs.emplace_back(entry.key(), entry.value());
+  }
+  for (const v1::TermResult& message : response.terms()) {
+    absl::StatusOr<TermOutcome> term = ReadTerm(message, read);
+    if (!term.ok()) return term.status();
+    result.terms.push_back(*std::move(term));
+  }
+  absl::StatusOr<std::vector<NamedTensor>> gradients = ReadTensors(response.gradients(), read);
+  if (!gradients.ok()) return gradients.status();
+  result.gradients = *std::move(gradients);
+  result.log_vars_gradient.assign(response.log_vars_gradient().begin(),
+                                  response.log_vars_gradient().end());
+  result.drew_crop_origin = response.has_malis_crop_seed();
+  if (result.drew_crop_origin) result.malis_crop_seed = response.malis_crop_seed();
+  const v1::Timings& timings = response.timings();
+  result.timings.queue = absl::Seconds(timings.queue_seconds());
+  result.timings.decode = absl::Seconds(timings.decode_seconds());
+  result.timings.compute = absl::Seconds(timings.compute_seconds());
+  result.timings.encode = absl::Seconds(timings.encode_seconds());
+  result.timings.total = absl::Seconds(timings.total_seconds());
+  return result;
+}
+
+}  // namespace lossd
