@@ -55,8 +55,8 @@ absl::Status Call::Identify(const std::string& id) {
 }
 
 absl::Status Call::Admit() {
-  surroundings_.log.Write(spdlog::level::debug, id_, "received", {{"method", method_}});
   const Executor::Admission admission = surroundings_.executor.Admit(place_);
+  surroundings_.log.Write(spdlog::level::debug, id_, "received", {{"method", method_}});
   if (admission == Executor::Admission::kFull) return QueueFullError(kRetryAfter);
   if (admission == Executor::Admission::kDraining) return DrainingError();
   return absl::OkStatus();

@@ -96,7 +96,7 @@ absl::Status ComputeStream::ReceiveHeader() {
                       absl::StrCat("at most ", kMaxHeaderBytes, ", as data follow in chunks"));
   }
   v1::ComputeStreamRequest message;
-  if (!Parse(incoming_, message)) {
+  if (!ParseMessage(incoming_, message)) {
     return absl::InvalidArgumentError("the first message is no lossd.v1.ComputeStreamRequest");
   }
   incoming_.Clear();
@@ -183,7 +183,7 @@ void ComputeStream::Answer(const absl::Status& status) {
   if (!status.ok()) return End(status);
   v1::ComputeStreamResponse message;
   *message.mutable_header() = std::move(answer_.header);
-  outgoing_ = Serialize(message);
+  outgoing_ = SerializeMessage(message);
   cutter_.emplace(Sizes(answer_.tensors));
   next_ = cutter_->Next();
   Send();

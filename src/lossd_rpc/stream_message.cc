@@ -16,13 +16,13 @@ MessagePieces::MessagePieces(const grpc::ByteBuffer& message) {
   }
 }
 
-bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message) {
+bool ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message) {
   grpc::ByteBuffer same = bytes;
   grpc::ProtoBufferReader reader(&same);
   return message.ParseFromZeroCopyStream(&reader);
 }
 
-grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message) {
+grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message) {
   const grpc::Slice slice(message.SerializeAsString());
   return {&slice, 1};
 }

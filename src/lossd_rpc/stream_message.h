@@ -27,10 +27,10 @@ class MessagePieces {
 };
 
 // Reads a whole message; whether it is one.
-bool Parse(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message);
+bool ParseMessage(const grpc::ByteBuffer& bytes, google::protobuf::MessageLite& message);
 
 // Writes a whole message.
-grpc::ByteBuffer Serialize(const google::protobuf::MessageLite& message);
+grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message);
 
 // The message of a chunk of `tensor`, which is contiguous and on the CPU. Its bytes are sent from
 // where they lie: the message keeps the tensor alive, as gRPC may hold it for some time after the
