@@ -1,9 +1,10 @@
 #include "lossd/sweep/slabs.h"
 
+#include <ATen/ExpandUtils.h>
+
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace lossd {
@@ -11,6 +12,9 @@ namespace {
 
 // Elements of a slab, more or less: some milliseconds for an expression of a few operators.
 constexpr int64_t kElements = 1 << 18;
+// Slabs of single voxels are whole vectors, as they are in the whole: LibTorch computes what fills
+// none with other instructions.
+constexpr int64_t kVoxels = 64;
 
 }  // namespace
 
@@ -24,7 +28,8 @@ absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,
                          const std::function<absl::Status(const Slab& slab)>& body) {
   const int64_t length = sizes[2];
   const int64_t plane = sizes[1] * c10::multiply_integers(sizes.slice(3));
-  const int64_t thickness = std::max<int64_t>(1, kElements / std::max<int64_t>(1, plane));
+  int64_t thickness = std::max<int64_t>(1, kElements / std::max<int64_t>(1, plane));
+  if (thickness > kVoxels) thickness -= thickness % kVoxels;
   const int64_t per_sample = (length + thickness - 1) / thickness;
   std::vector<absl::Status> statuses(sizes[0] * per_sample);
   context.ParallelFor(sizes[0] * per_sample, 1, [&](int64_t i, int64_t /*end*/) {
@@ -39,31 +44,53 @@ absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,
   return absl::OkStatus();
 }
 
-at::Tensor ToType(const at::Tensor& tensor, at::ScalarType type, const Context& context) {
-  if (tensor.scalar_type() == type) return tensor;
-  const at::Tensor typed = at::empty(tensor.sizes(), tensor.options().dtype(type));
-  ForEachSlab(tensor.sizes(), context, [&](const Slab& slab) {
-    slab.Of(typed).copy_(slab.Of(tensor));
+at::Tensor FromSlabs(at::IntArrayRef sizes, const at::TensorOptions& options,
+                     const Context& context,
+                     const std::function<at::Tensor(const Slab& slab)>& part) {
+  at::Tensor whole = at::empty(sizes, options);
+  ForEachSlab(sizes, context, [&](const Slab& slab) {
+    slab.Of(whole).copy_(part(slab));
     return absl::OkStatus();
   }).IgnoreError();
-  return typed;
+  return whole;
 }
 
-ValueRange RangeOf(const at::Tensor& tensor, const Context& context) {
+at::Tensor MapSlabs(
+    const at::Tensor& a, const at::Tensor& b, at::ScalarType type, const Context& context,
+    const std::function<at::Tensor(const at::Tensor& a, const at::Tensor& b)>& map) {
+  const std::vector<int64_t> sizes =
+      b.defined() ? at::infer_size(a.sizes(), b.sizes()) : a.sizes().vec();
+  return FromSlabs(sizes, a.options().dtype(type), context,
+                   [&](const Slab& slab) { return map(slab.Of(a), slab.Of(b)); });
+}
+
+at::Tensor ToType(const at::Tensor& tensor, at::ScalarType type, const Context& context) {
+  if (tensor.scalar_type() == type) return tensor;
+  return FromSlabs(tensor.sizes(), tensor.options().dtype(type), context,
+                   [&](const Slab& slab) { return slab.Of(tensor); });
+}
+
+template <typename T>
+ValueRange<T> RangeOf(const at::Tensor& tensor, const Context& context) {
+  const auto is_nan = [](T value) { return value != value; };
   std::mutex mutex;
-  ValueRange range = {.low = std::numeric_limits<double>::infinity(),
-                      .high = -std::numeric_limits<double>::infinity()};
+  std::optional<ValueRange<T>> range;
   ForEachSlab(tensor.sizes(), context, [&](const Slab& slab) {
     const auto [least, greatest] = at::aminmax(slab.Of(tensor));
-    const auto low = least.item<double>();
-    const auto high = greatest.item<double>();
+    const auto low = least.template item<T>();
+    const auto high = greatest.template item<T>();
     const std::scoped_lock lock(mutex);
-    if (std::isnan(range.low)) return absl::OkStatus();
-    range.low = std::isnan(low) ? low : std::min(range.low, low);
-    range.high = std::isnan(high) ? high : std::max(range.high, high);
+    if (!range.has_value() || is_nan(low)) {
+      range = {.low = low, .high = high};
+    } else if (!is_nan(range->low)) {
+      range = {.low = std::min(range->low, low), .high = std::max(range->high, high)};
+    }
     return absl::OkStatus();
   }).IgnoreError();
-  return range;
+  return range.value_or(ValueRange<T>{});
 }
+
+template ValueRange<double> RangeOf(const at::Tensor&, const Context&);
+template ValueRange<int64_t> RangeOf(const at::Tensor&, const Context&);
 
 }  // namespace lossd

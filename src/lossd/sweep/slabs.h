@@ -29,17 +29,32 @@ struct Slab {
 absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,
                          const std::function<absl::Status(const Slab& slab)>& body);
 
-// The tensor [B, C, …] in another type. Unspecified when the context is cancelled.
+// What follows is unspecified when the context is cancelled.
+
+// A tensor [B, C, …] of these sizes that consists of part(slab), for all slabs.
+at::Tensor FromSlabs(at::IntArrayRef sizes, const at::TensorOptions& options,
+                     const Context& context,
+                     const std::function<at::Tensor(const Slab& slab)>& part);
+
+// map(a, b), in the given type, of two tensors [B, C, …] that are broadcast to each other; `map` is
+// of one element at a time. `b` may be undefined.
+at::Tensor MapSlabs(const at::Tensor& a, const at::Tensor& b, at::ScalarType type,
+                    const Context& context,
+                    const std::function<at::Tensor(const at::Tensor& a, const at::Tensor& b)>& map);
+
+// The tensor [B, C, …] in another type.
 at::Tensor ToType(const at::Tensor& tensor, at::ScalarType type, const Context& context);
 
+template <typename T>
 struct ValueRange {
-  double low;
-  double high;
+  T low;
+  T high;
 };
 
-// The least and the greatest element of a tensor [B, C, …], both NaN where there is one.
-// Unspecified when the context is cancelled.
-ValueRange RangeOf(const at::Tensor& tensor, const Context& context);
+// The least and the greatest element of a tensor [B, C, …], both NaN where there is one; of
+// integers as int64_t, where they shall be exact.
+template <typename T = double>
+ValueRange<T> RangeOf(const at::Tensor& tensor, const Context& context);
 
 }  // namespace lossd
 

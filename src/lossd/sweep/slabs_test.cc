@@ -30,6 +30,18 @@ TEST_P(SlabsTest, TogetherAreTheWhole) {
   EXPECT_TRUE(at::equal(ToType(tensor, at::kHalf, pool_), tensor.to(at::kHalf)));
 }
 
+TEST_P(SlabsTest, MapTensorsThatAreBroadcast) {
+  const at::Tensor tensor = Normal(GetParam(), 1);
+  std::vector<int64_t> of_one = GetParam();
+  of_one[0] = of_one[1] = 1;
+  const at::Tensor factor = Normal(of_one, 2);
+  const auto product = [](const at::Tensor& a, const at::Tensor& b) {
+    return b.defined() ? a * b : a;
+  };
+  EXPECT_TRUE(at::equal(MapSlabs(factor, tensor, at::kFloat, pool_, product), factor * tensor));
+  EXPECT_TRUE(at::equal(MapSlabs(tensor, {}, at::kDouble, pool_, product), tensor.to(at::kDouble)));
+}
+
 TEST_P(SlabsTest, RangeIsThatOfTheWhole) {
   at::Tensor tensor = Normal(GetParam(), 1);
   const ValueRange range = RangeOf(tensor, pool_);
@@ -38,6 +50,15 @@ TEST_P(SlabsTest, RangeIsThatOfTheWhole) {
   tensor.view({-1})[tensor.numel() / 2] = std::numeric_limits<float>::quiet_NaN();
   EXPECT_TRUE(std::isnan(RangeOf(tensor, pool_).low));
   EXPECT_TRUE(std::isnan(RangeOf(tensor, pool_).high));
+}
+
+TEST_P(SlabsTest, RangeOfIntegersIsExact) {
+  at::Tensor tensor = Coins(GetParam(), 1).to(at::kLong);
+  constexpr int64_t kLarge = (int64_t{1} << 62) + 1;
+  tensor.view({-1})[tensor.numel() / 3] = -kLarge;
+  tensor.view({-1})[tensor.numel() / 2] = kLarge;
+  EXPECT_EQ(RangeOf<int64_t>(tensor, pool_).low, -kLarge);
+  EXPECT_EQ(RangeOf<int64_t>(tensor, pool_).high, kLarge);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, SlabsTest,
