@@ -62,6 +62,9 @@ class Handlers {
 
   absl::Status ListLosses(v1::ListLossesResponse* response);
 
+  // Gives scratch memory back that no call has needed lately; to be called every few seconds.
+  void GiveBackScratch() { pool_.workspace().Decay(); }
+
  private:
   TaskPool pool_;
   PlanCache plans_;

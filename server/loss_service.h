@@ -43,6 +43,9 @@ class LossServiceImpl final : public LossServiceBase {
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
 
+  // As Handlers' method.
+  void GiveBackScratch() { handlers_.GiveBackScratch(); }
+
   // From now on refuses calls that compute; whether those admitted before have finished within
   // `timeout`. If not, they have been stopped.
   bool Drain(absl::Duration timeout);

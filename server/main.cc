@@ -55,8 +55,9 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
              {"threads", int64_t{config.threads}},
              {"version", LOSSD_VERSION}});
 
-  int signal = 0;
-  sigwait(&signals, &signal);
+  // While nobody calls, too.
+  constexpr timespec kHousekeeping = {.tv_sec = 10, .tv_nsec = 0};
+  while (sigtimedwait(&signals, nullptr, &kHousekeeping) < 0) (*server)->GiveBackScratch();
   // From here on a second signal ends the process at once.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});

@@ -25,6 +25,9 @@ class Server {
   // The port it listens on.
   int port() const { return port_; }
 
+  // As Handlers' method.
+  void GiveBackScratch() { service_.GiveBackScratch(); }
+
   // Lets calls in flight finish: health turns to NOT_SERVING, new calls are refused with
   // UNAVAILABLE. Whether all have finished within the config's drain_timeout; if not, the rest have
   // been stopped and answered likewise.

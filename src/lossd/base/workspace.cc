@@ -53,7 +53,7 @@ std::pair<std::byte*, size_t> Workspace::AddChunk(size_t bytes) {
   const size_t alignment = bytes >= kHugeChunk ? kHugePage : kAlignment;
   bytes = RoundUp(std::max(bytes, kSmallestChunk), alignment);
   auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
-  chunks_.emplace_back(chunk, Release{alignment});
+  chunks_.emplace_back(chunk, Release{.bytes = bytes, .alignment = alignment});
   bytes_ += bytes;
   // A wish: where it is not granted, the pages are small.
   if (alignment == kHugePage) madvise(chunk, bytes, MADV_HUGEPAGE);
@@ -64,7 +64,7 @@ void Workspace::Give(absl::Span<std::byte> bytes) {
   if (bytes.empty()) return;
   const std::lock_guard lock(mutex_);
   held_ -= bytes.size();
-  if (held_ == 0 && bytes_ > 2 * peak_) {
+  if (held_ == 0 && bytes_ > 2 * Peak()) {
     // Chunks of many sizes, each too small for what came next.
     free_.clear();
     chunks_.clear();
@@ -84,6 +84,25 @@ void Workspace::Give(absl::Span<std::byte> bytes) {
     before->second += range->second;
     free_.erase(range);
   }
+}
+
+void Workspace::Decay(absl::Time now) {
+  std::vector<Chunk> unused;  // Go without the lock: the system takes its time.
+  const std::lock_guard lock(mutex_);
+  if (now - period_ >= kPeriod) {
+    peak_before_ = std::exchange(peak_, held_);
+    period_ = now;
+  }
+  std::erase_if(chunks_, [&](Chunk& chunk) {
+    const size_t size = chunk.get_deleter().bytes;
+    const auto range = free_.find(chunk.get());
+    const bool is_free = range != free_.end() && range->second == size;
+    if (!is_free || bytes_ - size < Peak()) return false;
+    free_.erase(range);
+    bytes_ -= size;
+    unused.push_back(std::move(chunk));
+    return true;
+  });
 }
 
 }  // namespace lossd

@@ -1,6 +1,7 @@
 #ifndef LOSSD_BASE_WORKSPACE_H_
 #define LOSSD_BASE_WORKSPACE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -8,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 
 namespace lossd {
@@ -15,7 +18,7 @@ namespace lossd {
 // Scratch memory that outlives a call, so that a server does not ask the system for the same
 // megabytes with every request. What one buffer gives back serves others, whole or in parts.
 // Thread-safe: concurrent calls may share one workspace. When no buffer is held, it keeps at most
-// twice what was held at the peak.
+// twice what was held at the peak; and what nobody has needed lately goes where Decay is called.
 class Workspace {
  public:
   // An uninitialised array of trivial values, borrowed until destruction.
@@ -55,23 +58,33 @@ class Workspace {
   // Bytes this workspace has asked the system for, in use or kept.
   size_t bytes() const;
 
+  // Gives back what has not been needed for one to two of these periods. To be called now and then,
+  // more often than that.
+  static constexpr absl::Duration kPeriod = absl::Seconds(30);
+  void Decay(absl::Time now = absl::Now());
+
  private:
   absl::Span<std::byte> Take(size_t bytes);
   void Give(absl::Span<std::byte> bytes);
   // Memory from the system, of at least so many bytes.
   std::pair<std::byte*, size_t> AddChunk(size_t bytes);
+  size_t Peak() const { return std::max(peak_, peak_before_); }
 
   struct Release {
+    size_t bytes;
     size_t alignment;
     void operator()(std::byte* chunk) const;
   };
+  using Chunk = std::unique_ptr<std::byte, Release>;
 
   mutable std::mutex mutex_;
-  std::vector<std::unique_ptr<std::byte, Release>> chunks_;
-  std::map<std::byte*, size_t> free_;  // Ranges of the chunks that nobody holds.
-  size_t bytes_ = 0;                   // Of the chunks.
-  size_t held_ = 0;                    // Of the buffers.
-  size_t peak_ = 0;                    // The most they ever were.
+  std::vector<Chunk> chunks_;
+  std::map<std::byte*, size_t> free_;         // Ranges of the chunks that nobody holds.
+  size_t bytes_ = 0;                          // Of the chunks.
+  size_t held_ = 0;                           // Of the buffers.
+  size_t peak_ = 0;                           // The most they were in this period,
+  size_t peak_before_ = 0;                    // and in the one before.
+  absl::Time period_ = absl::InfinitePast();  // When this one began.
 };
 
 }  // namespace lossd

@@ -54,6 +54,55 @@ TEST(WorkspaceTest, KeepsNoMoreThanTwiceThePeak) {
   EXPECT_LE(workspace.bytes(), 2 * kLargest);
 }
 
+TEST(WorkspaceTest, GivesBackWhatHasNotBeenNeededLately) {
+  Workspace workspace;
+  const absl::Time start = absl::UnixEpoch();
+  workspace.Decay(start);
+  {
+    const Workspace::Buffer<char> large(workspace, 30 << 20);
+    const Workspace::Buffer<char> small(workspace, 3 << 20);
+  }
+  const size_t all = workspace.bytes();
+  // A period in which it was needed, and one in which some of it was.
+  workspace.Decay(start + Workspace::kPeriod);
+  EXPECT_EQ(workspace.bytes(), all);
+  const auto use_little = [&] { const Workspace::Buffer<char> small(workspace, 3 << 20); };
+  use_little();
+  workspace.Decay(start + 1.9 * Workspace::kPeriod);
+  EXPECT_EQ(workspace.bytes(), all);
+  // What is needed still, stays.
+  workspace.Decay(start + 2 * Workspace::kPeriod);
+  EXPECT_LT(workspace.bytes(), all - (29 << 20));
+  EXPECT_GE(workspace.bytes(), 3U << 20);
+  const size_t little = workspace.bytes();
+  use_little();
+  EXPECT_EQ(workspace.bytes(), little);
+  workspace.Decay(start + 3 * Workspace::kPeriod);
+  EXPECT_EQ(workspace.bytes(), little);
+  // Nobody needs anything.
+  workspace.Decay(start + 4 * Workspace::kPeriod);
+  EXPECT_EQ(workspace.bytes(), 0U);
+  use_little();
+}
+
+TEST(WorkspaceTest, KeepsWhatIsHeld) {
+  Workspace workspace;
+  const absl::Time start = absl::UnixEpoch();
+  {
+    const Workspace::Buffer<char> long_held(workspace, 3 << 20);
+    std::fill(long_held.begin(), long_held.end(), 'x');
+    for (int period = 0; period < 5; ++period) {
+      workspace.Decay(start + period * Workspace::kPeriod);
+      const Workspace::Buffer<char> other(workspace, 3 << 20);
+      std::fill(other.begin(), other.end(), 'y');
+    }
+    EXPECT_EQ(std::count(long_held.begin(), long_held.end(), 'x'), 3 << 20);
+  }
+  // It was held in the last period.
+  workspace.Decay(start + 4.5 * Workspace::kPeriod);
+  EXPECT_GE(workspace.bytes(), 6U << 20);
+}
+
 TEST(WorkspaceTest, ThreadsMayShareIt) {
   Workspace workspace;
   std::vector<std::jthread> threads;
