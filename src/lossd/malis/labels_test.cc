@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "lossd/base/testing.h"
+
 namespace lossd {
 namespace {
 
@@ -28,6 +30,19 @@ TYPED_TEST(CompactLabelsTest, NumbersIdsInTheOrderOfTheirFirstVoxels) {
   const uint32_t lowest = kMin == 0 ? 0 : 3;
   EXPECT_EQ(count, kMin == 0 ? 2U : 3U);
   EXPECT_THAT(labels, ElementsAre(1, 1, 0, 2, 1, 0, 0, lowest, 2));
+}
+
+TEST(CompactManyLabelsTest, AsksAsItGoes) {
+  std::vector<int64_t> ids(1 << 20);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(ids.size() - i) << 33;
+  std::vector<uint32_t> labels(ids.size());
+  TaskPool pool(1);
+  TaskGroup group(pool);
+  const CancelledAtCheck counter;
+  EXPECT_EQ(CompactLabels<int64_t>(ids, Context(group, counter), absl::MakeSpan(labels)),
+            ids.size());
+  // Looks at them once, and up four times more slowly.
+  EXPECT_GE(counter.checks(), 5 * (1 << 20) / (1 << 16));
 }
 
 TEST(CompactNoLabelsTest, NothingHasNoLabels) {

@@ -175,11 +175,11 @@ TEST(MalisPhasesTest, EachAsks) {
   const auto leaves = static_cast<int64_t>(graph.forest.leaves.size());
   const auto joins = static_cast<int64_t>(graph.forest.joins.size());
   ASSERT_GE(joins, 3 * kStep);
-  // Renumbers labels, orders leaves, and passes over all of them at least once more.
+  // Renumbers labels, orders leaves, and passes over all of them at least three times more.
   EXPECT_GE(checks_of([&](const Context& context) {
               CountPairs(graph.forest, MalisPass::kNegative, context, workspace, sink);
             }),
-            (2 * leaves + joins) / kStep);
+            (4 * leaves + joins + 3 * leaves) / kStep);
   EXPECT_GE(checks_of([&](const Context& context) { StoreCounts(graph, context, sink); }),
             edges >> 14);
 }

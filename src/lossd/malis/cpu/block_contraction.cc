@@ -63,12 +63,16 @@ ContractedGraph Assemble(const BlockGrid& grid, std::vector<BlockRest>& rests,
                            .edges = Workspace::Buffer<ContractedEdge>(workspace, first_edge.back()),
                            .forest = JoinForest(workspace),
                            .contracted = 0};
+  const size_t most_leaves = first_node.back().leaf + graph.sets.size() + graph.leaves.size();
+  const size_t most_joins = first_node.back().join +
+                            std::min(graph.edges.size(), graph.sets.size() + graph.leaves.size());
   if (first_node.back().join != 0) {
-    // Where blocks join several labels, the rest does: with room for all that it may add.
-    graph.forest.leaves.Reserve(first_node.back().leaf + graph.sets.size() + graph.leaves.size());
-    graph.forest.joins.Reserve(
-        first_node.back().join +
-        std::min(graph.edges.size(), graph.sets.size() + graph.leaves.size()));
+    // Where blocks join several labels, the rest does.
+    graph.forest.leaves.Reserve(most_leaves);
+    graph.forest.joins.Reserve(most_joins);
+  } else {
+    graph.forest.leaves.Expect(most_leaves);
+    graph.forest.joins.Expect(most_joins);
   }
   graph.forest.leaves.Resize(first_node.back().leaf);
   graph.forest.joins.Resize(first_node.back().join);

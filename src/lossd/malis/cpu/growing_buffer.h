@@ -16,8 +16,12 @@ class GrowingBuffer {
   GrowingBuffer() = default;  // To be assigned to.
   explicit GrowingBuffer(Workspace& workspace) : workspace_(&workspace) {}
 
+  // How many values there may be in the end: where they become many, room is made for that number
+  // at once, as it takes its time to copy millions.
+  void Expect(size_t at_most) { at_most_ = at_most; }
+
   void PushBack(const T& value) {
-    if (size_ == buffer_.size()) Reserve(size_ + 1);
+    if (size_ == buffer_.size()) Reserve(size_ < kMany ? size_ + 1 : std::max(size_ + 1, at_most_));
     buffer_[size_++] = value;
   }
 
@@ -39,9 +43,12 @@ class GrowingBuffer {
   T* end() const { return data() + size_; }
 
  private:
+  static constexpr size_t kMany = 1 << 18;
+
   Workspace* workspace_ = nullptr;
   Workspace::Buffer<T> buffer_;
   size_t size_ = 0;
+  size_t at_most_ = 0;
 };
 
 }  // namespace lossd

@@ -17,6 +17,20 @@ constexpr uint32_t kNone = ~uint32_t{0};
 constexpr uint32_t kAhead = 16;
 // Leaves of a path after which to ask whether to go on.
 constexpr uint32_t kCheckEvery = 1 << 16;
+// What a look-up in a large table counts for, whose memory may be new.
+constexpr int64_t kLookUpSteps = 4;
+
+// Calls body(begin, end) for parts of a path; whether it came to the end.
+template <typename Body>
+bool InParts(uint32_t begin, uint32_t end, Checkpoints& checkpoints, const Body& body) {
+  while (begin < end) {
+    const uint32_t stop = begin + std::min(end - begin, kCheckEvery);
+    body(begin, stop);
+    if (!checkpoints.Pass(stop - begin)) return false;
+    begin = stop;
+  }
+  return true;
+}
 
 // A leaf in order, and the smaller side that begins with it: its end and the edge that joins it.
 struct Placed {
@@ -28,13 +42,16 @@ struct Placed {
 
 // Renumbers the leaves' labels from 0 where they are too far apart to index an array by them;
 // returns a bound of the labels.
-size_t RenumberLabels(JoinForest& forest, Checkpoints& checkpoints) {
+size_t RenumberLabels(JoinForest& forest, const Context& context) {
   size_t bound = 0;
   for (const JoinForest::Leaf& leaf : forest.leaves) bound = std::max<size_t>(bound, leaf.label);
   if (bound < 4 * forest.leaves.size() + 65536) return bound + 1;
   absl::flat_hash_map<uint32_t, uint32_t> numbers;
+  // Growing, a table of millions stands still for long.
+  numbers.reserve(forest.leaves.size());
+  Checkpoints checkpoints(context);
   for (JoinForest::Leaf& leaf : forest.leaves) {
-    if (!checkpoints.Pass(1)) break;
+    if (!checkpoints.Pass(kLookUpSteps)) break;
     leaf.label =
         numbers.try_emplace(leaf.label, static_cast<uint32_t>(numbers.size())).first->second;
   }
@@ -42,13 +59,18 @@ size_t RenumberLabels(JoinForest& forest, Checkpoints& checkpoints) {
 }
 
 // Fills `order` [leaves] with the leaves of the forest; returns how many.
-uint32_t Place(const JoinForest& forest, Workspace& workspace, Checkpoints& checkpoints,
+uint32_t Place(const JoinForest& forest, const Context& context, Workspace& workspace,
                Placed* order) {
   constexpr Node kJoin = JoinForest::kJoin;
   const JoinForest::Join* const joins = forest.joins.data();
   // Where the leaves of each join begin, from the top down.
   Workspace::Buffer<uint32_t> first_leaf(workspace, forest.joins.size());
-  std::fill(first_leaf.begin(), first_leaf.end(), kNone);
+  context.ParallelFor(static_cast<int64_t>(first_leaf.size()), 1 << 18,
+                      [&](int64_t begin, int64_t end) {
+                        std::fill(first_leaf.data() + begin, first_leaf.data() + end, kNone);
+                      });
+  if (context.Cancelled()) return 0;
+  Checkpoints checkpoints(context);
   uint32_t placed = 0;
   for (auto j = static_cast<uint32_t>(forest.joins.size()); j-- > 0 && checkpoints.Pass(1);) {
     if (j >= kAhead) {
@@ -81,28 +103,30 @@ uint32_t Place(const JoinForest& forest, Workspace& workspace, Checkpoints& chec
 }
 
 // Counts along the path of larger sides that begins with the leaf `bottom`; returns the sum.
-// `voxels` holds 0 for each label, before and after.
+// `voxels` holds 0 for each label, before and, unless it was cancelled, after.
 uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpoints& checkpoints,
                    uint32_t* voxels, CountSink& counts) {
   const uint32_t top = order[bottom].end;
   voxels[order[bottom].label] = order[bottom].voxels;
   uint64_t total = order[bottom].voxels;
   uint64_t sum = 0;
-  uint32_t next_check = bottom + kCheckEvery;
+  const auto add = [&](uint32_t begin, uint32_t end) {
+    for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
+  };
   for (uint32_t begin = bottom + 1; begin < top;) {
     const uint32_t end = order[begin].end;
-    if (end >= next_check) {
-      if (!checkpoints.Pass(end - bottom)) return 0;
-      next_check = end + kCheckEvery;
-    }
     uint64_t equal = 0;
     uint64_t added = 0;
-    for (uint32_t i = begin; i < end; ++i) {
-      if (i + kAhead < top) __builtin_prefetch(&voxels[order[i + kAhead].label], 1);
-      equal += static_cast<uint64_t>(order[i].voxels) * voxels[order[i].label];
-      added += order[i].voxels;
+    const auto count_equal = [&](uint32_t first, uint32_t last) {
+      for (uint32_t i = first; i < last; ++i) {
+        if (i + kAhead < top) __builtin_prefetch(&voxels[order[i + kAhead].label], 1);
+        equal += static_cast<uint64_t>(order[i].voxels) * voxels[order[i].label];
+        added += order[i].voxels;
+      }
+    };
+    if (!InParts(begin, end, checkpoints, count_equal) || !InParts(begin, end, checkpoints, add)) {
+      return 0;
     }
-    for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] += order[i].voxels;
     const uint64_t count = pass == MalisPass::kPositive ? equal : total * added - equal;
     if (count != 0 && order[begin].edge != JoinForest::kNotCounted) {
       sum += counts.Store(order[begin].edge, count);
@@ -110,7 +134,9 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpo
     total += added;
     begin = end;
   }
-  for (uint32_t i = bottom; i < top; ++i) voxels[order[i].label] = 0;
+  InParts(bottom, top, checkpoints, [&](uint32_t begin, uint32_t end) {
+    for (uint32_t i = begin; i < end; ++i) voxels[order[i].label] = 0;
+  });
   return sum;
 }
 
@@ -119,10 +145,9 @@ uint64_t CountPath(const Placed* order, uint32_t bottom, MalisPass pass, Checkpo
 void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Workspace& workspace,
                 CountSink& counts) {
   if (forest.joins.size() == 0) return;
-  Checkpoints checkpoints(context);
-  const size_t labels = RenumberLabels(forest, checkpoints);
+  const size_t labels = RenumberLabels(forest, context);
   Workspace::Buffer<Placed> order(workspace, forest.leaves.size());
-  const uint32_t size = Place(forest, workspace, checkpoints, order.data());
+  const uint32_t size = Place(forest, context, workspace, order.data());
   if (context.Cancelled()) return;
   // Each range clears an array of all labels: together they shall not be larger than the order.
   const auto grain = std::max<int64_t>(
