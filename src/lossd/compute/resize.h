@@ -12,7 +12,7 @@ namespace lossd {
 // What is resized when the context is cancelled is unspecified.
 
 // Nearest neighbour ("nearest"); keeps the dtype.
-at::Tensor ResizeNearest(const at::Tensor& source, at::IntArrayRef size);
+at::Tensor ResizeNearest(const at::Tensor& source, at::IntArrayRef size, const Context& context);
 
 // Values per voxel: floating-point ones trilinearly (bilinearly in 2-D, align_corners false) in
 // float32 and, when the source lies within [−1.5, 1.5], clamped to [−1, 1]; integers and bools by

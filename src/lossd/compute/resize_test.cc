@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "lossd/base/testing.h"
+
 namespace lossd {
 namespace {
 
@@ -25,33 +27,33 @@ class ResizeTest : public testing::Test {
 
 TEST_F(ResizeTest, LeavesWhatFitsAlone) {
   const at::Tensor tensor = Line({1, 2, 3});
-  EXPECT_TRUE(ResizeNearest(tensor, {1, 1, 3}).is_same(tensor));
+  EXPECT_TRUE(ResizeNearest(tensor, {1, 1, 3}, pool_).is_same(tensor));
   EXPECT_TRUE(ResizeDense(tensor, {1, 1, 3}, pool_).is_same(tensor));
   const at::Tensor known = tensor > 1;
   EXPECT_TRUE(ResizeKnown(known, {1, 1, 3}, pool_).is_same(known));
 }
 
 TEST_F(ResizeTest, NearestTakesTheVoxelAtTheScaledIndex) {
-  ExpectLine(ResizeNearest(Line({0, 1, 2, 3, 4, 5}), {1, 1, 3}), {0, 2, 4});
-  ExpectLine(ResizeNearest(Line({0, 1, 2, 3, 4}), {1, 1, 3}), {0, 1, 3});
-  ExpectLine(ResizeNearest(Line({7, 8}), {1, 1, 4}), {7, 7, 8, 8});
-  ExpectLine(ResizeNearest(Line({7, 8}), {1, 1, 5}), {7, 7, 7, 8, 8});
+  ExpectLine(ResizeNearest(Line({0, 1, 2, 3, 4, 5}), {1, 1, 3}, pool_), {0, 2, 4});
+  ExpectLine(ResizeNearest(Line({0, 1, 2, 3, 4}), {1, 1, 3}, pool_), {0, 1, 3});
+  ExpectLine(ResizeNearest(Line({7, 8}), {1, 1, 4}, pool_), {7, 7, 8, 8});
+  ExpectLine(ResizeNearest(Line({7, 8}), {1, 1, 5}, pool_), {7, 7, 7, 8, 8});
 }
 
 TEST_F(ResizeTest, NearestKeepsEveryDtypeAndBit) {
   const at::Tensor ids =
       torch::tensor({(int64_t{1} << 62) + 1, int64_t{-5}, int64_t{3}, int64_t{4}})
           .view({1, 1, 2, 2});
-  const at::Tensor resized = ResizeNearest(ids, {1, 2});
+  const at::Tensor resized = ResizeNearest(ids, {1, 2}, pool_);
   EXPECT_EQ(resized.scalar_type(), at::kLong);
   EXPECT_EQ(resized.flatten()[0].item<int64_t>(), (int64_t{1} << 62) + 1);
   EXPECT_EQ(resized.flatten()[1].item<int64_t>(), -5);
-  EXPECT_EQ(ResizeNearest(ids.to(at::kByte), {1, 1}).scalar_type(), at::kByte);
+  EXPECT_EQ(ResizeNearest(ids.to(at::kByte), {1, 1}, pool_).scalar_type(), at::kByte);
 }
 
 TEST_F(ResizeTest, NearestWorksAxisByAxis) {
   const at::Tensor volume = at::arange(4 * 6 * 5).view({1, 1, 4, 6, 5});
-  const at::Tensor resized = ResizeNearest(volume, {2, 3, 5});
+  const at::Tensor resized = ResizeNearest(volume, {2, 3, 5}, pool_);
   for (int64_t z = 0; z < 2; ++z) {
     for (int64_t y = 0; y < 3; ++y) {
       for (int64_t x = 0; x < 5; ++x) {
@@ -104,6 +106,45 @@ TEST_F(ResizeTest, KnownOnlyWhereEveryVoxelIs) {
       EXPECT_EQ(plane[i].item<bool>(), all);
     }
   }
+}
+
+TEST_F(ResizeTest, PartsAreThoseThatLibTorchMakesOfTheWhole) {
+  at::manual_seed(1);
+  const auto draw = [] { return at::randint(1, 25, {1}).item<int64_t>(); };
+  for (int round = 0; round < 100; ++round) {
+    const std::vector<int64_t> size = {draw(), draw(), draw()};
+    // Mostly a whole number of planes for each.
+    const int64_t z = round % 4 == 0 ? draw() : size[0] * (1 + round % 3);
+    const at::Tensor volume = at::randn({2, 3, z, draw(), draw()});
+    EXPECT_TRUE(at::equal(ResizeDense(volume, size, pool_),
+                          at::upsample_trilinear3d(volume, size, /*align_corners=*/false)))
+        << volume.sizes() << " to " << size;
+    EXPECT_TRUE(
+        at::equal(ResizeNearest(volume, size, pool_), at::upsample_nearest3d(volume, size)));
+    const at::Tensor image = volume.select(3, 0);
+    const std::vector<int64_t> of_image = {size[0], size[1]};
+    EXPECT_TRUE(at::equal(ResizeDense(image, of_image, pool_),
+                          at::upsample_bilinear2d(image, of_image, /*align_corners=*/false)))
+        << image.sizes() << " to " << of_image;
+  }
+}
+
+TEST_F(ResizeTest, AsksForEveryPlane) {
+  TaskGroup group(pool_);
+  const at::Tensor volume = at::rand({2, 3, 20, 5, 6});
+  const auto checks_of = [&](const auto& resize) {
+    const CancelledAtCheck counter;
+    resize(Context(group, counter));
+    return counter.checks();
+  };
+  const std::vector<int64_t> size = {10, 10, 10};
+  constexpr int64_t kPlanes = 2 * 3 * 10;
+  EXPECT_GE(checks_of([&](const Context& context) { ResizeNearest(volume, size, context); }),
+            kPlanes);
+  EXPECT_GE(checks_of([&](const Context& context) { ResizeDense(volume, size, context); }),
+            kPlanes);
+  EXPECT_GE(checks_of([&](const Context& context) { ResizeKnown(volume > 0.1, size, context); }),
+            kPlanes);
 }
 
 }  // namespace

@@ -21,12 +21,12 @@ at::Tensor Target(const Evaluation& evaluation, const Batch& batch, at::IntArray
   at::Tensor target = Select(batch.labels, evaluation.target_channels);
   if (target.scalar_type() == at::kDouble) target = ToType(target, at::kFloat, context);
   const bool class_index = evaluation.term->spec.target_kind == TargetKind::kClassIndex;
-  return class_index ? ResizeNearest(target, size) : ResizeDense(target, size, context);
+  return class_index ? ResizeNearest(target, size, context) : ResizeDense(target, size, context);
 }
 
 // The batch's mask at a prediction's size; one for all samples counts for each.
-at::Tensor OfEachSample(const Batch& batch, at::IntArrayRef size) {
-  const at::Tensor mask = ResizeNearest(batch.mask, size);
+at::Tensor OfEachSample(const Batch& batch, at::IntArrayRef size, const Context& context) {
+  const at::Tensor mask = ResizeNearest(batch.mask, size, context);
   std::vector<int64_t> sizes = mask.sizes().vec();
   sizes[0] = batch.predictions.front().tensor.size(0);
   return mask.expand(sizes);
@@ -45,24 +45,30 @@ Masks MakeMasks(const Evaluation& evaluation, const Batch& batch, at::IntArrayRe
   if (evaluation.mask_channels.has_value()) {
     masks.has_term_mask = true;
     masks.weight =
-        ResizeDense(Select(batch.labels, *evaluation.mask_channels), size, context).to(at::kFloat);
+        ToType(ResizeDense(Select(batch.labels, *evaluation.mask_channels), size, context),
+               at::kFloat, context);
   }
   if (batch.mask.defined()) {
-    masks.weight = Product(masks.weight, OfEachSample(batch, size).to(at::kFloat));
+    const at::Tensor mask = ToType(OfEachSample(batch, size, context), at::kFloat, context);
+    masks.weight =
+        masks.has_term_mask ? MapSlabs(masks.weight, mask, at::kFloat, context, &Product) : mask;
   }
   const bool has_target = evaluation.term->spec.call_kind == CallKind::kPredTarget;
   if (has_target && batch.label_mask.defined()) {
-    masks.known = ResizeKnown(Select(batch.label_mask, evaluation.target_channels).to(at::kBool),
-                              size, context);
+    const at::Tensor known = Select(batch.label_mask, evaluation.target_channels);
+    masks.known = ResizeKnown(ToType(known, at::kBool, context), size, context);
   }
   return masks;
 }
 
 // Where all masks are; undefined: everywhere.
-at::Tensor Seen(const Masks& masks) {
+at::Tensor Seen(const Masks& masks, const Context& context) {
   if (!masks.weight.defined()) return masks.known;
-  const at::Tensor weighted = masks.weight > 0;
-  return masks.known.defined() ? weighted.logical_and(masks.known) : weighted;
+  return MapSlabs(masks.weight, masks.known, at::kBool, context,
+                  [](const at::Tensor& weight, const at::Tensor& known) {
+                    const at::Tensor weighted = weight > 0;
+                    return known.defined() ? weighted.logical_and(known) : weighted;
+                  });
 }
 
 bool WeighsPositives(const Term& spec) {
@@ -74,7 +80,7 @@ std::optional<double> PositivesWeight(const Term& spec, const at::Tensor& target
                                       const Masks& masks, const Context& context) {
   if (!WeighsPositives(spec) || !spec.pos_weight.has_value()) return std::nullopt;
   if (spec.pos_weight->automatic()) {
-    return AutoPosWeight(CountClasses(target, Seen(masks), context));
+    return AutoPosWeight(CountClasses(target, Seen(masks, context), context));
   }
   const bool own = spec.loss->OwnPosWeight().has_value();
   if (own || spec.pos_weight->value == 1) return std::nullopt;
@@ -88,7 +94,8 @@ std::optional<ClassWeights> BalancingWeights(const Term& spec, const at::Tensor&
   const bool balances = spec.spatial_weight_arg == SpatialWeightArg::kWeight &&
                         !WeighsPositives(spec) && !masks.has_term_mask;
   if (!balances) return std::nullopt;
-  const ClassWeights weights = ClassWeightsOf(*spec.pos_weight, target, Seen(masks), context);
+  const ClassWeights weights =
+      ClassWeightsOf(*spec.pos_weight, target, Seen(masks, context), context);
   if (weights.AreOne()) return std::nullopt;
   return weights;
 }
@@ -122,7 +129,7 @@ LossInputs MakeTermInputs(const Evaluation& evaluation, const Batch& batch,
     inputs.class_weights = BalancingWeights(spec, inputs.target, masks, context);
     inputs.known = masks.known;
   } else {
-    inputs.known = Seen(masks);
+    inputs.known = Seen(masks, context);
     if (inputs.known.defined()) inputs.blank = static_cast<float>(clamp_min);
   }
   // Labels shrink with the scales of deep supervision, the segmentation cannot.
