@@ -2,6 +2,7 @@
 #define LOSSD_COMPUTE_MASK_CHECK_H_
 
 #include "absl/status/status.h"
+#include "lossd/base/context.h"
 #include "lossd/compute/batch.h"
 #include "lossd/compute/schedule.h"
 
@@ -14,8 +15,9 @@ namespace lossd {
 // - A loss that takes edges for known where its mask is exactly 1 (MALIS) has one that is so
 //   somewhere, before any resizing, or that is above 0 nowhere.
 // Else it would compute something, and that silently be wrong. Errors are FieldErrors ("mask.data",
-// "losses[1].mask_slice"). May throw what LibTorch throws.
-absl::Status CheckMaskValues(const Schedule& schedule, const Batch& batch);
+// "losses[1].mask_slice"). May throw what LibTorch throws. Unspecified when the context is
+// cancelled.
+absl::Status CheckMaskValues(const Schedule& schedule, const Batch& batch, const Context& context);
 
 }  // namespace lossd
 

@@ -56,10 +56,12 @@ absl::Status LossError(const Evaluation& evaluation, const Batch& batch,
 }
 
 // The inputs as the term saw them, for diagnostics.
-LossInputs Applied(const LossInputs& inputs) {
-  LossInputs applied = ApplyMasks(inputs);
-  applied.pred = WidenAndClamp(applied.pred, applied.clamp);
-  if (applied.pred2.defined()) applied.pred2 = WidenAndClamp(applied.pred2, applied.clamp);
+LossInputs Applied(const LossInputs& inputs, const Context& context) {
+  LossInputs applied = ApplyMasks(inputs, context);
+  applied.pred = WidenAndClamp(applied.pred, applied.clamp, context);
+  if (applied.pred2.defined()) {
+    applied.pred2 = WidenAndClamp(applied.pred2, applied.clamp, context);
+  }
   return applied;
 }
 
@@ -197,7 +199,7 @@ class Computation {
     }
     const auto raw = result->value.item<double>();
     if (MustBeFinite() && !std::isfinite(raw)) {
-      return NotFiniteError(term, evaluation.scale, raw, Applied(inputs), context_);
+      return NotFiniteError(term, evaluation.scale, raw, Applied(inputs, context_), context_);
     }
 
     TermOutcome& outcome = outcome_.terms.emplace_back();
@@ -216,7 +218,7 @@ class Computation {
       if (batch_.per_term_gradients) AddTermGradients(evaluation, inputs, outcome);
       // A factor too large for float32 is not the term's fault: CheckTotal names it.
       if (MustBeFinite() && !finite && std::abs(factor) <= std::numeric_limits<float>::max()) {
-        return NotFiniteError(term, evaluation.scale, raw, Applied(inputs), context_);
+        return NotFiniteError(term, evaluation.scale, raw, Applied(inputs, context_), context_);
       }
     }
     outcome.time = absl::FromChrono(std::chrono::steady_clock::now() - start);
@@ -410,7 +412,7 @@ absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context&
 absl::StatusOr<Outcome> Orchestrator::Compute(const Schedule& schedule, const Batch& batch,
                                               const Context& context) const {
   absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
-    if (absl::Status masks = CheckMaskValues(schedule, batch); !masks.ok()) return masks;
+    if (absl::Status masks = CheckMaskValues(schedule, batch, context); !masks.ok()) return masks;
     return Computation(impl_->plan, batch, schedule, context).Run();
   });
   // Whatever a cancelled computation has come to, be it an error, means nothing.

@@ -131,6 +131,47 @@ TEST(OrchestratorTest, WhatIsNotFiniteIsNotReportedOfACancelledComputation) {
   }
 }
 
+// Whole volumes are looked at and copied slab by slab (slabs.h), here four a channel.
+TEST(OrchestratorTest, AsksAsItPreparesInputs) {
+  constexpr int64_t kSlabs = 4;
+  const auto checks_of = [](absl::string_view plan, const Batch& batch) {
+    TaskPool pool(1);
+    TaskGroup group(pool);
+    const CancelledAtCheck counter;
+    Make(plan)->Compute(batch, Context(group, counter)).IgnoreError();
+    return counter.checks();
+  };
+  constexpr absl::string_view kPlan = "[{function: WeightedMSELoss, target: 0}]";
+  constexpr absl::string_view kWithMask = "[{function: WeightedMSELoss, target: 0, mask: 1}]";
+  constexpr absl::string_view kBalanced =
+      "[{function: WeightedBCEWithLogitsLoss, target: 0, pos_weight: auto}]";
+  const Batch plain = RandomBatch({1, 1, 64, 128, 128}, 2, 1);
+  const int64_t checks = checks_of(kPlan, plain);
+
+  Batch masked = plain;
+  masked.mask = at::rand({1, 1, 64, 128, 128}).gt(0.2).to(at::kByte);
+  // Checked and widened; multiplied; where it is above 0.
+  EXPECT_GE(checks_of(kPlan, masked) - checks, 2 * kSlabs);
+  EXPECT_GE(checks_of(kWithMask, masked) - checks_of(kWithMask, plain), 3 * kSlabs);
+  EXPECT_GE(checks_of(kBalanced, masked) - checks_of(kBalanced, plain), 3 * kSlabs);
+  Batch known = plain;
+  known.label_mask = at::rand({1, 2, 64, 128, 128}).gt(0.2).to(at::kByte);
+  EXPECT_GE(checks_of(kPlan, known) - checks, 3 * kSlabs);
+  // What an error tells of: the prediction is clamped, the target masked, and they and the mask are
+  // looked at.
+  Batch broken = known;
+  broken.predictions[0].tensor = at::full({1, 1, 64, 128, 128}, NAN);
+  Batch allowed = broken;
+  allowed.allow_non_finite = true;
+  allowed.losses_only = true;
+  broken.losses_only = true;
+  EXPECT_GE(checks_of(kPlan, broken) - checks_of(kPlan, allowed), 5 * kSlabs);
+  // A prediction that is known nowhere is looked at plane by plane.
+  Batch weighted = RandomBatch({1, 3, 20, 10, 10}, 3, 1);
+  weighted.mask = at::full({1, 1, 20, 10, 10}, 0.5);
+  EXPECT_GE(checks_of("[{function: MalisLoss}]", weighted), 20);
+}
+
 // The combined expression of several terms, written down in LibTorch and differentiated as a whole.
 TEST(OrchestratorTest, EqualsAutogradOfTheWholeExpression) {
   Batch batch = RandomBatch({2, 3, 4, 5, 6}, 4, 1);

@@ -38,7 +38,8 @@ LossInputs MaskedInputs(absl::string_view text, const Batch& batch) {
 }
 
 LossInputs Inputs(absl::string_view text, const Batch& batch) {
-  return ApplyMasks(MaskedInputs(text, batch));
+  TaskPool pool(2);
+  return ApplyMasks(MaskedInputs(text, batch), pool);
 }
 
 Batch TwoChannels() {

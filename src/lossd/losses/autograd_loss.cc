@@ -9,6 +9,7 @@
 #include "lossd/losses/torch_status.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
+#include "lossd/sweep/slabs.h"
 #include "lossd/sweep/sweep.h"
 
 namespace lossd {
@@ -82,7 +83,7 @@ int64_t AutogradLoss::ScratchBytes(const LossShape& shape) const {
 
 absl::StatusOr<LossResult> AutogradLoss::ComputeApplied(const LossInputs& inputs,
                                                         const Context& context) const {
-  LossInputs applied = ApplyMasks(inputs);
+  LossInputs applied = ApplyMasks(inputs, context);
   if (!inputs.gradient.wanted() || !inputs.blank.has_value()) return Compute(applied, context);
   // Of what is unknown the prediction counts as blank.
   const bool wide = inputs.pred.scalar_type() == at::kDouble;
@@ -91,7 +92,10 @@ absl::StatusOr<LossResult> AutogradLoss::ComputeApplied(const LossInputs& inputs
   applied.gradient = {.into = gradient};
   absl::StatusOr<LossResult> result = Compute(applied, context);
   if (!result.ok()) return result;
-  gradient.masked_fill_(inputs.known.logical_not(), 0);
+  ForEachSlab(gradient.sizes(), context, [&](const Slab& slab) {
+    slab.Of(gradient).masked_fill_(slab.Of(inputs.known).logical_not(), 0);
+    return absl::OkStatus();
+  }).IgnoreError();
   result->finite = WriteGradient(gradient, inputs.gradient, context);
   return result;
 }

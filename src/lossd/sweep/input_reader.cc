@@ -4,6 +4,7 @@
 #include <array>
 
 #include "lossd/sweep/kernels.h"
+#include "lossd/sweep/slabs.h"
 
 namespace lossd {
 namespace {
@@ -16,8 +17,18 @@ at::Tensor WeightOf(const LossInputs& inputs) {
                                                              : at::Tensor();
 }
 
-at::Tensor KeepKnown(const at::Tensor& known, const at::Tensor& values, double otherwise) {
-  return at::where(known, values, at::full({}, otherwise, values.options()));
+// Computed on as doubles or else as floats.
+at::ScalarType WideType(const at::Tensor& prediction) {
+  return prediction.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+at::Tensor KeepKnown(const at::Tensor& known, const at::Tensor& values, double otherwise,
+                     const Context& context) {
+  return MapSlabs(known, values, values.scalar_type(), context,
+                  [&](const at::Tensor& of_known, const at::Tensor& of_values) {
+                    return at::where(of_known, of_values,
+                                     at::full({}, otherwise, of_values.options()));
+                  });
 }
 
 }  // namespace
@@ -90,22 +101,28 @@ bool HasMasks(const LossInputs& inputs) {
   return inputs.known.defined() || inputs.class_weights.has_value();
 }
 
-LossInputs ApplyMasks(const LossInputs& inputs) {
+LossInputs ApplyMasks(const LossInputs& inputs, const Context& context) {
   LossInputs applied = inputs;
   applied.class_weights.reset();
   applied.known.reset();
   applied.blank.reset();
   if (inputs.class_weights.has_value()) {
-    applied.weight = Product(ClassWeightMap(inputs.target, *inputs.class_weights), inputs.weight);
+    applied.weight =
+        MapSlabs(inputs.target, inputs.weight, at::kFloat, context,
+                 [&](const at::Tensor& target, const at::Tensor& weight) {
+                   return Product(ClassWeightMap(target, *inputs.class_weights), weight);
+                 });
   }
   if (!inputs.known.defined()) return applied;
-  applied.target = KeepKnown(inputs.known, inputs.target, 0);
+  applied.target = KeepKnown(inputs.known, inputs.target, 0, context);
   if (inputs.blank.has_value()) {
-    applied.pred = KeepKnown(inputs.known, WidenAndClamp(inputs.pred, inputs.clamp), *inputs.blank);
+    applied.pred = KeepKnown(inputs.known, WidenAndClamp(inputs.pred, inputs.clamp, context),
+                             *inputs.blank, context);
   } else {
-    applied.weight = applied.weight.defined()
-                         ? KeepKnown(inputs.known, applied.weight.to(at::kFloat), 0)
-                         : inputs.known;
+    applied.weight =
+        applied.weight.defined()
+            ? KeepKnown(inputs.known, ToType(applied.weight, at::kFloat, context), 0, context)
+            : inputs.known;
   }
   return applied;
 }
@@ -123,9 +140,17 @@ at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights)
 }
 
 at::Tensor WidenAndClamp(const at::Tensor& prediction, const std::optional<ClampRange>& clamp) {
-  const bool wide = prediction.scalar_type() == at::kDouble;
-  const at::Tensor widened = prediction.to(wide ? at::kDouble : at::kFloat);
+  const at::Tensor widened = prediction.to(WideType(prediction));
   return clamp.has_value() ? widened.clamp(clamp->min, clamp->max) : widened;
+}
+
+at::Tensor WidenAndClamp(const at::Tensor& prediction, const std::optional<ClampRange>& clamp,
+                         const Context& context) {
+  if (!clamp.has_value()) return ToType(prediction, WideType(prediction), context);
+  return MapSlabs(prediction, {}, WideType(prediction), context,
+                  [&](const at::Tensor& part, const at::Tensor& /*none*/) {
+                    return WidenAndClamp(part, clamp);
+                  });
 }
 
 }  // namespace lossd

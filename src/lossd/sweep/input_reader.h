@@ -59,7 +59,8 @@ class InputReader {
 bool HasMasks(const LossInputs& inputs);
 
 // The same inputs with copies to which class_weights, `known` and `blank` have been applied.
-LossInputs ApplyMasks(const LossInputs& inputs);
+// Unspecified when the context is cancelled.
+LossInputs ApplyMasks(const LossInputs& inputs, const Context& context);
 
 // The product of those that are defined.
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b);
@@ -69,6 +70,9 @@ at::Tensor ClassWeightMap(const at::Tensor& target, const ClassWeights& weights)
 
 // A prediction at least float32 wide and clamped as LossInputs.clamp has it.
 at::Tensor WidenAndClamp(const at::Tensor& prediction, const std::optional<ClampRange>& clamp);
+// The same of a whole one. Unspecified when the context is cancelled.
+at::Tensor WidenAndClamp(const at::Tensor& prediction, const std::optional<ClampRange>& clamp,
+                         const Context& context);
 
 }  // namespace lossd
 
