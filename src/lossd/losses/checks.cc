@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
+#include "lossd/sweep/slabs.h"
 
 namespace lossd {
 
@@ -139,6 +140,23 @@ absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
   return FieldError("target",
                     none ? "a class that is NaN or beyond 64 bits" : absl::StrCat("class ", first),
                     absl::StrCat("classes 0 to ", classes - 1));
+}
+
+at::Tensor WithChannel(const at::Tensor& target, const at::Tensor& pred) {
+  return target.dim() == pred.dim() ? target : target.unsqueeze(1);
+}
+
+at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred, const Context& context) {
+  return ToType(WithChannel(target, pred), at::kLong, context).squeeze(1);
+}
+
+absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
+                               std::optional<int64_t> ignored, const Context& context) {
+  const at::Tensor with_channel = indices.unsqueeze(1);
+  // Of the first slab that has one, hence the first that there is.
+  return ForEachSlab(with_channel.sizes(), context, [&](const Slab& slab) {
+    return CheckClassIndices(slab.Of(with_channel), classes, ignored);
+  });
 }
 
 }  // namespace lossd

@@ -45,6 +45,13 @@ at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred);
 absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
                                std::optional<int64_t> ignored = std::nullopt);
 
+// The same of whole volumes. Unspecified when the context is cancelled.
+at::Tensor ClassIndices(const at::Tensor& target, const at::Tensor& pred, const Context& context);
+absl::Status CheckClassIndices(const at::Tensor& indices, int64_t classes,
+                               std::optional<int64_t> ignored, const Context& context);
+// The target with a channel, [B, 1, …].
+at::Tensor WithChannel(const at::Tensor& target, const at::Tensor& pred);
+
 }  // namespace lossd
 
 #endif  // LOSSD_LOSSES_CHECKS_H_

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
 #include "lossd/losses/checks.h"
+#include "lossd/sweep/slabs.h"
 
 namespace lossd {
 
@@ -57,6 +58,21 @@ at::Tensor OneHot(const at::Tensor& indices, int64_t classes) {
   std::vector<int64_t> shape = indices.sizes().vec();
   shape[1] = classes;
   return at::zeros(shape, indices.options().dtype(at::kByte)).scatter_(1, indices, 1);
+}
+
+absl::StatusOr<at::Tensor> OneHotTarget(const LossInputs& inputs, const Context& context) {
+  const int64_t classes = inputs.pred.size(1);
+  const at::Tensor target = WithChannel(inputs.target, inputs.pred);
+  at::Tensor one_hot = at::empty(inputs.pred.sizes(), target.options().dtype(at::kByte));
+  absl::Status status =
+      ForEachSlab(inputs.pred.sizes(), context, [&](const Slab& slab) -> absl::Status {
+        const at::Tensor indices = slab.Of(target).to(at::kLong);
+        if (absl::Status bad = CheckClassIndices(indices, classes); !bad.ok()) return bad;
+        slab.Of(one_hot).copy_(OneHot(indices, classes));
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  return one_hot;
 }
 
 }  // namespace lossd

@@ -56,6 +56,9 @@ at::Tensor TimesClassWeight(const at::Tensor& values, const std::vector<double>&
 
 // [B, 1, …] class indices as bytes [B, classes, …] of 0 and 1.
 at::Tensor OneHot(const at::Tensor& indices, int64_t classes);
+// The same of a whole target, which has passed CheckClassTarget. Errors: a class index that is out
+// of range, and that the context is cancelled.
+absl::StatusOr<at::Tensor> OneHotTarget(const LossInputs& inputs, const Context& context);
 
 }  // namespace lossd
 

@@ -4,6 +4,8 @@
 #include <torch/autograd.h>
 
 #include <array>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "lossd/losses/checks.h"
@@ -188,8 +190,12 @@ absl::StatusOr<LossResult> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs&
   const int64_t counted = CountedChannels(channels, class_options_.include_background);
   at::Tensor target = inputs.target;
   if (class_options_.to_onehot_y) {
-    target = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
-    if (absl::Status status = CheckClassIndices(target, channels); !status.ok()) return status;
+    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred, context);
+    if (absl::Status status = CheckClassIndices(indices, channels, std::nullopt, context);
+        !status.ok()) {
+      return status;
+    }
+    target = indices.unsqueeze(1);
   }
   const SoftmaxOverlap overlap(inputs.pred, inputs.clamp, target, class_options_.to_onehot_y);
   const ValueAndFactors of_sums =
@@ -206,13 +212,17 @@ absl::StatusOr<LossResult> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs&
 
 absl::StatusOr<LossResult> OverlapLoss::ComputeInSweeps(const LossInputs& inputs,
                                                         const Context& context) const {
+  LossInputs counted = inputs;
+  if (class_options_.to_onehot_y && inputs.pred.size(1) > 1) {
+    absl::StatusOr<at::Tensor> target = OneHotTarget(inputs, context);
+    if (!target.ok()) return target.status();
+    counted.target = *std::move(target);
+  }
   // The sigmoid is left to the sweeps.
-  ClassOptions without_activation = class_options_;
-  without_activation.sigmoid = false;
-  const absl::StatusOr<ClassChannels> channels = PrepareClassChannels(inputs, without_activation);
+  const absl::StatusOr<ClassChannels> channels =
+      PrepareClassChannels(counted, {.include_background = class_options_.include_background});
   if (!channels.ok()) return channels.status();
   const Blocks blocks(channels->pred.sizes());
-  LossInputs counted = inputs;
   counted.pred = channels->pred;
   counted.target = channels->target;
   counted.weight.reset();

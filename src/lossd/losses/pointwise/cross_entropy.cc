@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <array>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/block_reader.h"
 #include "lossd/sweep/gradient_writer.h"
+#include "lossd/sweep/slabs.h"
 #include "lossd/sweep/softmax_kernels.h"
 #include "lossd/sweep/sweep.h"
 
@@ -36,19 +38,15 @@ absl::Status CheckInputs(const EntropyOptions& options, const LossInputs& inputs
                                : CheckClassTarget(inputs.target, inputs.pred);
 }
 
-absl::Status CheckIndices(const EntropyOptions& options, const LossInputs& inputs) {
-  return CheckClassIndices(ClassIndices(inputs.target, inputs.pred), inputs.pred.size(1),
-                           options.ignore_index);
-}
-
 // [B, …].
 absl::StatusOr<at::Tensor> EntropyMap(const EntropyOptions& options, const LossInputs& inputs) {
   at::Tensor target;
   if (options.probabilities) {
     target = inputs.target.to(inputs.pred.scalar_type());
   } else {
-    if (absl::Status status = CheckIndices(options, inputs); !status.ok()) return status;
     target = ClassIndices(inputs.target, inputs.pred);
+    absl::Status status = CheckClassIndices(target, inputs.pred.size(1), options.ignore_index);
+    if (!status.ok()) return status;
   }
   std::optional<at::Tensor> weight;
   if (!options.weight.empty()) weight = at::tensor(options.weight, inputs.pred.options());
@@ -56,24 +54,40 @@ absl::StatusOr<at::Tensor> EntropyMap(const EntropyOptions& options, const LossI
                                 options.ignore_index, options.label_smoothing);
 }
 
-// On the sum over the map. A mean is over voxels; of class indices, over the weights of the voxels'
-// classes.
-double FactorOf(const EntropyOptions& options, const LossInputs& inputs) {
-  if (options.reduction != Reduction::kMean) return 1;
-  const int64_t all_voxels = inputs.pred.numel() / inputs.pred.size(1);
-  const auto voxels = static_cast<double>(all_voxels);
-  if (options.probabilities) return 1 / voxels;
-  const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
-  const auto count = [&](int64_t index) {
-    return static_cast<double>(at::count_nonzero(indices.eq(index)).item<int64_t>());
-  };
-  if (options.weight.empty()) return 1 / (voxels - count(options.ignore_index));
+// The sum of the weights of all voxels' classes, from indices [B, …].
+double SumOfWeights(const EntropyOptions& options, const at::Tensor& indices, int64_t classes,
+                    const Context& context) {
+  const at::Tensor with_channel = indices.unsqueeze(1);
+  std::vector<int64_t> counts(classes);
+  std::mutex mutex;
+  ForEachSlab(with_channel.sizes(), context, [&](const Slab& slab) {
+    const at::Tensor part = slab.Of(with_channel);
+    // What is no class is an error elsewhere, and here nothing.
+    const at::Tensor counts_for_one =
+        part.ne(options.ignore_index).logical_and_(part.ge(0)).logical_and_(part.lt(classes));
+    const at::Tensor of_part =
+        at::bincount(part.masked_select(counts_for_one), {}, classes).to(at::kCPU);
+    const auto* const count = of_part.const_data_ptr<int64_t>();
+    const std::scoped_lock lock(mutex);
+    for (int64_t c = 0; c < classes; ++c) counts[c] += count[c];
+    return absl::OkStatus();
+  }).IgnoreError();
   double sum = 0;
-  for (size_t c = 0; c < options.weight.size(); ++c) {
-    const auto index = static_cast<int64_t>(c);
-    if (index != options.ignore_index) sum += options.weight[c] * count(index);
+  for (int64_t c = 0; c < classes; ++c) {
+    sum += (options.weight.empty() ? 1 : options.weight[c]) * static_cast<double>(counts[c]);
   }
-  return 1 / sum;
+  return sum;
+}
+
+// On the sum over the map. A mean is over voxels; of class indices, over the weights of the voxels'
+// classes. `indices` [B, …] are those of the target, undefined for probabilities.
+double FactorOf(const EntropyOptions& options, const LossInputs& inputs, const at::Tensor& indices,
+                const Context& context) {
+  if (options.reduction != Reduction::kMean) return 1;
+  const int64_t classes = inputs.pred.size(1);
+  if (indices.defined()) return 1 / SumOfWeights(options, indices, classes, context);
+  const int64_t voxels = inputs.pred.numel() / classes;
+  return 1 / static_cast<double>(voxels);
 }
 
 // Class indices as they are counted.
@@ -97,13 +111,20 @@ class CrossEntropyMapLoss : public MapLoss {
     return EntropyMap(options_, inputs);
   }
 
-  double Factor(const LossInputs& inputs) const override { return FactorOf(options_, inputs); }
+  double Factor(const LossInputs& inputs, const Context& context) const override {
+    return FactorOf(options_, inputs, IndicesOf(inputs, context), context);
+  }
 
   int64_t ScratchBytes(const LossShape& shape) const override {
     return MapLoss::ScratchBytes(shape) + IndexBytes(shape);
   }
 
  private:
+  at::Tensor IndicesOf(const LossInputs& inputs, const Context& context) const {
+    return options_.probabilities ? at::Tensor()
+                                  : ClassIndices(inputs.target, inputs.pred, context);
+  }
+
   const EntropyOptions options_;
 };
 
@@ -120,7 +141,8 @@ class CrossEntropyLoss : public AutogradLoss {
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
     const absl::StatusOr<at::Tensor> map = EntropyMap(options_, inputs);
     if (!map.ok() || options_.reduction == Reduction::kNone) return map;
-    return map->sum() * FactorOf(options_, inputs);
+    TaskPool alone(1);
+    return map->sum() * FactorOf(options_, inputs, ClassIndices(inputs.target, inputs.pred), alone);
   }
 
   int64_t ScratchBytes(const LossShape& shape) const override {
@@ -133,15 +155,19 @@ class CrossEntropyLoss : public AutogradLoss {
     const int64_t classes = inputs.pred.size(1);
     // Indices are compared as floats.
     if (options_.reduction == Reduction::kNone || classes > (1 << 24)) return std::nullopt;
-    if (absl::Status status = CheckIndices(options_, inputs); !status.ok()) return status;
-    const double factor = FactorOf(options_, inputs);
+    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred, context);
+    if (absl::Status status = CheckClassIndices(indices, classes, options_.ignore_index, context);
+        !status.ok()) {
+      return status;
+    }
+    const double factor = FactorOf(options_, inputs, indices, context);
     std::vector<float> weight(options_.weight.begin(), options_.weight.end());
     if (weight.empty()) weight.assign(classes, 1.0F);
-    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred).unsqueeze(1);
+    const at::Tensor of_one_channel = indices.unsqueeze(1);
     const BlockReader pred(inputs.pred, inputs.pred.sizes(), inputs.clamp);
-    const BlockReader target(indices, indices.sizes());
+    const BlockReader target(of_one_channel, of_one_channel.sizes());
     // Of one channel: a block is one of voxels.
-    const Blocks blocks(indices.sizes());
+    const Blocks blocks(of_one_channel.sizes());
     GradientWriter writer(inputs.gradient);
     const auto sums = Sweep<1>(blocks, context, [&](const BlockRange& range) {
       // No more than the block needs: there may be more classes than voxels.

@@ -60,7 +60,7 @@ class FocalLoss : public MapLoss {
     return TimesClassWeight(map, options_.weight, /*channel_dim=*/1);
   }
 
-  double Factor(const LossInputs& inputs) const override {
+  double Factor(const LossInputs& inputs, const Context& /*context*/) const override {
     const int64_t samples = inputs.pred.size(0);
     const int64_t channels = inputs.pred.size(1);
     const int64_t means = samples * CountedChannels(channels, options_.include_background);

@@ -7,21 +7,22 @@
 
 namespace lossd {
 
-double MapLoss::Factor(const LossInputs& inputs) const {
+double MapLoss::Factor(const LossInputs& inputs, const Context& /*context*/) const {
   return reduction_ == Reduction::kMean ? 1 / static_cast<double>(inputs.pred.numel()) : 1;
 }
 
 absl::StatusOr<at::Tensor> MapLoss::Forward(const LossInputs& inputs) const {
   const absl::StatusOr<at::Tensor> map = Map(inputs);
   if (!map.ok() || reduction_ == Reduction::kNone) return map;
-  return map->sum() * Factor(inputs);
+  TaskPool alone(1);
+  return map->sum() * Factor(inputs, alone);
 }
 
 std::optional<absl::StatusOr<LossResult>> MapLoss::ComputeFused(const LossInputs& inputs,
                                                                 const Context& context) const {
   if (reduction_ == Reduction::kNone) return std::nullopt;
   const InputBlocks blocks(inputs, shape_);
-  const double factor = Factor(inputs);
+  const double factor = Factor(inputs, context);
   const at::Tensor factors = at::scalar_tensor(factor, at::kFloat);
   GradientWriter writer(inputs.gradient);
   GradientWriter writer2(inputs.gradient2);

@@ -26,7 +26,7 @@ class MapLoss : public AutogradLoss {
   virtual absl::StatusOr<at::Tensor> Map(const LossInputs& inputs) const = 0;
 
   // The number, from all inputs: 1, or for a mean 1 / the number of elements of the prediction.
-  virtual double Factor(const LossInputs& inputs) const;
+  virtual double Factor(const LossInputs& inputs, const Context& context) const;
 
   Reduction reduction() const { return reduction_; }
 
