@@ -12,20 +12,23 @@ namespace {
 constexpr int64_t kGrain = 4096;
 constexpr int64_t kBlock = 512;
 
-// Those planes of a volume that are `kept` at a time, around one that moves on.
+// Those planes of a volume that are `kept` at a time, around one that moves on. All rings together
+// may be many volumes, hence the workspace: the system takes its time to get and free that much.
 class PlaneRing {
  public:
-  PlaneRing(const VolumeShape& shape, int64_t kept)
+  PlaneRing(const VolumeShape& shape, int64_t kept, Workspace& workspace)
       : kept_(std::min(kept, shape.z)),
         size_(shape.plane.voxels()),
-        planes_(static_cast<size_t>(kept_ * size_)) {}
+        planes_(workspace, static_cast<size_t>(kept_ * size_)) {}
+
+  void FillWithZeros() { std::fill(planes_.begin(), planes_.end(), 0.0F); }
 
   float* operator[](int64_t z) { return planes_.data() + z % kept_ * size_; }
 
  private:
   int64_t kept_;
   int64_t size_;
-  std::vector<float> planes_;
+  Workspace::Buffer<float> planes_;
 };
 
 // Plane z, as plane_of(z) has it, and those next to it.
@@ -48,9 +51,8 @@ class Front {
         erosions_(erosions),
         context_(context),
         opened_(static_cast<size_t>(erosions * shape.plane.voxels())) {
-    // Together they may be many volumes: it takes its time to get that much memory.
-    for (int64_t i = 1; i <= erosions && !context.Cancelled(); ++i) {
-      rings_.emplace_back(shape, behind(i) + 1 + Distance(i));
+    for (int64_t i = 1; i <= erosions; ++i) {
+      rings_.emplace_back(shape, behind(i) + 1 + Distance(i), context.workspace());
     }
   }
 
@@ -112,7 +114,7 @@ class Backward {
         of_removed_(static_cast<size_t>(front.erosions() * shape.plane.voxels())) {
     for (int64_t i = 1; i <= front.erosions() && !context.Cancelled(); ++i) {
       // From the plane that is passed on to the one after the front.
-      of_levels_.emplace_back(shape, front.Distance(i) + 2);
+      of_levels_.emplace_back(shape, front.Distance(i) + 2, context.workspace()).FillWithZeros();
     }
   }
 
