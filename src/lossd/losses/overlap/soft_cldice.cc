@@ -14,10 +14,12 @@
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/class_channels.h"
 #include "lossd/sweep/gradient_writer.h"
+#include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
 #include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/pooling.h"
 #include "lossd/sweep/skeleton_kernels.h"
+#include "lossd/sweep/slabs.h"
 #include "lossd/sweep/soft_skeleton.h"
 
 namespace lossd {
@@ -110,8 +112,10 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   absl::StatusOr<at::Tensor> Forward(const LossInputs& inputs) const override {
-    absl::StatusOr<Volumes> volumes = Prepare(inputs);
+    TaskPool alone(1);
+    absl::StatusOr<Volumes> volumes = Prepare(inputs, alone);
     if (!volumes.ok()) return volumes.status();
+    volumes->pred = Probabilities(volumes->pred);
     volumes->target = TargetProbabilities(volumes->target, volumes->pred.scalar_type());
     const at::Tensor sums = Sums(*volumes, ExpressionOfSkeleton(volumes->pred, options_.num_iters),
                                  ExpressionOfSkeleton(volumes->target, options_.num_iters));
@@ -126,32 +130,38 @@ class SoftClDiceLoss : public AutogradLoss {
     at::Tensor weight;  // Broadcastable to them; undefined without one.
   };
 
-  absl::StatusOr<Volumes> Prepare(const LossInputs& inputs) const {
-    at::Tensor pred = inputs.pred;
-    if (options_.softmax) pred = pred.softmax(1);
-    absl::StatusOr<at::Tensor> dense_target = DenseTarget(inputs);
-    if (!dense_target.ok()) return dense_target.status();
-    at::Tensor target = *std::move(dense_target);
-    const bool bounded = options_.sigmoid || options_.softmax || options_.clamp_probabilities;
+  // From a prediction that is wide enough and clamped: its probabilities are Probabilities(pred).
+  absl::StatusOr<Volumes> Prepare(const LossInputs& inputs, const Context& context) const {
+    absl::StatusOr<at::Tensor> target = DenseTarget(inputs, context);
+    if (!target.ok()) return target.status();
     if (absl::Status status =
-            FirstError({bounded ? absl::OkStatus()
-                                : CheckProbabilities("pred", pred,
-                                                     "probabilities in [0, 1]; set sigmoid or "
-                                                     "softmax for logits"),
+            FirstError({IsActivated() || options_.clamp_probabilities
+                            ? absl::OkStatus()
+                            : CheckProbabilities("pred", inputs.pred,
+                                                 "probabilities in [0, 1]; set sigmoid or "
+                                                 "softmax for logits",
+                                                 context),
                         options_.clamp_probabilities
                             ? absl::OkStatus()
-                            : CheckProbabilities("target", target,
+                            : CheckProbabilities("target", *target,
                                                  "0 for background to 1 for the object; several "
-                                                 "classes need a channel each")});
+                                                 "classes need a channel each",
+                                                 context)});
         !status.ok()) {
       return status;
     }
-    Volumes volumes = {.pred = SelectCounted(pred),
-                       .target = SelectCounted(target),
-                       .weight = CountedWeight(inputs)};
-    if (options_.sigmoid) volumes.pred = Sigmoid(volumes.pred);
-    if (options_.clamp_probabilities) volumes.pred = volumes.pred.clamp(0, 1);
-    return volumes;
+    return Volumes{.pred = inputs.pred,
+                   .target = CountedInSlabs(*target, context),
+                   .weight = CountedWeight(inputs, context)};
+  }
+
+  bool IsActivated() const { return options_.sigmoid || options_.softmax; }
+
+  // Of the channels that count. Those of a voxel depend on its own logits only.
+  at::Tensor Probabilities(const at::Tensor& pred) const {
+    at::Tensor counted = SelectCounted(options_.softmax ? pred.softmax(1) : pred);
+    if (options_.sigmoid) counted = Sigmoid(counted);
+    return options_.clamp_probabilities ? counted.clamp(0, 1) : counted;
   }
 
   // Of a channel or all: whole volumes of one-hot classes are bytes until then.
@@ -160,11 +170,51 @@ class SoftClDiceLoss : public AutogradLoss {
     return options_.clamp_probabilities ? typed.clamp(0, 1) : typed;
   }
 
+  // A copy only where there is something to do.
+  at::Tensor TargetInSlabs(const at::Tensor& target, const Context& context) const {
+    if (!options_.clamp_probabilities) return ToType(target, at::kFloat, context);
+    return MapSlabs(target, {}, at::kFloat, context,
+                    [&](const at::Tensor& part, const at::Tensor& /*none*/) {
+                      return TargetProbabilities(part, at::kFloat);
+                    });
+  }
+
+  // Likewise.
+  at::Tensor ProbabilitiesInSlabs(const at::Tensor& pred, const Context& context) const {
+    if (!IsActivated() && !options_.clamp_probabilities) return CountedInSlabs(pred, context);
+    const at::Tensor voxels = pred.flatten(2);
+    const at::Tensor probabilities = at::empty(CountedSizes(voxels), pred.options());
+    ForEachSlab(voxels.sizes(), context, [&](const Slab& slab) {
+      slab.Of(probabilities).copy_(Probabilities(slab.Of(voxels)));
+      return absl::OkStatus();
+    }).IgnoreError();
+    return probabilities.view(CountedSizes(pred));
+  }
+
+  // Writes what the gradient with respect to the probabilities says of the prediction, and returns
+  // whether that is finite. It may lie where it is written to, where all channels count.
+  bool PassOnGradient(const at::Tensor& pred, const at::Tensor& of_probabilities,
+                      const GradientInto& gradient, const Context& context) const {
+    const at::Tensor voxels = pred.flatten(2);
+    const at::Tensor given = of_probabilities.flatten(2);
+    const at::Tensor place = gradient.into.flatten(2);
+    GradientWriter writer(gradient);
+    ForEachSlab(voxels.sizes(), context, [&](const Slab& slab) {
+      const c10::InferenceMode no_inference_mode(false);
+      const c10::AutoGradMode grad_mode(true);
+      LossInputs leaf;
+      leaf.pred = slab.Of(voxels).detach().requires_grad_();
+      const at::Tensor passed_on =
+          Differentiate(Probabilities(leaf.pred), slab.Of(given), leaf).pred;
+      writer.PutPart(slab.Of(place), passed_on.detach() * gradient.factor);
+      return absl::OkStatus();
+    }).IgnoreError();
+    return writer.finite();
+  }
+
   // Sample by sample, for memory's sake.
   std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
                                                          const Context& context) const override {
-    const c10::InferenceMode no_inference_mode(false);
-    const c10::AutoGradMode grad_mode(inputs.gradient.wanted());
     const bool want_gradient = inputs.gradient.wanted();
     LossResult result;
     std::vector<at::Tensor> losses;
@@ -173,12 +223,12 @@ class SoftClDiceLoss : public AutogradLoss {
         return tensor.defined() ? tensor.narrow(0, b, 1) : tensor;
       };
       LossInputs sample = inputs;
-      sample.pred = of_sample(inputs.pred);
+      sample.pred = WidenAndClamp(of_sample(inputs.pred), inputs.clamp, context);
       sample.target = of_sample(inputs.target);
       sample.weight = of_sample(inputs.weight);
-      sample = Leaves(sample);
-      const absl::StatusOr<Volumes> volumes = Prepare(sample);
+      absl::StatusOr<Volumes> volumes = Prepare(sample, context);
       if (!volumes.ok()) return volumes.status();
+      volumes->pred = ProbabilitiesInSlabs(sample.pred, context);
       GradientInto into = inputs.gradient;
       into.into = of_sample(into.into);
       if (options_.reduction == Reduction::kMean) {
@@ -194,8 +244,7 @@ class SoftClDiceLoss : public AutogradLoss {
       losses.push_back(OfSample(*volumes, of_probabilities, context));
       if (absl::Status status = context.status(); !status.ok()) return status;
       if (!want_gradient) continue;
-      const Gradients gradients = Differentiate(volumes->pred, of_probabilities, sample);
-      result.finite = WriteGradient(gradients.pred, into, context) && result.finite;
+      result.finite = PassOnGradient(sample.pred, of_probabilities, into, context) && result.finite;
     }
     const at::Tensor all = at::cat(losses);
     result.value = Reduce(all, options_.reduction).to(at::kFloat);
@@ -216,7 +265,7 @@ class SoftClDiceLoss : public AutogradLoss {
                                                       c * (gradient.numel() / channels)
                                                 : nullptr;
       losses[c] = OfChannel({.pred = of_channel(volumes.pred),
-                             .target = TargetProbabilities(of_channel(volumes.target), at::kFloat),
+                             .target = TargetInSlabs(volumes.target.narrow(1, c, 1), context)[0][0],
                              .weight = of_channel(volumes.weight)},
                             of_pred, context);
     });
@@ -339,27 +388,20 @@ class SoftClDiceLoss : public AutogradLoss {
   }
 
   absl::Status CheckProbabilities(absl::string_view field, const at::Tensor& values,
-                                  absl::string_view expected) const {
+                                  absl::string_view expected, const Context& context) const {
     if (!options_.validate_inputs) return absl::OkStatus();
-    const auto [low, high] = values.detach().aminmax();
+    const auto [low, high] = RangeOf(values.detach(), context);
     const double tolerance = options_.validation_tolerance;
     // NaN passes: what is not finite is reported as such.
-    if (!(low.item<double>() < -tolerance) && !(high.item<double>() > 1 + tolerance)) {
-      return absl::OkStatus();
-    }
-    return FieldError(field,
-                      absl::StrCat("values from ", low.item<double>(), " to ", high.item<double>()),
-                      expected);
+    if (!(low < -tolerance) && !(high > 1 + tolerance)) return absl::OkStatus();
+    return FieldError(field, absl::StrCat("values from ", low, " to ", high), expected);
   }
 
   // The target in the prediction's channels.
-  static absl::StatusOr<at::Tensor> DenseTarget(const LossInputs& inputs) {
-    const int64_t channels = inputs.pred.size(1);
+  static absl::StatusOr<at::Tensor> DenseTarget(const LossInputs& inputs, const Context& context) {
     if (IsDense(inputs)) return inputs.target;
-    if (channels == 1) return inputs.target.unsqueeze(1);
-    const at::Tensor indices = ClassIndices(inputs.target, inputs.pred);
-    if (absl::Status status = CheckClassIndices(indices, channels); !status.ok()) return status;
-    return OneHot(indices.unsqueeze(1), channels);
+    if (inputs.pred.size(1) == 1) return inputs.target.unsqueeze(1);
+    return OneHotTarget(inputs, context);
   }
 
   // Those of the channels [B, C, …] that count.
@@ -375,17 +417,35 @@ class SoftClDiceLoss : public AutogradLoss {
                    1);
   }
 
+  // Of whole volumes; a copy only where several count.
+  at::Tensor CountedInSlabs(const at::Tensor& values, const Context& context) const {
+    if (values.size(1) == 1 || options_.mode == ClDiceMode::kBinary) return SelectCounted(values);
+    return FromSlabs(CountedSizes(values), values.options(), context,
+                     [&](const Slab& slab) { return SelectCounted(slab.Of(values)); });
+  }
+
+  std::vector<int64_t> CountedSizes(const at::Tensor& values) const {
+    std::vector<int64_t> sizes = values.sizes().vec();
+    sizes[1] = WeightChannels(sizes[1]);
+    return sizes;
+  }
+
   // Broadcastable to the channels that count; undefined without a weight.
-  at::Tensor CountedWeight(const LossInputs& inputs) const {
+  at::Tensor CountedWeight(const LossInputs& inputs, const Context& context) const {
     if (!inputs.weight.defined()) return {};
     const at::Tensor& pred = inputs.pred;
-    at::Tensor weight = inputs.weight.to(pred.scalar_type());
+    at::Tensor weight = inputs.weight;
     if (weight.dim() == pred.dim() - 1) weight = weight.unsqueeze(1);
-    if (options_.clamp_probabilities) weight = weight.clamp_min(0);
+    weight = ToType(weight, pred.scalar_type(), context);
+    if (options_.clamp_probabilities) {
+      weight = MapSlabs(
+          weight, {}, weight.scalar_type(), context,
+          [](const at::Tensor& part, const at::Tensor& /*none*/) { return part.clamp_min(0); });
+    }
     // Where as many channels count as there are but one, it is the ones that count.
     const bool of_prediction =
         weight.size(1) == pred.size(1) && weight.size(1) != WeightChannels(pred.size(1));
-    return of_prediction ? SelectCounted(weight) : weight;
+    return of_prediction ? CountedInSlabs(weight, context) : weight;
   }
 
   static at::Tensor Weighted(const at::Tensor& x, const Volumes& volumes) {
