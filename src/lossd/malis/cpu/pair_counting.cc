@@ -69,6 +69,10 @@ uint32_t Place(const JoinForest& forest, const Context& context, Workspace& work
                       [&](int64_t begin, int64_t end) {
                         std::fill(first_leaf.data() + begin, first_leaf.data() + end, kNone);
                       });
+  // Leaves are placed all over the order: were its memory new, the first few would fetch all of it.
+  context.ParallelFor(
+      static_cast<int64_t>(forest.leaves.size()), 1 << 18,
+      [&](int64_t begin, int64_t end) { std::fill(order + begin, order + end, Placed{}); });
   if (context.Cancelled()) return 0;
   Checkpoints checkpoints(context);
   uint32_t placed = 0;
@@ -154,9 +158,12 @@ void CountPairs(JoinForest& forest, MalisPass pass, const Context& context, Work
       {1 << 14, size / (4 * context.threads()) + 1, static_cast<int64_t>(labels)});
   context.ParallelFor(size, grain, [&](int64_t begin, int64_t end) {
     Workspace::Buffer<uint32_t> voxels(workspace, labels);
-    std::fill(voxels.begin(), voxels.end(), 0U);
-    uint64_t sum = 0;
     Checkpoints of_range(context);
+    InParts(0, static_cast<uint32_t>(labels), of_range, [&](uint32_t first, uint32_t last) {
+      std::fill(voxels.data() + first, voxels.data() + last, 0U);
+    });
+    if (context.Cancelled()) return;
+    uint64_t sum = 0;
     for (auto bottom = static_cast<uint32_t>(begin); bottom < end && of_range.Pass(1); ++bottom) {
       if (order[bottom].end == bottom + 1) continue;  // A side of one leaf: no joins in it.
       sum += CountPath(order.data(), bottom, pass, of_range, voxels.data(), counts);
