@@ -1,5 +1,6 @@
 // lossd: the loss server.
 
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +19,16 @@
 #include "server/server.h"
 
 namespace {
+
+// Has malloc keep what gRPC frees with each message, and take for the next: given back to the system
+// in between, it comes back page by page, which takes longer than the transfer. Either setting alone
+// would freeze the other at its default.
+void KeepFreedMemory() {
+  constexpr int kTrimThreshold = 1 << 30;
+  constexpr int kMmapThreshold = 32 << 20;
+  mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
+  mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
+}
 
 lossd::Log MakeLog(const lossd::Config& config) {
   return {config.log_format == "json" ? lossd::Log::Format::kJson : lossd::Log::Format::kText,
@@ -78,6 +89,7 @@ int main(int argc, char** argv) {
   lossd::Config config;
   lossd::DeclareConfig(app, config);
   CLI11_PARSE(app, argc, argv);
+  KeepFreedMemory();
 
   // Blocked before any thread exists, so that none of them takes the signal.
   sigset_t signals;
