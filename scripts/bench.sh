@@ -21,3 +21,5 @@ for program in "$build"/bench/*_bench; do
 done
 echo "== step_bench"
 .venv/bin/python bench/step_bench.py --server "$build"/server/lossd
+echo "== transport_bench"
+.venv/bin/python bench/transport_bench.py --build "$build"

@@ -34,7 +34,7 @@ grpc::ByteBuffer SerializeMessage(const google::protobuf::MessageLite& message);
 
 // The message of a chunk of `tensor`, which is contiguous and on the CPU. Its bytes are sent from
 // where they lie: the message keeps the tensor alive, as gRPC may hold it for some time after the
-// call, and nobody may write to them until then.
+// call.
 grpc::ByteBuffer ChunkMessage(const Chunk& chunk, const at::Tensor& tensor);
 
 }  // namespace lossd

@@ -303,16 +303,22 @@ v1::ComputeRequest Header(const std::string& id, int64_t size = 2,
   return header;
 }
 
-// Sends both tensors of such a header, zeros, and ends the client's side.
+// Sends both tensors of such a header, drawn at random, and ends the client's side.
 void SendTensors(Stream& stream, int64_t size) {
-  const int64_t elements = 3 * size * size * size;
-  ChunkCutter cutter({4 * elements, elements});
+  const std::vector<int64_t> shape = {1, 3, size, size, size};
+  const at::Tensor tensors[] = {at::randn(shape), at::rand(shape).gt(0.3).to(at::kByte)};
+  ChunkCutter cutter(
+      {static_cast<int64_t>(tensors[0].nbytes()), static_cast<int64_t>(tensors[1].nbytes())});
   while (const std::optional<Chunk> chunk = cutter.Next()) {
+    const auto* const bytes = static_cast<const char*>(tensors[chunk->tensor].const_data_ptr());
     stream.SendChunk(static_cast<uint32_t>(chunk->tensor), chunk->offset,
-                     std::string(chunk->size, '\0'));
+                     std::string(bytes + chunk->offset, chunk->size));
   }
   stream.Close();
 }
+
+// MALIS on a volume of that size takes seconds.
+constexpr int64_t kLong = 160;
 
 constexpr uint64_t kPredictionBytes = 3 * 8 * 4;  // Of Header("").
 constexpr uint64_t kLabelBytes = 3 * 8;
@@ -506,12 +512,13 @@ TEST_F(RawStreamTest, NoticesThatAClientGoesWhileItSends) {
 TEST_F(RawStreamTest, StopsComputingForAClientThatGoes) {
   StartBusy();
   Stream stream(address_);
-  constexpr int64_t kSize = 128;  // Takes seconds.
-  stream.SendHeader(Header("gone", kSize, "[{function: MalisLoss}]"));
-  SendTensors(stream, kSize);
+  stream.SendHeader(Header("gone", kLong, "[{function: MalisLoss}]"));
+  SendTensors(stream, kLong);
   ASSERT_TRUE(lines_->WaitFor("[gone] begun"));
   stream.Cancel();
+  const absl::Time start = absl::Now();
   EXPECT_TRUE(lines_->WaitFor("[gone] cancelled"));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(2));
   ExpectFree();
 }
 
@@ -519,10 +526,9 @@ TEST_F(RawStreamTest, LeavesTheQueueForAClientThatGoes) {
   config_.max_concurrent_requests = 1;
   config_.max_queued_requests = 1;
   Start();
-  constexpr int64_t kSize = 128;
   Stream first(address_);
-  first.SendHeader(Header("first", kSize, "[{function: MalisLoss}]"));
-  SendTensors(first, kSize);
+  first.SendHeader(Header("first", kLong, "[{function: MalisLoss}]"));
+  SendTensors(first, kLong);
   ASSERT_TRUE(lines_->WaitFor("[first] begun"));
   Stream second(address_);
   second.SendHeader(Header("second"));
