@@ -103,6 +103,7 @@ void Call::Cancel() {
 }
 
 grpc::Status Call::End(const absl::Status& status) {
+  // Free before the client hears of it, who may come back at once.
   place_ = nullptr;
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start_);
   const std::string peer = context_.peer();

@@ -15,9 +15,11 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/random/random.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -317,8 +319,13 @@ void SendTensors(Stream& stream, int64_t size) {
   stream.Close();
 }
 
-// MALIS on a volume of that size takes seconds.
-constexpr int64_t kLong = 160;
+// What takes many seconds on a volume of that size.
+constexpr int64_t kLong = 128;
+std::string LongPlan() {
+  std::string plan = "[{function: MalisLoss}";
+  for (int i = 0; i < 19; ++i) absl::StrAppend(&plan, ", {function: MalisLoss}");
+  return plan + "]";
+}
 
 constexpr uint64_t kPredictionBytes = 3 * 8 * 4;  // Of Header("").
 constexpr uint64_t kLabelBytes = 3 * 8;
@@ -512,7 +519,7 @@ TEST_F(RawStreamTest, NoticesThatAClientGoesWhileItSends) {
 TEST_F(RawStreamTest, StopsComputingForAClientThatGoes) {
   StartBusy();
   Stream stream(address_);
-  stream.SendHeader(Header("gone", kLong, "[{function: MalisLoss}]"));
+  stream.SendHeader(Header("gone", kLong, LongPlan()));
   SendTensors(stream, kLong);
   ASSERT_TRUE(lines_->WaitFor("[gone] begun"));
   stream.Cancel();
@@ -527,7 +534,7 @@ TEST_F(RawStreamTest, LeavesTheQueueForAClientThatGoes) {
   config_.max_queued_requests = 1;
   Start();
   Stream first(address_);
-  first.SendHeader(Header("first", kLong, "[{function: MalisLoss}]"));
+  first.SendHeader(Header("first", kLong, LongPlan()));
   SendTensors(first, kLong);
   ASSERT_TRUE(lines_->WaitFor("[first] begun"));
   Stream second(address_);
@@ -553,6 +560,32 @@ TEST_F(RawStreamTest, StopsSendingToAClientThatGoes) {
   ASSERT_TRUE(message.has_header());
   stream.Cancel();
   EXPECT_TRUE(lines_->WaitFor("[gone] cancelled"));
+}
+
+TEST_F(RawStreamTest, OutlivesClientsThatGoAtAnyMoment) {
+  config_.max_queued_requests = 2;
+  Start();
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 4; ++caller) {
+      callers.emplace_back([this] {
+        absl::BitGen random;
+        for (int i = 0; i < 75; ++i) {
+          Stream stream(address_);
+          const std::jthread canceller([&stream, pause = absl::Uniform(random, 0, 8000)] {
+            absl::SleepFor(absl::Microseconds(pause));
+            stream.Cancel();
+          });
+          const int64_t size = absl::Uniform(random, 2, 40);
+          stream.SendHeader(Header("", size, "[{function: MalisLoss}]"));
+          SendTensors(stream, size);
+          (void)stream.Status();
+        }
+      });
+    }
+  }
+  // None of them has left anything behind.
+  EXPECT_TRUE(server_->Drain());
 }
 
 TEST_F(RawStreamTest, StoppingServerDoesNotWaitForWhatDoesNotCome) {
@@ -625,7 +658,7 @@ TEST_F(StreamTest, TheSdkKeepsItsDeadline) {
   const absl::StatusOr<Client> client = Client::Connect(
       address_, {.timeout = absl::Milliseconds(300), .transport = Transport::kStream});
   ASSERT_TRUE(client.ok()) << client.status();
-  const absl::Status status = client->Compute("[{function: MalisLoss}]", batch, "late").status();
+  const absl::Status status = client->Compute(LongPlan(), batch, "late").status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_TRUE(lines_->WaitFor("[late] cancelled"));
 }
