@@ -20,12 +20,11 @@
 
 namespace lossd {
 
-// What streamed calls need of the service. All of it outlives them; the arrivals also outlive what
-// gRPC holds of them.
+// What streamed calls need of the service. All of it outlives them.
 struct StreamSurroundings {
   CallSurroundings call;
   Handlers& handlers;
-  std::shared_ptr<Workspace> arrivals;  // Where tensors arrive.
+  std::shared_ptr<Workspace> arrivals;  // Where tensors arrive, who share it.
   int64_t max_bytes;                    // Of a request's tensors, and of its answer.
   absl::Duration receive_timeout;       // How long a client may send nothing.
 };

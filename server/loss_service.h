@@ -43,8 +43,11 @@ class LossServiceImpl final : public LossServiceBase {
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
 
-  // As Handlers' method.
-  void GiveBackScratch() { handlers_.GiveBackScratch(); }
+  // As Handlers' method, and where tensors arrive likewise.
+  void GiveBackScratch() {
+    handlers_.GiveBackScratch();
+    arrivals_->Decay();
+  }
 
   // From now on refuses calls that compute; whether those admitted before have finished within
   // `timeout`. If not, they have been stopped.
@@ -62,7 +65,7 @@ class LossServiceImpl final : public LossServiceBase {
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
-  // Where the tensors of streams arrive. Shared with them: gRPC may hold some for a while.
+  // Where the tensors of streams arrive, who share it.
   const std::shared_ptr<Workspace> arrivals_ = std::make_shared<Workspace>();
   Executor executor_;  // Last: its jobs use the rest.
 };

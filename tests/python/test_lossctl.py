@@ -228,6 +228,18 @@ def test_malis_reads_targets_and_masks_as_the_loss_does(
     np.testing.assert_array_equal(weights(soft_target, soft_mask), expected)
 
 
+@pytest.mark.usefixtures("batch")
+@pytest.mark.parametrize(
+    ("transport", "method"),
+    [("auto", "Compute"), ("unary", "Compute"), ("stream", "ComputeStream")],
+)
+def test_transport(lossctl: Run, server: LocalServer, transport: str, method: str) -> None:
+    files = ["--output=output.npy", "--labels=labels.npy", "--gt_seg=gt_seg.npy"]
+    shown = lossctl("compute", "--plan=plan.json", *files, f"--transport={transport}").stdout
+    assert "train_loss_total" in shown
+    assert f'done method="{method}"' in server.log.read_text().splitlines()[-1]
+
+
 def test_bench(lossctl: Run) -> None:
     shown = lossctl("bench", "--size=8", "--requests=5", "--concurrency=2").stdout
     assert shown.startswith("5 requests, 2 at a time")
@@ -247,6 +259,7 @@ def test_no_server(lossctl: Run) -> None:
         (["compte"], "compte"),
         (["check-plan"], "FILE"),
         (["bench", "--size=0"], "--size"),
+        (["bench", "--transport=pigeon"], "--transport"),
     ],
 )
 def test_wrong_usage(lossctl: Run, arguments: list[str], message: str) -> None:
