@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import copy
 import json
 import pickle
@@ -13,41 +12,14 @@ import grpc
 import numpy as np
 import pytest
 import torch
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2
+from google.protobuf import duration_pb2
+from google.rpc import error_details_pb2
+from stub_service import StubService, fail, serving
 
 import lossd
-from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc, tensor_pb2
+from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
 
 PLAN = {"losses": [{"function": "WeightedMSELoss"}]}
-
-
-class StubService(service_pb2_grpc.LossServiceServicer):
-    """Gives the failures it is told to, then each request's predictions as their gradients."""
-
-    def __init__(self) -> None:
-        self.requests: list[service_pb2.ComputeRequest] = []
-        self.failures: list[Callable[[grpc.ServicerContext], None]] = []
-
-    def GetServerInfo(self, *_: Any) -> service_pb2.GetServerInfoResponse:  # noqa: N802
-        return service_pb2.GetServerInfoResponse()
-
-    def ListLosses(self, *_: Any) -> service_pb2.ListLossesResponse:  # noqa: N802
-        return service_pb2.ListLossesResponse()
-
-    def ValidatePlan(self, *_: Any) -> service_pb2.ValidatePlanResponse:  # noqa: N802
-        return service_pb2.ValidatePlanResponse()
-
-    def Compute(  # noqa: N802
-        self, request: service_pb2.ComputeRequest, context: grpc.ServicerContext
-    ) -> service_pb2.ComputeResponse:
-        self.requests.append(request)
-        if self.failures:
-            self.failures.pop(0)(context)
-        response = service_pb2.ComputeResponse(total=1.5, gradients=request.predictions)
-        response.logs.add(key="train_loss_total", value=1.5)
-        response.log_vars_gradient.extend(request.log_vars)
-        return response
 
 
 @pytest.fixture
@@ -57,34 +29,14 @@ def service() -> StubService:
 
 @pytest.fixture
 def address(service: StubService) -> Iterator[str]:
-    unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(2), options=unlimited)
-    service_pb2_grpc.add_LossServiceServicer_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"127.0.0.1:{port}"
-    server.stop(None)
+    with serving(service) as address:
+        yield address
 
 
 @pytest.fixture
 def client(address: str) -> Iterator[lossd.Client]:
     with lossd.Client(address) as client:
         yield client
-
-
-def fail(code: grpc.StatusCode, message: str, *details: Any) -> Callable[..., None]:
-    """A failure with google.rpc details, as a server gives it."""
-    status = status_pb2.Status(code=code.value[0], message=message)
-    for detail in details:
-        packed = any_pb2.Any()
-        packed.Pack(detail)
-        status.details.append(packed)
-
-    def abort(context: grpc.ServicerContext) -> None:
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-        context.abort(code, message)
-
-    return abort
 
 
 PREDICTION = np.arange(24, dtype=np.float32).reshape(1, 2, 2, 2, 3)

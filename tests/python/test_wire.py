@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from stub_service import answer_messages
 
 import lossd
+from lossd.landing import Expected
 from lossd.segmentation import instance_labels
-from lossd.tensors import outgoing, received
+from lossd.stream import AnswerReader
+from lossd.tensors import outgoing
 from lossd.v1 import service_pb2, tensor_pb2
-from lossd.wire import decode_response, encode_request
+from lossd.wire import Answer, Request, decode_response, encode_request
 
 VALUES = np.arange(-60, 60, dtype=np.int16).reshape(2, 3, 4, 5)
 
@@ -26,9 +30,11 @@ def test_a_request_is_what_protobuf_makes_of_it() -> None:
     }
     labels = torch.from_numpy(VALUES).transpose(2, 3)
     data = encode_request(
-        header,
-        {name: outgoing(array, name) for name, array in predictions.items()},
-        {"labels": outgoing(labels, "labels"), "gt_seg": outgoing(VALUES, "gt_seg")},
+        Request(
+            header,
+            {name: outgoing(array, name) for name, array in predictions.items()},
+            {"gt_seg": outgoing(VALUES, "gt_seg"), "labels": outgoing(labels, "labels")},
+        )
     )
     request = service_pb2.ComputeRequest.FromString(data)
     assert [(named.name, named.tensor.data) for named in request.predictions] == [
@@ -42,6 +48,13 @@ def test_a_request_is_what_protobuf_makes_of_it() -> None:
     assert request == header
 
 
+EMPTY = VALUES[:0]
+EXPECTED = Expected(
+    {"a": outgoing(VALUES, "a"), "empty": outgoing(EMPTY, "empty")},
+    tensor_pb2.D_TYPE_UNSPECIFIED,
+)
+
+
 def make_response() -> service_pb2.ComputeResponse:
     response = service_pb2.ComputeResponse(total=1.5, request_id="x", malis_crop_seed=2**64 - 1)
     response.logs.add(key="train_loss_total", value=1.5)
@@ -50,7 +63,7 @@ def make_response() -> service_pb2.ComputeResponse:
         term = response.terms.add(name=f"term_{index}", scale=index)
         term.gradients.add(name="a", tensor=_tensor(VALUES + index))
     response.gradients.add(name="a", tensor=_tensor(VALUES))
-    response.gradients.add(name="empty", tensor=_tensor(VALUES[:0]))
+    response.gradients.add(name="empty", tensor=_tensor(EMPTY))
     return response
 
 
@@ -60,17 +73,42 @@ def _tensor(array: Any) -> tensor_pb2.Tensor:
     return message
 
 
-def test_an_answer_is_read_as_protobuf_writes_it() -> None:
+def streamed(response: service_pb2.ComputeResponse) -> Answer:
+    reader = AnswerReader(EXPECTED)
+    for message in answer_messages(response):
+        reader.take(message.SerializeToString())
+    return reader.finish()
+
+
+def in_one_message(response: service_pb2.ComputeResponse) -> Answer:
+    return decode_response(response.SerializeToString(), EXPECTED)
+
+
+@pytest.mark.parametrize("read", [in_one_message, streamed])
+def test_an_answer_is_read_as_protobuf_writes_it(
+    read: Callable[[service_pb2.ComputeResponse], Answer],
+) -> None:
     response = make_response()
-    answer = decode_response(response.SerializeToString())
-    np.testing.assert_array_equal(received(*answer.gradients["a"], VALUES), VALUES)
-    np.testing.assert_array_equal(received(*answer.gradients["empty"], VALUES), VALUES[:0])
+    answer = read(make_response())
+    np.testing.assert_array_equal(np.asarray(answer.gradients["a"]), VALUES)
+    np.testing.assert_array_equal(np.asarray(answer.gradients["empty"]), EMPTY)
     for index, tensors in enumerate(answer.term_gradients):
-        np.testing.assert_array_equal(received(*tensors["a"], VALUES), VALUES + index)
+        np.testing.assert_array_equal(np.asarray(tensors["a"]), VALUES + index)
     response.ClearField("gradients")
     for term in response.terms:
         term.ClearField("gradients")
     assert answer.message == response
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_gradients_have_memory_of_their_own(kind: Callable[[Any], Any]) -> None:
+    expected = Expected({"a": outgoing(kind(VALUES), "a")}, tensor_pb2.D_TYPE_UNSPECIFIED)
+    response = service_pb2.ComputeResponse()
+    response.gradients.add(name="a", tensor=_tensor(VALUES))
+    gradient = decode_response(response.SerializeToString(), expected).gradients["a"]
+    assert type(gradient) is type(kind(VALUES))
+    gradient += 1
+    np.testing.assert_array_equal(np.asarray(gradient), VALUES + 1)
 
 
 def test_what_is_no_answer_is_an_error() -> None:
@@ -81,7 +119,7 @@ def test_what_is_no_answer_is_an_error() -> None:
     refused = 0
     for data in broken:
         try:
-            decode_response(data)
+            decode_response(data, EXPECTED)
         except lossd.InternalError:
             refused += 1
     assert refused > 2000
@@ -91,7 +129,9 @@ def test_a_request_too_large_for_a_message_is_refused_before_it_is_copied() -> N
     # 3 GiB of one element, which a copy would need.
     huge = torch.zeros(()).expand(3, 256, 1024, 1024)
     with pytest.raises(lossd.InvalidArgumentError, match=r"got 32\d{8} bytes") as caught:
-        encode_request(service_pb2.ComputeRequest(), {"output": outgoing(huge, "output")}, {})
+        encode_request(
+            Request(service_pb2.ComputeRequest(), {"output": outgoing(huge, "output")}, {})
+        )
     assert caught.value.field == "predictions"
 
 

@@ -30,11 +30,13 @@ class Connection:
     Attributes:
         stub: The service, for messages as Protocol Buffers' classes have them.
         compute: Its Compute, for requests and answers in bytes.
+        compute_stream: Its ComputeStream, likewise.
     """
 
     channel: grpc.Channel
     stub: service_pb2_grpc.LossServiceStub
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes]
+    compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
 
 
 class LazyConnection:
@@ -124,4 +126,8 @@ def _connect(address: str) -> Connection:
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
         "/lossd.v1.LossService/Compute"
     )
-    return Connection(channel, service_pb2_grpc.LossServiceStub(channel), compute)
+    compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+        "/lossd.v1.LossService/ComputeStream"
+    )
+    stub = service_pb2_grpc.LossServiceStub(channel)
+    return Connection(channel, stub, compute, compute_stream)

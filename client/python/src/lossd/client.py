@@ -17,8 +17,9 @@ from lossd.errors import Error, InvalidArgumentError, UnavailableError, from_rpc
 from lossd.plan import Plan, PlanLike
 from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
 from lossd.tensors import Array, outgoing
+from lossd.transport import Transport, check_transport, exchange
 from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
-from lossd.wire import decode_response, encode_request
+from lossd.wire import Request
 
 Mode = Literal["standard", "deep_supervision"]
 
@@ -29,8 +30,7 @@ _MODES: dict[str, service_pb2.Mode.ValueType] = {
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+_Answer = TypeVar("_Answer")
 
 
 class Client:
@@ -44,10 +44,20 @@ class Client:
         address: "host:port", or anything gRPC takes as a target. By default what the environment
             variable LOSSD_ADDRESS says at the first call, or else "localhost:50051".
         retries: How many times a call is repeated before its error is raised.
+        transport: "auto" streams batches from 4 MiB on and sends smaller ones in one message;
+            "unary" and "stream" do the one or the other, for tests and measurements.
     """
 
-    def __init__(self, address: str | None = None, *, retries: int = 6) -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        retries: int = 6,
+        transport: Transport = "auto",
+    ) -> None:
+        check_transport(transport)
         self._retries = retries
+        self._transport: Transport = transport
         self._connection = LazyConnection(address)
 
     @property
@@ -68,7 +78,9 @@ class Client:
 
     def __reduce__(self) -> tuple[Callable[..., Client], tuple[str | None]]:
         """A copy connects anew: models that hold a client are copied and sent to processes."""
-        return functools.partial(Client, retries=self._retries), (self._connection.given_address,)
+        return functools.partial(Client, retries=self._retries, transport=self._transport), (
+            self._connection.given_address,
+        )
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""
@@ -154,31 +166,38 @@ class Client:
             header.malis_crop.seed = malis_crop_seed
         others = {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg}
         start = time.perf_counter()
-        request = encode_request(
+        request = Request(
             header,
             {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
             {name: outgoing(of, name) for name, of in others.items() if of is not None},
         )
-        response = self._call(lambda connection: connection.compute, request, timeout)
-        answer = decode_response(response)
-        return read_result(answer, predictions, log_vars, time.perf_counter() - start)
+        answer = self._call(
+            lambda connection, left: exchange(connection, request, self._transport, left), timeout
+        )
+        return read_result(answer, request.predictions, log_vars, time.perf_counter() - start)
 
     def info(self, *, timeout: float | None = None) -> service_pb2.GetServerInfoResponse:
         """What the server is: version, devices, threads, limits."""
         request = service_pb2.GetServerInfoRequest()
-        return self._call(lambda connection: connection.stub.GetServerInfo, request, timeout)
+        return self._call(
+            lambda connection, left: connection.stub.GetServerInfo(request, timeout=left), timeout
+        )
 
     def losses(self, *, timeout: float | None = None) -> list[service_pb2.LossInfo]:
         """The losses the server computes, each with its options, in alphabetical order."""
         request = service_pb2.ListLossesRequest()
-        response = self._call(lambda connection: connection.stub.ListLosses, request, timeout)
+        response = self._call(
+            lambda connection, left: connection.stub.ListLosses(request, timeout=left), timeout
+        )
         return list(response.losses)
 
     def check_plan(self, plan: PlanLike, *, timeout: float | None = None) -> PlanCheck:
         """Everything that is wrong with a plan, or what each of its terms will do."""
         source = plan_pb2.PlanSource(text=Plan.of(plan).text)
         request = service_pb2.ValidatePlanRequest(plan=source)
-        response = self._call(lambda connection: connection.stub.ValidatePlan, request, timeout)
+        response = self._call(
+            lambda connection, left: connection.stub.ValidatePlan(request, timeout=left), timeout
+        )
         return read_plan_check(response)
 
     def wait_until_ready(self, timeout: float) -> None:
@@ -197,33 +216,32 @@ class Client:
 
     def _call(
         self,
-        method: Callable[[Connection], grpc.UnaryUnaryMultiCallable[_Request, _Response]],
-        request: _Request,
+        attempt: Callable[[Connection, float | None], _Answer],
         timeout: float | None,
-    ) -> _Response:
+    ) -> _Answer:
         deadline = None if timeout is None else time.monotonic() + timeout
-        attempt = 0
+        failures = 0
         while True:
             remaining = None if deadline is None else deadline - time.monotonic()
             try:
                 with self._connection.call() as connection:
-                    return method(connection)(request, timeout=remaining)
+                    return attempt(connection, remaining)
             except grpc.RpcError as rpc_error:
                 error = from_rpc(rpc_error)
-            pause = _pause(error, attempt)
+            pause = _pause(error, failures)
             if isinstance(error, UnavailableError):
                 self._connection.leave()
-            if pause is None or attempt >= self._retries or self._connection.closed:
+            if pause is None or failures >= self._retries or self._connection.closed:
                 raise error
             if deadline is not None and time.monotonic() + pause >= deadline:
                 raise error
             time.sleep(pause)
-            attempt += 1
+            failures += 1
 
 
-def _pause(error: Error, attempt: int) -> float | None:
+def _pause(error: Error, failures: int) -> float | None:
     """Seconds to wait before a new attempt; None when one is of no use."""
-    backoff = min(_FIRST_PAUSE_SECONDS * 2.0**attempt, _LONGEST_PAUSE_SECONDS)
+    backoff = min(_FIRST_PAUSE_SECONDS * 2.0**failures, _LONGEST_PAUSE_SECONDS)
     jittered = backoff * random.uniform(0.5, 1.0)
     # Nobody here cancels: that is a server that stopped before it looked at the call.
     if error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from lossd.tensors import Array, is_torch, received
+from lossd.tensors import Array, Outgoing, is_torch, on_device_of
 from lossd.v1 import plan_pb2, service_pb2
-from lossd.wire import Answer, Incoming
+from lossd.wire import Answer
 
 Voxel = tuple[int, int, int]
 
@@ -120,13 +120,13 @@ class PlanCheck:
 
 def read_result(
     answer: Answer,
-    predictions: Mapping[str, Any],
+    predictions: Mapping[str, Outgoing],
     log_vars: Any,
     round_trip: float,
 ) -> Result:
     """The answer to a request for these predictions (and log-variances, if not None)."""
     response = answer.message
-    gradients = _read_tensors(answer.gradients, predictions)
+    gradients = _on_devices(answer.gradients, predictions)
     if log_vars is not None and response.log_vars_gradient:
         gradients["log_vars"] = _log_vars_gradient(list(response.log_vars_gradient), log_vars)
     timings = response.timings
@@ -134,7 +134,7 @@ def read_result(
         total=response.total,
         logs={entry.key: entry.value for entry in response.logs},
         terms=tuple(
-            _read_term(term, _read_tensors(tensors, predictions))
+            _read_term(term, _on_devices(tensors, predictions))
             for term, tensors in zip(response.terms, answer.term_gradients, strict=True)
         ),
         gradients=gradients,
@@ -160,10 +160,10 @@ def read_plan_check(response: service_pb2.ValidatePlanResponse) -> PlanCheck:
     )
 
 
-def _read_tensors(
-    tensors: Mapping[str, Incoming], predictions: Mapping[str, Any]
+def _on_devices(
+    gradients: Mapping[str, Array], predictions: Mapping[str, Outgoing]
 ) -> dict[str, Array]:
-    return {name: received(*tensor, predictions[name]) for name, tensor in tensors.items()}
+    return {name: on_device_of(of, predictions[name].array) for name, of in gradients.items()}
 
 
 def _read_term(term: service_pb2.TermResult, gradients: dict[str, Array]) -> TermResult:

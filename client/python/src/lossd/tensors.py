@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
@@ -49,14 +50,17 @@ class Outgoing:
 
     def elements(self) -> memoryview:
         """Its elements in C order, little-endian; copied only where they are not that already."""
-        if isinstance(self.array, np.ndarray):
-            ordered = self.array.astype(self.array.dtype.newbyteorder("<"), copy=False)
-            return np.ascontiguousarray(ordered).reshape(-1).view(np.uint8).data
-        import torch
+        return _elements(self.array)
 
-        flat = self.array.detach().cpu().contiguous().reshape(-1)
-        array: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
-        return array.data
+    def parts(self, limit: int) -> Iterator[memoryview]:
+        """Its elements part by part, so that what must be copied first is, at most, `limit` bytes.
+
+        That is so for arrays in this process's memory; a device's are fetched in one piece.
+        """
+        array = self.array
+        if is_torch(array):
+            array = array.detach().cpu()
+        yield from map(_elements, _slabs(array, limit))
 
 
 def outgoing(array: Any, field: str) -> Outgoing:
@@ -82,18 +86,65 @@ def outgoing(array: Any, field: str) -> Outgoing:
     return Outgoing(description, array, math.prod(array.shape) * array.dtype.itemsize)
 
 
-def received(description: tensor_pb2.Tensor, elements: memoryview, like: Any) -> Array:
-    """A tensor of an answer, in memory of its own, of the kind of `like` and on its device."""
-    name = _NAME_BY_DTYPE[description.dtype]
-    shape = tuple(description.shape)
+def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, memoryview]:
+    """An array of this process's memory, not yet filled, and its bytes.
+
+    Args:
+        description: Its dtype and shape.
+        like: PyTorch's or NumPy's, as the array shall be.
+    """
+    name, shape = _NAME_BY_DTYPE[description.dtype], tuple(description.shape)
     if is_torch(like):
         import torch
 
-        flat = torch.frombuffer(bytearray(elements), dtype=getattr(torch, name))
-        return flat.reshape(shape).to(like.device)
+        # NumPy asks for large pages, which are quicker to fill.
+        torch_dtype: torch.dtype = getattr(torch, name)
+        elements = np.empty(math.prod(shape) * torch_dtype.itemsize, dtype=np.uint8)
+        flat = torch.from_numpy(elements)
+        flat = flat.view(torch_dtype) if len(flat) else flat.to(torch_dtype)
+        return flat.reshape(shape), elements.data
     # NumPy itself has no bfloat16; who sends one (from ml_dtypes) brought the type along.
-    dtype = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
-    return np.frombuffer(elements, dtype=dtype).reshape(shape).copy()
+    dtype: np.dtype[Any] = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
+    array = np.empty(shape, dtype=dtype)
+    return array, array.reshape(-1).view(np.uint8).data
+
+
+def on_device_of(array: Array, like: Any) -> Array:
+    """The array, moved to where `like` is."""
+    return array.to(like.device) if is_torch(array) else array
+
+
+def _slabs(array: Array, limit: int) -> Iterator[Array]:
+    """The array whole if it is one piece of memory, otherwise slabs of at most `limit` bytes."""
+    bytes_a_row = math.prod(array.shape[1:]) * array.dtype.itemsize
+    if _is_one_piece(array) or len(array) * bytes_a_row <= limit:
+        yield array
+    elif bytes_a_row > limit:
+        for row in array:
+            yield from _slabs(row, limit)
+    else:
+        rows = limit // bytes_a_row
+        for start in range(0, len(array), rows):
+            yield array[start : start + rows]
+
+
+def _is_one_piece(array: Array) -> bool:
+    if array.ndim == 0:
+        return True
+    if isinstance(array, np.ndarray):
+        return array.flags.c_contiguous and array.dtype.newbyteorder("<") == array.dtype
+    return array.is_contiguous()
+
+
+def _elements(array: Array) -> memoryview:
+    if isinstance(array, np.ndarray):
+        ordered = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        return np.ascontiguousarray(ordered).reshape(-1).view(np.uint8).data
+    import torch
+
+    flat = array.detach().cpu().contiguous().reshape(-1)
+    data: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
+    return data.data
 
 
 def _as_numpy(array: Any, field: str) -> npt.NDArray[Any]:

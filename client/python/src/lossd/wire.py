@@ -1,4 +1,4 @@
-"""Requests and answers as bytes, in which each tensor is copied once.
+"""Requests and answers as one message each, in which each tensor is copied once.
 
 Protocol Buffers' own classes copy the elements of a tensor two to three times on each way, and
 serialise a message to learn its size. So messages are written and read with them but for the
@@ -8,109 +8,149 @@ elements: these are put in, and found, by hand. What is on the wire is ordinary 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from lossd.errors import InternalError, InvalidArgumentError
-from lossd.tensors import Outgoing
+from lossd.landing import Expected
+from lossd.protobuf import bytes_head, number_of, split
+from lossd.tensors import Array, Outgoing
 from lossd.v1 import service_pb2, tensor_pb2
 
 # Protocol Buffers' own limit on a message.
-_MAX_MESSAGE_BYTES = 2**31 - 1
+MAX_MESSAGE_BYTES = 2**31 - 1
 
-# Wire types, https://protobuf.dev/programming-guides/encoding.
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# The fields of a request that are a tensor, in the order of their numbers.
+_TENSOR_FIELDS = ("labels", "mask", "label_mask", "gt_seg")
 
-
-def _number(descriptor: Descriptor, field: str) -> int:
-    return int(descriptor.fields_by_name[field].number)
-
-
-_DATA = _number(tensor_pb2.Tensor.DESCRIPTOR, "data")
-_NAME = _number(tensor_pb2.NamedTensor.DESCRIPTOR, "name")
-_TENSOR = _number(tensor_pb2.NamedTensor.DESCRIPTOR, "tensor")
-_PREDICTIONS = _number(service_pb2.ComputeRequest.DESCRIPTOR, "predictions")
-_TERMS = _number(service_pb2.ComputeResponse.DESCRIPTOR, "terms")
-_GRADIENTS = _number(service_pb2.ComputeResponse.DESCRIPTOR, "gradients")
-_TERM_GRADIENTS = _number(service_pb2.TermResult.DESCRIPTOR, "gradients")
+_DATA = number_of(tensor_pb2.Tensor.DESCRIPTOR, "data")
+_NAME = number_of(tensor_pb2.NamedTensor.DESCRIPTOR, "name")
+_TENSOR = number_of(tensor_pb2.NamedTensor.DESCRIPTOR, "tensor")
+_PREDICTIONS = number_of(service_pb2.ComputeRequest.DESCRIPTOR, "predictions")
+_TERMS = number_of(service_pb2.ComputeResponse.DESCRIPTOR, "terms")
+_GRADIENTS = number_of(service_pb2.ComputeResponse.DESCRIPTOR, "gradients")
+_TERM_GRADIENTS = number_of(service_pb2.TermResult.DESCRIPTOR, "gradients")
 
 # A piece of a message: bytes, or the elements of a tensor.
 _Piece = bytes | Outgoing
 
 
-def encode_request(
-    header: service_pb2.ComputeRequest,
-    predictions: Mapping[str, Outgoing],
-    others: Mapping[str, Outgoing],
-) -> bytes:
-    """A request.
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A request, with its tensors beside it.
 
-    Args:
+    Attributes:
         header: All of it but the tensors.
         predictions: By name.
-        others: By field: labels, mask, label_mask, gt_seg.
+        others: By field: labels, mask, label_mask, gt_seg; what is absent is not there.
+    """
+
+    header: service_pb2.ComputeRequest
+    predictions: Mapping[str, Outgoing]
+    others: Mapping[str, Outgoing]
+
+    @property
+    def fields(self) -> list[tuple[str, Outgoing]]:
+        """What is in `others`, in the order of the message's fields."""
+        return [(field, self.others[field]) for field in _TENSOR_FIELDS if field in self.others]
+
+    @property
+    def tensors(self) -> list[Outgoing]:
+        """All tensors, in the order of the message's fields."""
+        return [*self.predictions.values(), *(tensor for _, tensor in self.fields)]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all elements."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @property
+    def expected(self) -> Expected:
+        """What an answer may bring."""
+        return Expected(self.predictions, self.header.gradient_dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An answer, with its tensors beside it, all of them in this process's memory.
+
+    Attributes:
+        message: All of it but the gradients.
+        gradients: The tensors of `gradients`, by name.
+        term_gradients: The same for each of `terms`.
+    """
+
+    message: service_pb2.ComputeResponse
+    gradients: Mapping[str, Array]
+    term_gradients: tuple[Mapping[str, Array], ...]
+
+
+def encode_request(request: Request) -> bytes:
+    """The request's message.
 
     Raises:
         InvalidArgumentError: It would be larger than a message may be; nothing was copied then.
     """
-    pieces: list[_Piece] = [header.SerializeToString()]
-    for name, tensor in predictions.items():
+    pieces: list[_Piece] = [request.header.SerializeToString()]
+    for name, tensor in request.predictions.items():
         named = _field(_NAME, [name.encode()]) + _field(_TENSOR, _tensor(tensor))
         pieces += _field(_PREDICTIONS, named)
-    for field, tensor in others.items():
-        number = _number(service_pb2.ComputeRequest.DESCRIPTOR, field)
+    for field, tensor in request.fields:
+        number = number_of(service_pb2.ComputeRequest.DESCRIPTOR, field)
         pieces += _field(number, _tensor(tensor))
     size = _size(pieces)
-    if size > _MAX_MESSAGE_BYTES:
+    if size > MAX_MESSAGE_BYTES:
         raise InvalidArgumentError(
-            f"predictions: got {size} bytes in all, expected at most {_MAX_MESSAGE_BYTES}",
+            f"predictions: got {size} bytes in all, expected at most {MAX_MESSAGE_BYTES} in one "
+            "message; more can be streamed",
             field="predictions",
         )
     return b"".join(piece.elements() if isinstance(piece, Outgoing) else piece for piece in pieces)
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-    """An answer, with its tensors beside it.
-
-    Attributes:
-        message: All of it but the gradients.
-        gradients: The tensors of `gradients`, by name: description and elements.
-        term_gradients: The same for each of `terms`.
-    """
-
-    message: service_pb2.ComputeResponse
-    gradients: Mapping[str, Incoming]
-    term_gradients: tuple[Mapping[str, Incoming], ...]
-
-
-# A tensor of an answer: the message without its data, and its elements.
-Incoming = tuple[tensor_pb2.Tensor, memoryview]
-
-
-def decode_response(data: bytes) -> Answer:
-    """Reads what a server answered; the elements stay where they are.
+def decode_response(data: bytes, expected: Expected) -> Answer:
+    """Reads what a server answered.
 
     Raises:
-        InternalError: That is no answer.
+        InternalError: That is no answer, or not one to this request.
     """
     try:
-        return _decode(memoryview(data))
+        return _decode(memoryview(data), expected)
     except (ValueError, DecodeError) as error:
         raise InternalError(f"the server's answer cannot be read: {error}") from error
 
 
-def _decode(data: memoryview) -> Answer:
-    rest, (gradients, terms) = _split(data, _GRADIENTS, _TERMS)
+def _decode(data: memoryview, expected: Expected) -> Answer:
+    rest, (gradients, terms) = split(data, _GRADIENTS, _TERMS)
     message = service_pb2.ComputeResponse.FromString(rest)
     term_gradients = []
     for term in terms:
-        of_term, (tensors,) = _split(term, _TERM_GRADIENTS)
+        of_term, (tensors,) = split(term, _TERM_GRADIENTS)
         message.terms.append(service_pb2.TermResult.FromString(of_term))
-        term_gradients.append(dict(map(_incoming, tensors)))
-    return Answer(message, dict(map(_incoming, gradients)), tuple(term_gradients))
+        term_gradients.append(_arrays(tensors, expected))
+    return Answer(message, _arrays(gradients, expected), tuple(term_gradients))
+
+
+def _arrays(tensors: list[memoryview], expected: Expected) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for tensor in tensors:
+        named, elements = _incoming(tensor)
+        landing = expected.landing(named, arrays)
+        if elements:
+            landing.put(0, elements)
+        arrays[named.name] = landing.finish()
+    return arrays
+
+
+def _incoming(named: memoryview) -> tuple[tensor_pb2.NamedTensor, memoryview]:
+    """The message without its data, and its elements."""
+    rest, tensors = split(named, _TENSOR)
+    message = tensor_pb2.NamedTensor.FromString(rest)
+    ((tensor,),) = tensors
+    description, (data,) = split(tensor, _DATA)
+    message.tensor.MergeFromString(description)
+    return message, data[0] if data else memoryview(b"")  # No bytes are not sent.
 
 
 def _tensor(tensor: Outgoing) -> list[_Piece]:
@@ -119,72 +159,8 @@ def _tensor(tensor: Outgoing) -> list[_Piece]:
 
 def _field(number: int, pieces: list[_Piece]) -> list[_Piece]:
     """A field of bytes, a string or a message."""
-    return [_varint(number << 3 | _BYTES) + _varint(_size(pieces)), *pieces]
+    return [bytes_head(number, _size(pieces)), *pieces]
 
 
 def _size(pieces: list[_Piece]) -> int:
     return sum(piece.size if isinstance(piece, Outgoing) else len(piece) for piece in pieces)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _incoming(named: memoryview) -> tuple[str, Incoming]:
-    rest, ((tensor,),) = _split(named, _TENSOR)
-    description, (data,) = _split(tensor, _DATA)
-    elements = data[0] if data else memoryview(b"")  # No bytes are not sent.
-    name = tensor_pb2.NamedTensor.FromString(rest).name
-    return name, (tensor_pb2.Tensor.FromString(description), elements)
-
-
-def _split(message: memoryview, *numbers: int) -> tuple[bytes, list[list[memoryview]]]:
-    """The message without some fields of bytes or messages, and the values of each of these."""
-    values: dict[int, list[memoryview]] = {number: [] for number in numbers}
-    rest = bytearray()
-    for field, start, value, end in _fields(message):
-        if field in values:
-            values[field].append(message[value:end])
-        else:
-            rest += message[start:end]
-    return bytes(rest), list(values.values())
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, int, int, int]]:
-    """Each field's number, and where it, its value and what follows it begin."""
-    at = 0
-    while at < len(message):
-        start = at
-        tag, at = _read_varint(message, at)
-        wire_type = tag & 7
-        if wire_type == _BYTES:
-            size, at = _read_varint(message, at)
-        elif wire_type == _VARINT:
-            size = _read_varint(message, at)[1] - at
-        elif wire_type in (_FIXED64, _FIXED32):
-            size = 8 if wire_type == _FIXED64 else 4
-        else:
-            raise ValueError(f"got wire type {wire_type}, expected 0, 1, 2 or 5")
-        if at + size > len(message):
-            raise ValueError(f"got {len(message) - at} bytes, expected {size}")
-        yield tag >> 3, start, at, at + size
-        at += size
-
-
-def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number, and where it ends."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            break
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("got a number without an end")
