@@ -134,7 +134,7 @@ def test_everything_of_the_batch_is_sent(client: lossd.Client, service: StubServ
 def test_absent_parts_are_not_sent(client: lossd.Client, service: StubService) -> None:
     client.compute(PLAN, PREDICTION)
     fields = {field.name for field, _ in service.requests[-1].ListFields()}
-    assert fields == {"plan", "mode", "stage", "predictions"}
+    assert fields == {"request_id", "plan", "mode", "stage", "predictions"}
 
 
 @pytest.mark.parametrize("origin", [(1, 2), (1.0, 2.0, 3.0), "center"])
@@ -199,13 +199,13 @@ def test_bad_input_names_its_field(client: lossd.Client, service: StubService) -
 
 
 def test_retries_end() -> None:
-    with lossd.Client("127.0.0.1:1", retries=1) as client, pytest.raises(ConnectionError):
+    with lossd.Client("127.0.0.1:1", retry_seconds=0.3) as client, pytest.raises(ConnectionError):
         client.info()
 
 
 def test_timeout_bounds_the_retries(address: str, service: StubService) -> None:
     service.failures = [fail(grpc.StatusCode.UNAVAILABLE, "draining")] * 1000
-    with lossd.Client(address, retries=1000) as client, pytest.raises(lossd.UnavailableError):
+    with lossd.Client(address, retry_seconds=None) as client, pytest.raises(lossd.UnavailableError):
         client.compute(PLAN, PREDICTION, timeout=0.5)
     assert 2 <= len(service.requests) <= 10
 

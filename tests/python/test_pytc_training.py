@@ -247,7 +247,7 @@ def test_nan_detection_can_be_switched_off(client: lossd.Client) -> None:
 
 
 def test_a_module_is_built_and_tested_without_a_server() -> None:
-    nowhere = lossd.Client("127.0.0.1:1", retries=0)
+    nowhere = lossd.Client("127.0.0.1:1", retry_seconds=0)
     built = module(nowhere, config(BCE, MSE, balancing="uncertainty"))
     assert [spec.target_slice for spec in _specs(built)] == [None, "0:2"]
     twin = pickle.loads(pickle.dumps(lossd.pytc.RemoteLossOrchestrator(config(BCE))))

@@ -70,6 +70,57 @@ def test_loss_and_gradient_are_those_of_autograd(
     torch.testing.assert_close(gradient, wanted, rtol=tolerance, atol=atol)
 
 
+@pytest.mark.parametrize("cropped", [False, True])
+def test_a_submitted_loss_is_that_of_a_call(client: lossd.Client, cropped: bool) -> None:
+    malis = {**MALIS, "kwargs": {"malis_crop_size": 3}} if cropped else MALIS
+    criterion = lossd.torch.RemoteLoss(client, [malis] if cropped else [BCE, malis])
+    batches = [batch(shape=(1, 3, 4, 5, 5 + index)) for index in range(3)]
+    torch.manual_seed(1)
+    expected = [criterion(logits, target) for logits, target in batches]
+    torch.manual_seed(1)
+    pending = [criterion.submit(logits, target) for logits, target in batches]
+    for call, (loss, logs), (logits, _) in zip(pending, expected, batches, strict=True):
+        with torch.no_grad():  # What counts is whether it was wanted when the call was made.
+            submitted, submitted_logs = call.result()
+        assert submitted_logs == logs
+        assert criterion.last_result is not None
+        assert criterion.last_result.logs == logs
+        assert torch.equal(submitted, loss)
+        assert torch.equal(*gradient_of(submitted, logits), *gradient_of(loss, logits))
+        assert call.result()[0] is submitted
+
+
+def test_the_loss_of_a_micro_batch_is_computed_during_the_next_forward(
+    client: lossd.Client,
+) -> None:
+    torch.manual_seed(2)
+    network = nn.Conv3d(1, 3, 3, padding=1)
+    twin = copy.deepcopy(network)
+    images, (_, target) = torch.randn(2, 1, 1, *SHAPE[2:]), batch()
+    criterion = lossd.torch.RemoteLoss(client, [BCE])
+    under_way: lossd.Pending[tuple[Tensor, dict[str, float]]] | None = None
+    for image, labels in zip(images, target, strict=True):
+        outputs = network(image)
+        if under_way is not None:
+            under_way.result()[0].backward()
+        under_way = criterion.submit(outputs, labels[None])
+    assert under_way is not None
+    under_way.result()[0].backward()
+    for image, labels in zip(images, target, strict=True):
+        oracle.per_channel_bce(twin(image), labels[None]).backward()
+    for ours, theirs in zip(network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_submitted_loss_without_a_gradient(client: lossd.Client) -> None:
+    logits, target = batch()
+    criterion = lossd.torch.RemoteLoss(client, [BCE])
+    with torch.no_grad():
+        pending = criterion.submit(logits, target)
+    loss, _ = pending.result()
+    assert not loss.requires_grad
+
+
 def test_upstream_gradient_scales(client: lossd.Client) -> None:
     logits, target = batch()
     criterion = lossd.torch.RemoteLoss(client, [BCE])

@@ -24,7 +24,9 @@ from lossd.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from lossd.pending import Pending
 from lossd.plan import Plan
+from lossd.requests import ComputeOptions
 from lossd.results import PlanCheck, Result, TermResult, Timings
 
 __version__ = "0.1.0"
@@ -32,10 +34,12 @@ __version__ = "0.1.0"
 __all__ = [
     "CancelledError",
     "Client",
+    "ComputeOptions",
     "DeadlineExceededError",
     "Error",
     "InternalError",
     "InvalidArgumentError",
+    "Pending",
     "Plan",
     "PlanCheck",
     "ResourceExhaustedError",

@@ -1,4 +1,4 @@
-"""A client's way to its server: made when it is first used, and anew in a forked process."""
+"""A client's way to its server: made when it is first used, and anew when it has become useless."""
 
 from __future__ import annotations
 
@@ -6,24 +6,42 @@ import contextlib
 import dataclasses
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import grpc
 
-from lossd.errors import Error
+from lossd.cancellation import Cancellation
+from lossd.errors import CancelledError, Error, from_rpc
+from lossd.gate import gate
+from lossd.target import Address, target_of
 from lossd.v1 import service_pb2_grpc
 
-# Where the environment says which server is meant.
-ADDRESS_VARIABLE = "LOSSD_ADDRESS"
-DEFAULT_ADDRESS = "localhost:50051"
+_OPTIONS: Mapping[str, Any] = {
+    "grpc.max_send_message_length": -1,
+    "grpc.max_receive_message_length": -1,
+    # A channel is made anew to have a new connection, and would get an old one out of a pool.
+    "grpc.use_local_subchannel_pool": 1,
+    # A server that restarts is found soon.
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 2000,
+    # A peer that is gone without a word is noticed: while data is on its way after the timeout,
+    # while a call waits at the next ping. More pings than one in five minutes a server may take
+    # for an attack.
+    "grpc.keepalive_time_ms": 310_000,
+    "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.max_pings_without_data": 0,
+}
 
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-]
+# After these the next call gets another channel: nobody is there any more, or without a word.
+_USELESS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
-@dataclasses.dataclass(frozen=True)
+class ForkedError(Exception):
+    """A call was ended because the process forks, and is to be made anew."""
+
+
+@dataclasses.dataclass(eq=False)
 class Connection:
     """A channel of this process.
 
@@ -31,12 +49,20 @@ class Connection:
         stub: The service, for messages as Protocol Buffers' classes have them.
         compute: Its Compute, for requests and answers in bytes.
         compute_stream: Its ComputeStream, likewise.
+        proxy: The proxy that it goes through, or None.
+        calls: How many it has.
+        left: Whether it gets no more calls, and is closed after the last.
+        interrupted: Whether it was closed with calls under way, for them to be made anew.
     """
 
     channel: grpc.Channel
     stub: service_pb2_grpc.LossServiceStub
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes]
     compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
+    proxy: str | None
+    calls: int = 0
+    left: bool = False
+    interrupted: bool = False
 
 
 class LazyConnection:
@@ -45,23 +71,24 @@ class LazyConnection:
     A forked process must not use its parent's channel, nor close it: it gets one of its own.
 
     Args:
-        given_address: The server's; what LOSSD_ADDRESS says at the first use, or else the default,
-            when None.
+        address: The server's; what LOSSD_ADDRESS says at the first use, or else the default, when
+            None.
+        options: gRPC's options of the channel, in addition to ours and before them.
+        interruptible: Whether calls may be ended by a fork, to be made anew; they wait for their
+            answer inside gRPC then, which is quicker. Otherwise they must only pass through the
+            gate to call into it.
     """
 
-    def __init__(self, given_address: str | None) -> None:
-        self.given_address = given_address
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        self._connection: Connection | None = None
-        self._of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.
-        self._calls = 0
+    def __init__(
+        self, address: Address | None, options: Mapping[str, Any], *, interruptible: bool
+    ) -> None:
+        self._address = address
+        self._options = options
+        self._interruptible = interruptible
         self._closed = False
-
-    @property
-    def address(self) -> str:
-        """Where the server is."""
-        return self.given_address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+        self._connection: Connection | None = None
+        self._open_anew()
+        gate.add(self)
 
     @property
     def closed(self) -> bool:
@@ -70,59 +97,104 @@ class LazyConnection:
 
     @contextlib.contextmanager
     def call(self) -> Iterator[Connection]:
-        """The connection of this process, for one call.
+        """The connection of this process, for one attempt of a call; gRPC's errors become ours.
 
         Raises:
-            Error: It is closed.
+            Error: The attempt failed, or the connection is closed.
+            ForkedError: The process forks, and the attempt was in the way.
         """
         if self._process != os.getpid():
-            self._begin_anew()
+            self.begin_anew()
+        with gate.passed() if self._interruptible else contextlib.nullcontext():
+            connection = self._enter()
+            try:
+                yield connection
+            except grpc.FutureCancelledError:
+                raise CancelledError("the call was cancelled") from None
+            except grpc.RpcError as rpc_error:
+                if connection.interrupted:
+                    raise ForkedError from None
+                error = from_rpc(rpc_error, connection.proxy)
+                if error.code in _USELESS:
+                    connection.left = True
+                raise error from None
+            finally:
+                self._exit(connection)
+
+    @contextlib.contextmanager
+    def caller(self, cancellation: Cancellation) -> Iterator[None]:
+        """While a call is made, in however many attempts; `close` cancels it."""
         with self._lock:
+            self._callers.add(cancellation)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callers.discard(cancellation)
+
+    def close(self) -> None:
+        """Ends calls under way, and refuses new ones."""
+        self._closed = True
+        if self._process != os.getpid():
+            return
+        with self._lock:
+            callers = list(self._callers)
+        for caller in callers:
+            caller.cancel("the client was closed")
+        with gate.passed(), self._lock:
+            if self._connection is not None:
+                self._connection.channel.close()
+                self._connection = None
+
+    def before_fork(self) -> None:
+        """Closes a channel without calls, and one whose calls may be made anew.
+
+        One that looks for a server in vain would have gRPC end the forked process, and one in which
+        a thread waits would have it hang.
+        """
+        connection = self._connection
+        if connection is None or (connection.calls and not self._interruptible):
+            return
+        self._connection = None
+        connection.interrupted = True
+        connection.channel.close()
+
+    def begin_anew(self) -> None:
+        """In a forked process, which has one thread: the parent's others may hold the lock."""
+        if self._connection is not None:
+            _of_parents.append(self._connection)
+        self._open_anew()
+
+    def _open_anew(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._connection = None
+        self._callers: set[Cancellation] = set()
+
+    def _enter(self) -> Connection:
+        with gate.passed(), self._lock:
             if self._closed:
                 raise Error("the client is closed")
             if self._connection is None:
-                self._connection = _connect(self.address)
-            connection = self._connection
-            self._calls += 1
-        try:
-            yield connection
-        finally:
-            with self._lock:
-                self._calls -= 1
+                self._connection = _connect(self._address, self._options)
+            self._connection.calls += 1
+            return self._connection
 
-    def close(self) -> None:
-        """Ends calls in flight, and refuses new ones."""
-        self._closed = True
-        if self._process == os.getpid():
-            self._disconnect()
-
-    def leave(self) -> None:
-        """Closes a channel whose server is gone, unless it has calls; the next makes another.
-
-        A channel that looks for a server in vain is in the way of forks: gRPC ends the child.
-        """
-        with self._lock:
-            idle = self._calls == 0 and self._process == os.getpid()
-            if idle:
-                self._disconnect()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.channel.close()
-            self._connection = None
-
-    def _begin_anew(self) -> None:
-        """In a forked process, which has one thread: the parent's others may hold the lock."""
-        self._lock = threading.Lock()
-        self._process = os.getpid()
-        if self._connection is not None:
-            self._of_parents.append(self._connection)
-            self._connection = None
-        self._calls = 0
+    def _exit(self, connection: Connection) -> None:
+        with gate.passed(), self._lock:
+            connection.calls -= 1
+            if connection.left and self._connection is connection:
+                self._connection = None
+            if connection.left and not connection.calls:
+                connection.channel.close()
 
 
-def _connect(address: str) -> Connection:
-    channel = grpc.insecure_channel(address, options=_OPTIONS)
+def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
+    target = target_of(address)
+    channel = grpc.insecure_channel(
+        target.uri, options=list({**_OPTIONS, **target.options, **options}.items())
+    )
+    gate.install()
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
         "/lossd.v1.LossService/Compute"
     )
@@ -130,4 +202,7 @@ def _connect(address: str) -> Connection:
         "/lossd.v1.LossService/ComputeStream"
     )
     stub = service_pb2_grpc.LossServiceStub(channel)
-    return Connection(channel, stub, compute, compute_stream)
+    return Connection(channel, stub, compute, compute_stream, target.proxy)
+
+
+_of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import functools
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
-import numpy as np
 
+from lossd import pending
+from lossd.calls import Attempt, Call, await_server
+from lossd.cancellation import Cancellation
 from lossd.channel import Connection, LazyConnection
-from lossd.errors import Error, InvalidArgumentError, UnavailableError, from_rpc
+from lossd.errors import DeadlineExceededError, UnavailableError
+from lossd.pending import Pending
 from lossd.plan import Plan, PlanLike
-from lossd.results import PlanCheck, Result, Voxel, read_plan_check, read_result
-from lossd.tensors import Array, outgoing
-from lossd.transport import Transport, check_transport, exchange
-from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
-from lossd.wire import Request
+from lossd.requests import ComputeOptions, make_request
+from lossd.results import PlanCheck, Result, read_plan_check, read_result
+from lossd.seconds import DEFAULT_TIMEOUT, read_seconds
+from lossd.target import Address, address_in_words, check_address
+from lossd.tensors import Array
+from lossd.transport import (
+    Transport,
+    check_transport,
+    exchange_at_once,
+    exchange_streamed,
+    exchange_unary,
+    is_streamed,
+)
+from lossd.v1 import plan_pb2, service_pb2
+from lossd.wire import Answer, Request
 
-Mode = Literal["standard", "deep_supervision"]
-
-_MODES: dict[str, service_pb2.Mode.ValueType] = {
-    "standard": service_pb2.MODE_STANDARD,
-    "deep_supervision": service_pb2.MODE_DEEP_SUPERVISION,
-}
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 2.0
-
+_Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")
 
 
@@ -38,32 +41,43 @@ class Client:
 
     Nothing is connected before the first call. Thread-safe; a forked process that uses its parent's
     client gets a connection of its own. A call that finds the server unavailable or its queue full
-    is repeated after a growing pause: computing is pure, so nothing happens twice.
+    is repeated: computing is pure, so nothing happens twice.
 
     Args:
-        address: "host:port", or anything gRPC takes as a target. By default what the environment
-            variable LOSSD_ADDRESS says at the first call, or else "localhost:50051".
-        retries: How many times a call is repeated before its error is raised.
+        address: "host:port", or anything gRPC takes as a target. Several servers, as a list or with
+            commas in between, take turns, and those that are down are left out; so do those behind
+            a name as "dns:///name:port". By default what the environment variable LOSSD_ADDRESS
+            says at the first call, or else "localhost:50051".
+        retry_seconds: How long a call goes on trying after its first failure, for example while a
+            server restarts; 0 raises its error at once, None tries until the call's timeout.
         transport: "auto" streams batches from 4 MiB on and sends smaller ones in one message;
             "unary" and "stream" do the one or the other, for tests and measurements.
+        channel_options: Options of gRPC's channel, by name, instead of what the client chooses.
     """
 
     def __init__(
         self,
-        address: str | None = None,
+        address: Address | None = None,
         *,
-        retries: int = 6,
+        retry_seconds: float | None = 60.0,
         transport: Transport = "auto",
+        channel_options: Mapping[str, Any] | None = None,
     ) -> None:
         check_transport(transport)
-        self._retries = retries
+        self._address = check_address(address)
+        self._retry_seconds = read_seconds(retry_seconds, "retry_seconds")
         self._transport: Transport = transport
-        self._connection = LazyConnection(address)
+        self._channel_options = dict(channel_options or {})
+        # Short calls wait inside gRPC, which is quicker, but must be made anew after a fork.
+        self._short, self._long = (
+            LazyConnection(self._address, self._channel_options, interruptible=interruptible)
+            for interruptible in (True, False)
+        )
 
     @property
     def address(self) -> str:
-        """Where the server is."""
-        return self._connection.address
+        """Where the server is; where they are, with commas in between."""
+        return address_in_words(self._address)
 
     def __enter__(self) -> Self:
         return self
@@ -76,15 +90,20 @@ class Client:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[Callable[..., Client], tuple[str | None]]:
+    def __reduce__(self) -> tuple[Callable[..., Client], tuple[Address | None]]:
         """A copy connects anew: models that hold a client are copied and sent to processes."""
-        return functools.partial(Client, retries=self._retries, transport=self._transport), (
-            self._connection.given_address,
+        make = functools.partial(
+            Client,
+            retry_seconds=self._retry_seconds,
+            transport=self._transport,
+            channel_options=self._channel_options,
         )
+        return make, (self._address,)
 
     def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
-        self._connection.close()
+        """Closes the connection; calls under way are cancelled."""
+        self._short.close()
+        self._long.close()
 
     def compute(
         self,
@@ -95,17 +114,8 @@ class Client:
         label_mask: Array | None = None,
         gt_seg: Array | None = None,
         *,
-        mode: Mode = "standard",
-        stage: str = "train",
-        malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
-        malis_crop_seed: int | None = None,
-        log_vars: Array | Sequence[float] | None = None,
-        task_weights: Array | Sequence[float] | None = None,
-        per_term_gradients: bool = False,
-        losses_only: bool = False,
-        float32_gradients: bool = False,
-        allow_non_finite: bool = False,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[ComputeOptions],
     ) -> Result:
         """Computes a plan's losses on a batch, and d total / d prediction for each prediction.
 
@@ -122,152 +132,106 @@ class Client:
             label_mask: Which labels are known, of labels' shape; bool or uint8.
             gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X] for MALIS; any integer dtype, 0
                 is background.
-            mode: "standard" or "deep_supervision".
-            stage: Prefix of the log keys.
-            malis_crop_origin: First voxel (z, y, x) of MALIS's crop; or a sequence of them, one for
-                each evaluation of a cropped term in the order scale, then term. Drawn by the server
-                when absent.
-            malis_crop_seed: What the server draws origins from when it draws them; the same seed,
-                the same origins.
-            log_vars: Log-variance of each term, for uncertainty balancing.
-            task_weights: Weight of each term, for GradNorm balancing.
-            per_term_gradients: Also return the gradient of each term by itself.
-            losses_only: Compute no gradients.
-            float32_gradients: Return gradients in float32, whatever the predictions are: in float16
-                small ones underflow.
-            allow_non_finite: Return losses and gradients that are not finite, too; by default they
-                are an error that describes the tensors they came from.
-            timeout: Seconds until DeadlineExceededError, repeated attempts included; None waits.
+            timeout: Seconds until DeadlineExceededError, repeated attempts included; 10 minutes
+                unless given. None waits.
+            options: See ComputeOptions.
 
         Raises:
             InvalidArgumentError: Something in plan or batch is wrong; its `field` says what.
             Error: Any other failure, by its code.
         """
-        if mode not in _MODES:
-            expected = " or ".join(_MODES)
-            raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
-        predictions = outputs if isinstance(outputs, Mapping) else {"output": outputs}
-        header = service_pb2.ComputeRequest(
-            plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
-            mode=_MODES[mode],
-            stage=stage,
-            per_term_gradients=per_term_gradients,
-            losses_only=losses_only,
-            gradient_dtype=(
-                tensor_pb2.D_TYPE_FLOAT32 if float32_gradients else tensor_pb2.D_TYPE_UNSPECIFIED
-            ),
-            allow_non_finite=allow_non_finite,
-            log_vars=_floats(log_vars),
-            task_weights=_floats(task_weights),
-        )
-        for z, y, x in _voxels(malis_crop_origin):
-            header.malis_crop.origins.add(z=z, y=y, x=x)
-        if malis_crop_seed is not None:
-            header.malis_crop.seed = malis_crop_seed
-        others = {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg}
-        start = time.perf_counter()
-        request = Request(
-            header,
-            {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
-            {name: outgoing(of, name) for name, of in others.items() if of is not None},
-        )
-        answer = self._call(
-            lambda connection, left: exchange(connection, request, self._transport, left), timeout
-        )
-        return read_result(answer, request.predictions, log_vars, time.perf_counter() - start)
+        request = make_request(plan, outputs, labels, mask, label_mask, gt_seg, **options)
+        streamed = is_streamed(request, self._transport)
+        call = (self._compute if streamed else self._compute_at_once)(request, timeout)
+        return _result(call, call.run(), request, options)
 
-    def info(self, *, timeout: float | None = None) -> service_pb2.GetServerInfoResponse:
+    def submit(
+        self,
+        plan: PlanLike,
+        outputs: Array | Mapping[str, Array],
+        labels: Array | None = None,
+        mask: Array | None = None,
+        label_mask: Array | None = None,
+        gt_seg: Array | None = None,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[ComputeOptions],
+    ) -> Pending[Result]:
+        """The same as `compute` without waiting for it; several calls may be under way.
+
+        The arrays are sent from where they are: they must not be changed before the call is done.
+        A change in place of a PyTorch tensor that is noticed is an error of the call.
+
+        Raises:
+            InvalidArgumentError: Something in the batch cannot be sent. All other errors are the
+                result's.
+        """
+        request = make_request(plan, outputs, labels, mask, label_mask, gt_seg, **options)
+        call = self._compute(request, timeout)
+        return pending.submit(call, lambda answer: _result(call, answer, request, options))
+
+    def info(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> service_pb2.GetServerInfoResponse:
         """What the server is: version, devices, threads, limits."""
         request = service_pb2.GetServerInfoRequest()
-        return self._call(
-            lambda connection, left: connection.stub.GetServerInfo(request, timeout=left), timeout
-        )
+        return self._ask(lambda connection: connection.stub.GetServerInfo, request, timeout)
 
-    def losses(self, *, timeout: float | None = None) -> list[service_pb2.LossInfo]:
+    def losses(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> list[service_pb2.LossInfo]:
         """The losses the server computes, each with its options, in alphabetical order."""
         request = service_pb2.ListLossesRequest()
-        response = self._call(
-            lambda connection, left: connection.stub.ListLosses(request, timeout=left), timeout
-        )
-        return list(response.losses)
+        answer = self._ask(lambda connection: connection.stub.ListLosses, request, timeout)
+        return list(answer.losses)
 
-    def check_plan(self, plan: PlanLike, *, timeout: float | None = None) -> PlanCheck:
+    def check_plan(self, plan: PlanLike, *, timeout: float | None = DEFAULT_TIMEOUT) -> PlanCheck:
         """Everything that is wrong with a plan, or what each of its terms will do."""
         source = plan_pb2.PlanSource(text=Plan.of(plan).text)
         request = service_pb2.ValidatePlanRequest(plan=source)
-        response = self._call(
-            lambda connection, left: connection.stub.ValidatePlan(request, timeout=left), timeout
-        )
-        return read_plan_check(response)
+        answer = self._ask(lambda connection: connection.stub.ValidatePlan, request, timeout)
+        return read_plan_check(answer)
 
-    def wait_until_ready(self, timeout: float) -> None:
+    def wait_until_ready(self, timeout: float | None) -> None:
         """Waits for a server to accept connections.
 
         Raises:
             UnavailableError: None did within `timeout` seconds.
+            Error: The client is closed, or what answers is no lossd.
         """
-        request = service_pb2.GetServerInfoRequest()
+        seconds = read_seconds(timeout, "timeout")
         try:
-            with self._connection.call() as connection:
-                connection.stub.GetServerInfo(request, timeout=timeout, wait_for_ready=True)
-        except grpc.RpcError as error:
-            self._connection.leave()
-            raise from_rpc(error) from None
+            Call(self._short, self._short, await_server, seconds, None).run()
+        except DeadlineExceededError as error:
+            raise UnavailableError(
+                f"no server at {self.address} within {timeout} s: {error}"
+            ) from None
 
-    def _call(
+    def _compute(self, request: Request, timeout: float | None) -> Call[Answer]:
+        """A call that a fork leaves alone, and that may be given up."""
+        streamed = is_streamed(request, self._transport)
+        exchange = exchange_streamed if streamed else exchange_unary
+        return self._call(self._long, functools.partial(exchange, request), timeout)
+
+    def _compute_at_once(self, request: Request, timeout: float | None) -> Call[Answer]:
+        """The same for a small request, a little quicker."""
+        return self._call(self._short, functools.partial(exchange_at_once, request), timeout)
+
+    def _ask(
         self,
-        attempt: Callable[[Connection, float | None], _Answer],
+        method: Callable[[Connection], grpc.UnaryUnaryMultiCallable[_Question, _Answer]],
+        question: _Question,
         timeout: float | None,
     ) -> _Answer:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        failures = 0
-        while True:
-            remaining = None if deadline is None else deadline - time.monotonic()
-            try:
-                with self._connection.call() as connection:
-                    return attempt(connection, remaining)
-            except grpc.RpcError as rpc_error:
-                error = from_rpc(rpc_error)
-            pause = _pause(error, failures)
-            if isinstance(error, UnavailableError):
-                self._connection.leave()
-            if pause is None or failures >= self._retries or self._connection.closed:
-                raise error
-            if deadline is not None and time.monotonic() + pause >= deadline:
-                raise error
-            time.sleep(pause)
-            failures += 1
+        def attempt(connection: Connection, left: float | None, _: Cancellation) -> _Answer:
+            return method(connection)(question, timeout=left)
+
+        return self._call(self._short, attempt, timeout).run()
+
+    def _call(
+        self, connection: LazyConnection, attempt: Attempt[_Answer], timeout: float | None
+    ) -> Call[_Answer]:
+        seconds = read_seconds(timeout, "timeout")
+        return Call(connection, self._short, attempt, seconds, self._retry_seconds)
 
 
-def _pause(error: Error, failures: int) -> float | None:
-    """Seconds to wait before a new attempt; None when one is of no use."""
-    backoff = min(_FIRST_PAUSE_SECONDS * 2.0**failures, _LONGEST_PAUSE_SECONDS)
-    jittered = backoff * random.uniform(0.5, 1.0)
-    # Nobody here cancels: that is a server that stopped before it looked at the call.
-    if error.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-        return max(jittered, error.retry_after or 0.0)
-    # Without a delay the message itself is too large, and stays so.
-    if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
-        return error.retry_after + jittered
-    return None
-
-
-def _voxels(origins: Voxel | Sequence[Voxel] | None) -> list[Voxel]:
-    if origins is None:
-        return []
-    array = np.asarray(origins)
-    if array.shape == (0,):
-        return []
-    if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.dtype.kind not in "iu":
-        raise InvalidArgumentError(
-            f"malis_crop_origin: got {origins!r}, expected (z, y, x) or a sequence of such",
-            field="malis_crop_origin",
-        )
-    return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
-
-
-def _floats(values: Any) -> list[float]:
-    if values is None:
-        return []
-    values = values.tolist() if hasattr(values, "tolist") else values
-    return [float(value) for value in values]
+def _result(
+    call: Call[Answer], answer: Answer, request: Request, options: ComputeOptions
+) -> Result:
+    return read_result(answer, request.predictions, options.get("log_vars"), call.seconds)

@@ -12,8 +12,8 @@ import torch
 from google.protobuf.json_format import MessageToDict
 from torch import Tensor
 
-from lossd.client import Mode
 from lossd.errors import InvalidArgumentError
+from lossd.requests import Mode
 from lossd.results import Voxel
 from lossd.segmentation import segmentation_shapes
 from lossd.v1 import plan_pb2

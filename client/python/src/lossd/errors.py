@@ -104,12 +104,20 @@ class _Details(TypedDict, total=False):
     reason: str
 
 
-def from_rpc(error: grpc.RpcError) -> Error:
-    """The exception for what grpc raised, with what its google.rpc details say."""
+def from_rpc(error: grpc.RpcError, proxy: str | None = None) -> Error:
+    """The exception for what grpc raised, with what its google.rpc details say.
+
+    Args:
+        error: What it raised.
+        proxy: The proxy that the call went through, to be named where no server was reached.
+    """
     if not isinstance(error, grpc.Call):
         return Error(str(error))
+    message = error.details() or ""
+    if proxy is not None and error.code() == grpc.StatusCode.UNAVAILABLE:
+        message += f" (through the proxy {proxy} of the environment)"
     cls = _CLASSES.get(error.code(), Error)
-    return cls(error.details() or "", code=error.code(), **_read_details(error))
+    return cls(message, code=error.code(), **_read_details(error))
 
 
 def _read_details(call: grpc.Call) -> _Details:

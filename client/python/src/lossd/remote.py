@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lossd.autograd import wants_gradient
-from lossd.client import Client, Mode
-from lossd.crops import draw_crop_origins, only_crop
+from lossd.autograd import served_loss, torch_gradients, wants_gradient
+from lossd.client import Client
+from lossd.crops import Cut, draw_crop_origins, only_crop
 from lossd.errors import InvalidArgumentError
 from lossd.plan import Plan
+from lossd.requests import Mode
 from lossd.results import Result, Voxel
+from lossd.seconds import DEFAULT_TIMEOUT
 from lossd.segmentation import instance_labels
 from lossd.v1 import plan_pb2
 
@@ -32,8 +34,39 @@ def checked_plan(client: Client, plan: Plan, timeout: float | None) -> plan_pb2.
     return check.plan
 
 
-def compute(
-    client: Client,
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a client is asked for, and what is made of its answer.
+
+    Attributes:
+        arguments: What `Client.compute` is called with.
+        inputs: The tensors that the answer's gradients are with respect to, by name. These are the
+            predictions, or where the plan looks at nothing but one crop, that crop of them: then
+            nothing else is sent. With log_vars, these too.
+        wanted: Whether autograd records what is done with them.
+        cut: The crop, where only that is sent.
+    """
+
+    arguments: Mapping[str, Any]
+    inputs: dict[str, Tensor]
+    wanted: bool
+    cut: Cut | None
+
+    def read(self, result: Result) -> Result:
+        """The answer, as it is for the whole volume."""
+        if self.cut is None:
+            return result
+        (term,) = result.terms
+        term = dataclasses.replace(term, malis_crop_origin=self.cut.origin)
+        return dataclasses.replace(result, terms=(term,))
+
+    def loss(self, result: Result) -> Tensor:
+        """The total, with its gradients in autograd's graph."""
+        with torch.set_grad_enabled(self.wanted):
+            return served_loss(result.total, torch_gradients(result.gradients), self.inputs)
+
+
+def ask(
     plan: Plan,
     typed_plan: plan_pb2.Plan,
     predictions: Mapping[str, Tensor],
@@ -45,19 +78,15 @@ def compute(
     log_vars: Tensor | None = None,
     per_term_gradients: bool = False,
     allow_non_finite: bool = False,
-    timeout: float | None = None,
-) -> tuple[Result, dict[str, Tensor]]:
-    """The answer, and the tensors that its gradients are with respect to, by name.
-
-    These are the predictions, or where the plan looks at nothing but one crop, that crop of them:
-    then nothing else is sent. With log_vars, these too.
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Question:
+    """What to ask a client for.
 
     Crops are drawn from torch's global generator unless given. Float16 predictions get float32
     gradients, which a GradScaler's factor has not reached yet. Where autograd records nothing, no
     gradients are computed.
 
     Args:
-        client: The connection.
         plan: The plan to send.
         typed_plan: The same as the server understands it.
         predictions: As `Client.compute` takes them.
@@ -71,7 +100,7 @@ def compute(
         timeout: Seconds until the call fails; None waits.
 
     Raises:
-        lossd.Error: As `Client.compute`.
+        InvalidArgumentError: Something in it that requires a gradient has none.
     """
     _check_gradients(batch)
     if malis_crop_origin is None or len(malis_crop_origin) == 0:
@@ -86,25 +115,21 @@ def compute(
     inputs = sent if log_vars is None else {**sent, "log_vars": log_vars}
     wanted = wants_gradient(inputs.values())
     half = any(prediction.dtype == torch.float16 for prediction in sent.values())
-    result = client.compute(
-        plan,
-        {name: prediction.detach() for name, prediction in sent.items()},
+    arguments = {
+        "plan": plan,
+        "outputs": {name: prediction.detach() for name, prediction in sent.items()},
         **batch,
-        mode=mode,
-        stage=stage,
-        malis_crop_origin=malis_crop_origin,
-        log_vars=log_vars,
-        per_term_gradients=per_term_gradients and wanted,
-        losses_only=not wanted,
-        float32_gradients=half,
-        allow_non_finite=allow_non_finite,
-        timeout=timeout,
-    )
-    if cut is not None:
-        (term,) = result.terms
-        term = dataclasses.replace(term, malis_crop_origin=cut.origin)
-        result = dataclasses.replace(result, terms=(term,))
-    return result, inputs
+        "mode": mode,
+        "stage": stage,
+        "malis_crop_origin": malis_crop_origin,
+        "log_vars": log_vars,
+        "per_term_gradients": per_term_gradients and wanted,
+        "losses_only": not wanted,
+        "float32_gradients": half,
+        "allow_non_finite": allow_non_finite,
+        "timeout": timeout,
+    }
+    return Question(arguments, inputs, wanted, cut)
 
 
 def _check_gradients(batch: Mapping[str, Any]) -> None:

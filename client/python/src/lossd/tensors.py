@@ -39,28 +39,59 @@ class Outgoing:
     """An array on its way to a server: what the wire says of it, and its elements.
 
     Attributes:
+        field: What to call it in an error.
         description: The message without its data.
         array: The array, on any device and in any layout.
         size: The bytes of its elements.
+        version: PyTorch's count of its changes in place; None where nobody counts.
+        ready: The moment in the caller's stream from which it may be read; None where it may be.
     """
 
+    field: str
     description: tensor_pb2.Tensor
     array: Array
     size: int
+    version: int | None
+    ready: torch.cuda.Event | None
 
     def elements(self) -> memoryview:
         """Its elements in C order, little-endian; copied only where they are not that already."""
-        return _elements(self.array)
+        return _elements(self._fetch())
 
     def parts(self, limit: int) -> Iterator[memoryview]:
         """Its elements part by part, so that what must be copied first is, at most, `limit` bytes.
 
         That is so for arrays in this process's memory; a device's are fetched in one piece.
         """
-        array = self.array
-        if is_torch(array):
-            array = array.detach().cpu()
-        yield from map(_elements, _slabs(array, limit))
+        yield from map(_elements, _slabs(self._fetch(), limit))
+
+    def check_unchanged(self) -> None:
+        """Whether it is what it was when the call was made, as far as that can be known.
+
+        Raises:
+            InvalidArgumentError: It was changed in place since.
+        """
+        if self.version != _version(self.array):
+            raise InvalidArgumentError(
+                f"{self.field}: was changed in place while it was being sent, expected none of it "
+                "before the call is done",
+                field=self.field,
+            )
+
+    def _fetch(self) -> Array:
+        """The array in this process's memory."""
+        if not is_torch(self.array):
+            return self.array
+        tensor = self.array.detach()
+        if self.ready is None:
+            return tensor.cpu()
+        import torch
+
+        # A stream of its own, so that it does not wait for what its caller has computed since.
+        stream = torch.cuda.Stream(tensor.device)
+        stream.wait_event(self.ready)
+        with torch.cuda.stream(stream):
+            return tensor.cpu()
 
 
 def outgoing(array: Any, field: str) -> Outgoing:
@@ -83,7 +114,8 @@ def outgoing(array: Any, field: str) -> Outgoing:
             f"{field}.dtype: got {name}, expected one of {expected}", field=f"{field}.dtype"
         )
     description = tensor_pb2.Tensor(dtype=_DTYPE_BY_NAME[name], shape=array.shape)
-    return Outgoing(description, array, math.prod(array.shape) * array.dtype.itemsize)
+    size = math.prod(array.shape) * array.dtype.itemsize
+    return Outgoing(field, description, array, size, _version(array), _ready(array))
 
 
 def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, memoryview]:
@@ -114,6 +146,21 @@ def on_device_of(array: Array, like: Any) -> Array:
     return array.to(like.device) if is_torch(array) else array
 
 
+def _version(array: Array) -> int | None:
+    if is_torch(array) and not array.is_inference():
+        return array._version
+    return None
+
+
+def _ready(array: Array) -> torch.cuda.Event | None:
+    if not is_torch(array) or not array.is_cuda:
+        return None
+    import torch
+
+    event: torch.cuda.Event = torch.cuda.current_stream(array.device).record_event()
+    return event
+
+
 def _slabs(array: Array, limit: int) -> Iterator[Array]:
     """The array whole if it is one piece of memory, otherwise slabs of at most `limit` bytes."""
     bytes_a_row = math.prod(array.shape[1:]) * array.dtype.itemsize
@@ -142,7 +189,7 @@ def _elements(array: Array) -> memoryview:
         return np.ascontiguousarray(ordered).reshape(-1).view(np.uint8).data
     import torch
 
-    flat = array.detach().cpu().contiguous().reshape(-1)
+    flat = array.contiguous().reshape(-1)
     data: npt.NDArray[np.uint8] = flat.view(torch.uint8).numpy()
     return data.data
 

@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from lossd import remote
-from lossd.autograd import refuse_second_derivatives, served_loss, torch_gradients
-from lossd.client import Client, Mode
+from lossd.autograd import refuse_second_derivatives
+from lossd.client import Client
 from lossd.crops import Cut, draw_crop_origin
 from lossd.errors import InvalidArgumentError
+from lossd.pending import Pending
 from lossd.plan import Plan, PlanLike
+from lossd.requests import Mode
 from lossd.results import Result, Voxel
+from lossd.seconds import DEFAULT_TIMEOUT
 from lossd.segmentation import instance_labels, segmentation_shapes
 from lossd.v1 import plan_pb2
 
@@ -43,7 +46,7 @@ class RemoteLoss(nn.Module):
         plan: What `Client.compute` takes as a plan.
         mode: "standard" or "deep_supervision".
         allow_non_finite: Whether a loss that is not finite is returned instead of raised.
-        timeout: Seconds until a call fails; None waits.
+        timeout: Seconds until a call fails, 10 minutes unless given; None waits.
     """
 
     def __init__(
@@ -53,7 +56,7 @@ class RemoteLoss(nn.Module):
         *,
         mode: Mode = "standard",
         allow_non_finite: bool = False,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         super().__init__()
         self.client = client
@@ -84,31 +87,45 @@ class RemoteLoss(nn.Module):
         Raises:
             lossd.Error: As `Client.compute`.
         """
-        heads = dict(outputs) if isinstance(outputs, Mapping) else {"output": outputs}
-        if not heads:
-            raise InvalidArgumentError("outputs: got none, expected a tensor", field="outputs")
-        typed_plan = self.typed_plan()
-        if typed_plan.loss_balancing.strategy == plan_pb2.BALANCING_STRATEGY_GRADNORM:
-            raise InvalidArgumentError(
-                "loss_balancing.strategy: got gradnorm, expected none or uncertainty, as GradNorm "
-                "needs the network's parameters: see lossd.pytc.RemoteLossOrchestrator",
-                field="loss_balancing.strategy",
-            )
-        result, inputs = remote.compute(
-            self.client,
-            self.plan,
-            typed_plan,
-            heads,
+        question = self._ask(
+            outputs,
             {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg},
-            mode=self.mode,
-            stage=stage or ("train" if self.training else "val"),
-            malis_crop_origin=malis_crop_origin,
-            log_vars=log_vars,
-            allow_non_finite=self.allow_non_finite,
-            timeout=self.timeout,
+            stage,
+            log_vars,
+            malis_crop_origin,
         )
-        self.last_result = result.without_gradients()
-        return served_loss(result.total, torch_gradients(result.gradients), inputs), result.logs
+        return self._read(question, self.client.compute(**question.arguments))
+
+    def submit(
+        self,
+        outputs: Outputs,
+        labels: Tensor | None = None,
+        mask: Tensor | None = None,
+        label_mask: Tensor | None = None,
+        gt_seg: Tensor | None = None,
+        *,
+        stage: str | None = None,
+        log_vars: Tensor | None = None,
+        malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+    ) -> Pending[tuple[Tensor, dict[str, float]]]:
+        """The same as calling the module, without waiting: the result is that of the call.
+
+        So the loss of one micro-batch is computed while the network is at work on the next. The
+        tensors must not be changed in place before the call is done.
+
+        Raises:
+            lossd.Error: The plan, asked for once, or something in the batch is wrong. All other
+                errors are the result's.
+        """
+        question = self._ask(
+            outputs,
+            {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg},
+            stage,
+            log_vars,
+            malis_crop_origin,
+        )
+        pending = self.client.submit(**question.arguments)
+        return pending.then(lambda result: self._read(question, result))
 
     def typed_plan(self) -> plan_pb2.Plan:
         """The plan as the server understands it; asked for once.
@@ -119,6 +136,42 @@ class RemoteLoss(nn.Module):
         if self._typed_plan is None:
             self._typed_plan = remote.checked_plan(self.client, self.plan, self.timeout)
         return self._typed_plan
+
+    def _ask(
+        self,
+        outputs: Outputs,
+        batch: Mapping[str, Tensor | None],
+        stage: str | None,
+        log_vars: Tensor | None,
+        malis_crop_origin: Voxel | Sequence[Voxel] | None,
+    ) -> remote.Question:
+        heads = dict(outputs) if isinstance(outputs, Mapping) else {"output": outputs}
+        if not heads:
+            raise InvalidArgumentError("outputs: got none, expected a tensor", field="outputs")
+        typed_plan = self.typed_plan()
+        if typed_plan.loss_balancing.strategy == plan_pb2.BALANCING_STRATEGY_GRADNORM:
+            raise InvalidArgumentError(
+                "loss_balancing.strategy: got gradnorm, expected none or uncertainty, as GradNorm "
+                "needs the network's parameters: see lossd.pytc.RemoteLossOrchestrator",
+                field="loss_balancing.strategy",
+            )
+        return remote.ask(
+            self.plan,
+            typed_plan,
+            heads,
+            batch,
+            mode=self.mode,
+            stage=stage or ("train" if self.training else "val"),
+            malis_crop_origin=malis_crop_origin,
+            log_vars=log_vars,
+            allow_non_finite=self.allow_non_finite,
+            timeout=self.timeout,
+        )
+
+    def _read(self, question: remote.Question, answer: Result) -> tuple[Tensor, dict[str, float]]:
+        result = question.read(answer)
+        self.last_result = result.without_gradients()
+        return question.loss(result), result.logs
 
 
 class RemoteMalisLoss(nn.Module):
@@ -139,7 +192,7 @@ class RemoteMalisLoss(nn.Module):
         client: The connection; to the default address when absent.
         allow_non_finite: Whether a loss that is not finite is returned, as in the original, instead
             of raised.
-        timeout: Seconds until a call fails; None waits.
+        timeout: Seconds until a call fails, 10 minutes unless given; None waits.
     """
 
     def __init__(
@@ -152,7 +205,7 @@ class RemoteMalisLoss(nn.Module):
         malis_num_workers: int | None = None,
         client: Client | None = None,
         allow_non_finite: bool = True,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         super().__init__()
         if reduction not in get_args(Reduction):

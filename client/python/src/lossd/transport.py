@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, get_args
 
+from lossd.cancellation import Cancellation
 from lossd.channel import Connection
-from lossd.errors import InvalidArgumentError
+from lossd.errors import InternalError, InvalidArgumentError
+from lossd.gate import gate
 from lossd.stream import AnswerReader, request_messages
 from lossd.wire import Answer, Request, decode_response, encode_request
 
@@ -30,34 +32,84 @@ def check_transport(transport: str) -> None:
         )
 
 
-def exchange(
-    connection: Connection, request: Request, transport: Transport, timeout: float | None
+def is_streamed(request: Request, transport: Transport) -> bool:
+    """Whether the request goes in many messages."""
+    return transport == "stream" or (transport == "auto" and request.size >= _LARGE_BYTES)
+
+
+def exchange_at_once(
+    request: Request, connection: Connection, timeout: float | None, _: Cancellation
 ) -> Answer:
-    """Sends a request and waits for its answer, once.
+    """Sends a small request and waits for its answer inside gRPC, where nothing cancels it.
 
     Raises:
         grpc.RpcError: The server answered with an error, or was not reached.
         InvalidArgumentError: The request is too large for one message.
         InternalError: What came is no answer to this request.
     """
-    streamed = transport == "stream" or (transport == "auto" and request.size >= _LARGE_BYTES)
-    if not streamed:
-        data = connection.compute(encode_request(request), timeout=timeout)
-        return decode_response(data, request.expected)
-    return _stream(connection, request, timeout)
+    data = connection.compute(_encoded(request), timeout=timeout)
+    return _checked(decode_response(data, request.expected), request)
 
 
-def _stream(connection: Connection, request: Request, timeout: float | None) -> Answer:
+def exchange_unary(
+    request: Request, connection: Connection, timeout: float | None, cancellation: Cancellation
+) -> Answer:
+    """The same for a call that may be given up.
+
+    Raises:
+        grpc.FutureCancelledError: It was.
+        Others: As `exchange_at_once`.
+    """
+    data = _encoded(request)
+    with gate.passed():
+        answer = connection.compute.future(data, timeout=timeout)
+    with cancellation.of(answer):
+        return _checked(decode_response(answer.result(), request.expected), request)
+
+
+def exchange_streamed(
+    request: Request, connection: Connection, timeout: float | None, cancellation: Cancellation
+) -> Answer:
+    """Sends a request in many messages, and puts its answer together.
+
+    Raises:
+        grpc.RpcError: The server answered with an error, or was not reached, or the call was given
+            up.
+        InternalError: What came is no answer to this request.
+    """
     outbox = _Outbox(request)
     reader = AnswerReader(request.expected)
-    call = connection.compute_stream(iter(outbox), timeout=timeout)
+    with gate.passed():
+        answers = connection.compute_stream(iter(outbox), timeout=timeout)
     try:
-        for message in call:
-            reader.take(message)
+        with cancellation.of(answers):
+            for message in _messages(answers):
+                reader.take(message)
     finally:
-        call.cancel()  # One that is over stays as it ended.
         outbox.check()
-    return reader.finish()
+    return _checked(reader.finish(), request)
+
+
+def _messages(answers: Iterator[bytes]) -> Iterator[bytes]:
+    """The messages, of which only the first is long in coming."""
+    message = next(answers, None)
+    while message is not None:
+        yield message
+        with gate.passed():
+            message = next(answers, None)
+
+
+def _encoded(request: Request) -> bytes:
+    data = encode_request(request)
+    request.check_unchanged()
+    return data
+
+
+def _checked(answer: Answer, request: Request) -> Answer:
+    got, expected = answer.message.request_id, request.header.request_id
+    if got != expected:
+        raise InternalError(f"request_id: got the answer to {got!r}, expected that to {expected!r}")
+    return answer
 
 
 class _Outbox:
@@ -70,6 +122,7 @@ class _Outbox:
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from request_messages(self._request)
+            self._request.check_unchanged()
         except Exception as error:
             self._error = error  # To the server the request just ends, and is refused.
 

@@ -70,6 +70,15 @@ class Request:
         """What an answer may bring."""
         return Expected(self.predictions, self.header.gradient_dtype)
 
+    def check_unchanged(self) -> None:
+        """Whether what was sent is what the caller gave, as far as that can be known.
+
+        Raises:
+            InvalidArgumentError: A tensor was changed since.
+        """
+        for tensor in self.tensors:
+            tensor.check_unchanged()
+
 
 @dataclasses.dataclass(frozen=True)
 class Answer:

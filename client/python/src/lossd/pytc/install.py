@@ -8,7 +8,6 @@ import sys
 from types import ModuleType, TracebackType
 from typing import Self
 
-from lossd.channel import ADDRESS_VARIABLE
 from lossd.errors import Error
 from lossd.pytc.orchestrator import RemoteLossOrchestrator
 from lossd.pytc.weighters import (
@@ -16,6 +15,7 @@ from lossd.pytc.weighters import (
     UncertaintyLossWeighter,
     build_loss_weighter,
 )
+from lossd.target import ADDRESS_VARIABLE
 from lossd.torch import RemoteMalisLoss
 
 _PACKAGE = "connectomics"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lossd import remote
 from lossd.autograd import served_loss, torch_gradients
-from lossd.client import Client, Mode
+from lossd.client import Client
 from lossd.crops import COARSE_SCALES, split_scales
 from lossd.errors import InvalidArgumentError
 from lossd.pytc.affinity import AffinityLayout, affinity_layout
@@ -25,7 +25,9 @@ from lossd.pytc.weighters import (
     UncertaintyLossWeighter,
     uncertainty_log_vars,
 )
+from lossd.requests import Mode
 from lossd.results import Result
+from lossd.seconds import DEFAULT_TIMEOUT
 from lossd.v1 import plan_pb2
 
 logger = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ class RemoteLossOrchestrator:
         resolve_affinity_offsets_fn: Taken and not needed: the groups say it.
         resolve_affinity_channel_groups_fn: cfg → pairs of a range of channels and its offsets.
         client: The connection; to the default address when absent.
-        timeout: Seconds until a call fails; None waits.
+        timeout: Seconds until a call fails, 10 minutes unless given; None waits.
 
     Raises:
         InvalidArgumentError: There is something wrong with the config, or the weighter is for
@@ -100,7 +102,7 @@ class RemoteLossOrchestrator:
         resolve_affinity_offsets_fn: Callable[..., Any] | None = None,  # noqa: ARG002
         resolve_affinity_channel_groups_fn: Callable[[Any], Iterable[Any]] | None = None,
         client: Client | None = None,
-        timeout: float | None = None,
+        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         self.cfg = cfg
         self.loss_functions = loss_functions
@@ -234,8 +236,7 @@ class RemoteLossOrchestrator:
         log_vars = uncertainty_log_vars(self.loss_weighter)
         combined = self.loss_weighter is not None and log_vars is None
         try:
-            result, inputs = remote.compute(
-                self.client,
+            question = remote.ask(
                 self.plan,
                 self._checked_plan(),
                 predictions,
@@ -247,14 +248,15 @@ class RemoteLossOrchestrator:
                 allow_non_finite=not self.enable_nan_detection,
                 timeout=self.timeout,
             )
+            result = question.read(self.client.compute(**question.arguments))
         except InvalidArgumentError as error:
             if error.reason == "NOT_FINITE":
                 _log_not_finite(error, self.debug_on_nan)
             raise
         self.last_result = result.without_gradients()
         if combined:
-            return self._combine(result, inputs, mode, stage)
-        return served_loss(result.total, torch_gradients(result.gradients), inputs), result.logs
+            return self._combine(result, question.inputs, mode, stage)
+        return question.loss(result), result.logs
 
     def _require_label_mask(self, batch: Mapping[str, Any]) -> None:
         """Affinities are known only where both ends of an edge lie within the crop.

@@ -1,0 +1,126 @@
+"""The gate to gRPC, which is shut while the process forks.
+
+gRPC itself survives a fork, in both processes, where no other thread is calling into it at that
+moment and where the forked process can shut down what it inherits. So threads of ours pass a gate
+whenever they call into it, and what they need not keep is closed before a fork.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Protocol
+
+# How long a fork waits: for calls that are over soon, and for those that were told to end.
+_GRACE_SECONDS = 0.1
+_PATIENCE_SECONDS = 5.0
+
+
+class Member(Protocol):
+    """What the end of a process, or a second one, concerns."""
+
+    def close(self) -> None:
+        """Ends all that is under way."""
+
+    def before_fork(self) -> None:
+        """Closes what need not stay open, and ends what is in the way."""
+
+    def begin_anew(self) -> None:
+        """Forgets, in the forked process, what is the parent's."""
+
+
+class Gate:
+    """Passed by threads on their way into gRPC; of a process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._members: weakref.WeakSet[Member] = weakref.WeakSet()
+        self._installed = False
+        self._open_anew()
+
+    def add(self, member: Member) -> None:
+        """Tells it of forks and of the interpreter's end, for as long as it lives."""
+        with self._changed:
+            self._members.add(member)
+
+    def members(self) -> list[Member]:
+        """Those that there are."""
+        with self._changed:
+            return list(self._members)
+
+    def install(self) -> None:
+        """Watches for what its members are told of.
+
+        To be called after gRPC has begun to: what is registered last is called first before a fork,
+        and last after it.
+        """
+        with self._changed:
+            if self._installed:
+                return
+            self._installed = True
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._open, after_in_child=self._in_child
+        )
+        atexit.register(self._at_exit)
+
+    @contextlib.contextmanager
+    def passed(self) -> Iterator[None]:
+        """While a thread is in gRPC, which should not be for long. May be nested."""
+        thread = threading.get_ident()
+        with self._changed:
+            while self._shut and thread not in self._inside:
+                self._changed.wait()
+            self._inside[thread] = self._inside.get(thread, 0) + 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside[thread] -= 1
+                if not self._inside[thread]:
+                    del self._inside[thread]
+                    self._changed.notify_all()
+
+    def _before_fork(self) -> None:
+        with self._changed:
+            self._shut = True
+        if threading.get_ident() in self._inside:
+            return  # A signal's handler that forks; nothing can be done for it.
+        self._wait(_GRACE_SECONDS)
+        for member in self.members():
+            member.before_fork()
+        self._wait(_PATIENCE_SECONDS)
+
+    def _at_exit(self) -> None:
+        # A thread that is still inside gRPC when the interpreter goes would take the process along.
+        for member in self.members():
+            member.close()
+
+    def _wait(self, seconds: float) -> None:
+        """Until no thread is inside, but no longer."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            while self._inside and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _open(self) -> None:
+        with self._changed:
+            self._shut = False
+            self._changed.notify_all()
+
+    def _in_child(self) -> None:
+        self._open_anew()
+        for member in self.members():
+            member.begin_anew()
+
+    def _open_anew(self) -> None:
+        # Other threads of a parent may have held the lock.
+        self._changed = threading.Condition()
+        self._shut = False
+        self._inside: dict[int, int] = {}
+
+
+gate = Gate()

@@ -1,0 +1,132 @@
+"""What a caller asks for, as a request."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+
+from lossd.errors import InvalidArgumentError
+from lossd.plan import Plan, PlanLike
+from lossd.results import Voxel
+from lossd.tensors import Array, outgoing
+from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
+from lossd.wire import Request
+
+Mode = Literal["standard", "deep_supervision"]
+
+_MODES: dict[str, service_pb2.Mode.ValueType] = {
+    "standard": service_pb2.MODE_STANDARD,
+    "deep_supervision": service_pb2.MODE_DEEP_SUPERVISION,
+}
+
+
+class ComputeOptions(TypedDict, total=False):
+    """How a plan is computed on a batch; each is optional.
+
+    Attributes:
+        mode: "standard", unless "deep_supervision" is asked for.
+        stage: Prefix of the log keys; "train" by default.
+        malis_crop_origin: The first voxel (z, y, x) of MALIS's crops: one for all, or one for each
+            evaluation in the order scale, then term.
+        malis_crop_seed: Seed of the server's draw of crop origins, when none are given.
+        log_vars: Log-variance of each term, for uncertainty balancing.
+        task_weights: Weight of each term, for GradNorm balancing.
+        per_term_gradients: Also return the gradient of each term by itself.
+        losses_only: Compute no gradients.
+        float32_gradients: Return gradients in float32, whatever the predictions are: in float16
+            small ones underflow.
+        allow_non_finite: Return losses and gradients that are not finite, too; by default they are
+            an error that describes the tensors they came from.
+        request_id: Identifies the call in the server's log; drawn when absent.
+    """
+
+    mode: Mode
+    stage: str
+    malis_crop_origin: Voxel | Sequence[Voxel] | None
+    malis_crop_seed: int | None
+    log_vars: Array | Sequence[float] | None
+    task_weights: Array | Sequence[float] | None
+    per_term_gradients: bool
+    losses_only: bool
+    float32_gradients: bool
+    allow_non_finite: bool
+    request_id: str | None
+
+
+def make_request(
+    plan: PlanLike,
+    outputs: Array | Mapping[str, Array],
+    labels: Array | None,
+    mask: Array | None,
+    label_mask: Array | None,
+    gt_seg: Array | None,
+    *,
+    mode: Mode = "standard",
+    stage: str = "train",
+    malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+    malis_crop_seed: int | None = None,
+    log_vars: Array | Sequence[float] | None = None,
+    task_weights: Array | Sequence[float] | None = None,
+    per_term_gradients: bool = False,
+    losses_only: bool = False,
+    float32_gradients: bool = False,
+    allow_non_finite: bool = False,
+    request_id: str | None = None,
+) -> Request:
+    """The request for what `Client.compute` is called with; no tensor is copied.
+
+    Raises:
+        InvalidArgumentError: Something in it cannot be put into a request.
+    """
+    if mode not in _MODES:
+        expected = " or ".join(_MODES)
+        raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
+    header = service_pb2.ComputeRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
+        mode=_MODES[mode],
+        stage=stage,
+        per_term_gradients=per_term_gradients,
+        losses_only=losses_only,
+        gradient_dtype=(
+            tensor_pb2.D_TYPE_FLOAT32 if float32_gradients else tensor_pb2.D_TYPE_UNSPECIFIED
+        ),
+        allow_non_finite=allow_non_finite,
+        log_vars=_floats(log_vars),
+        task_weights=_floats(task_weights),
+    )
+    for z, y, x in _voxels(malis_crop_origin):
+        header.malis_crop.origins.add(z=z, y=y, x=x)
+    if malis_crop_seed is not None:
+        header.malis_crop.seed = malis_crop_seed
+    predictions = outputs if isinstance(outputs, Mapping) else {"output": outputs}
+    others = {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg}
+    return Request(
+        header,
+        {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
+        {name: outgoing(of, name) for name, of in others.items() if of is not None},
+    )
+
+
+def _voxels(origins: Voxel | Sequence[Voxel] | None) -> list[Voxel]:
+    if origins is None:
+        return []
+    array = np.asarray(origins)
+    if array.shape == (0,):
+        return []
+    if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.dtype.kind not in "iu":
+        raise InvalidArgumentError(
+            f"malis_crop_origin: got {origins!r}, expected (z, y, x) or a sequence of such",
+            field="malis_crop_origin",
+        )
+    return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
+
+
+def _floats(values: Any) -> list[float]:
+    if values is None:
+        return []
+    values = values.tolist() if hasattr(values, "tolist") else values
+    return [float(value) for value in values]
