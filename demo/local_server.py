@@ -14,7 +14,7 @@ _STOP_SECONDS = 10.0
 
 
 class LocalServer:
-    """Starts a server on a free port of this machine, and stops it at the end.
+    """Starts a server on this machine, and stops it at the end.
 
     Attributes:
         address: "127.0.0.1:port".
@@ -24,14 +24,15 @@ class LocalServer:
     Args:
         binary: The program `lossd`.
         flags: Flags in addition to those that say where to listen.
+        listen: Where to listen, "127.0.0.1:port"; on a free port by default.
     """
 
-    def __init__(self, binary: pathlib.Path, *flags: str) -> None:
+    def __init__(self, binary: pathlib.Path, *flags: str, listen: str = "127.0.0.1:0") -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="lossd-")
         folder = pathlib.Path(self._directory.name)
         self.log = folder / "log"
         port_file = folder / "port"
-        command = [str(binary), "--listen=127.0.0.1:0", f"--port_file={port_file}", *flags]
+        command = [str(binary), f"--listen={listen}", f"--port_file={port_file}", *flags]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         self.pid = self._process.pid

@@ -1,9 +1,13 @@
-"""A stub of the service in this process, which fails as it is told to."""
+"""A stub of the service, which fails as it is told to; in this process, or in one of its own."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,9 +28,13 @@ class StubService(service_pb2_grpc.LossServiceServicer):
         requests: Those that came, streamed ones as they would have come in one message.
         streamed: How many of them were streamed.
         failures: What goes wrong with the next ones.
+
+    Args:
+        seconds: What a computation takes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
         self.requests: list[service_pb2.ComputeRequest] = []
         self.streamed = 0
         self.failures: list[Callable[[grpc.ServicerContext], None]] = []
@@ -46,6 +54,7 @@ class StubService(service_pb2_grpc.LossServiceServicer):
         self.requests.append(request)
         if self.failures:
             self.failures.pop(0)(context)
+        time.sleep(self._seconds)
         response = service_pb2.ComputeResponse(
             request_id=request.request_id, total=1.5, gradients=request.predictions
         )
@@ -113,6 +122,19 @@ def serving(
         server.stop(None).wait()
 
 
+@contextlib.contextmanager
+def serving_elsewhere(seconds: float) -> Iterator[str]:
+    """Serves a stub in a process of its own, and gives the address."""
+    command = [sys.executable, __file__, str(seconds)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().decode().strip()
+        process.communicate()
+
+
 def fail(code: grpc.StatusCode, message: str, *details: Any) -> Callable[..., None]:
     """A failure with google.rpc details, as a server gives it."""
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -126,3 +148,9 @@ def fail(code: grpc.StatusCode, message: str, *details: Any) -> Callable[..., No
         context.abort(code, message)
 
     return abort
+
+
+if __name__ == "__main__":
+    with serving(StubService(float(sys.argv[1]))) as own_address:
+        print(own_address, flush=True)
+        sys.stdin.read()  # Until the other process has had enough.

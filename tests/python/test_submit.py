@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -213,6 +214,7 @@ time.sleep(0.2)
         for _ in range(5):
             ended = subprocess.run(
                 [sys.executable, "-c", program, address],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 capture_output=True,
                 text=True,
                 timeout=30,

@@ -88,15 +88,15 @@ def test_heads_of_deep_supervision(clients: dict[str, lossd.Client]) -> None:
 
 
 def test_a_batch_that_is_refused_is_not_sent_to_its_end(clients: dict[str, lossd.Client]) -> None:
-    # A gibibyte of one element, for a plan that is wrong, and as labels that do not fit.
-    huge = torch.zeros((), dtype=torch.uint8).expand(1, 1, 1024, 1024, 1024)
+    # A gibibyte of one element, for a plan that is wrong, and as labels of another batch.
+    huge = torch.zeros((), dtype=torch.uint8).expand(2, 1, 512, 1024, 1024)
     logits = np.zeros((1, 1, 4, 4, 4), np.float32)
     for _ in range(10):
         with pytest.raises(lossd.InvalidArgumentError, match="WeightedMSELoss"):
             clients["stream"].compute([{"function": "WeightedMSELos"}], logits, gt_seg=huge)
         with pytest.raises(lossd.InvalidArgumentError) as caught:
             clients["stream"].compute([{"function": "WeightedMSELoss"}], logits, labels=huge)
-        assert caught.value.field == "labels"
+        assert caught.value.field == "labels.shape"
 
 
 def test_what_the_unary_call_refuses_the_streamed_call_refuses(

@@ -146,18 +146,20 @@ class LazyConnection:
                 self._connection.channel.close()
                 self._connection = None
 
-    def before_fork(self) -> None:
+    def before_fork(self) -> bool:
         """Closes a channel without calls, and one whose calls may be made anew.
 
         One that looks for a server in vain would have gRPC end the forked process, and one in which
         a thread waits would have it hang.
         """
         connection = self._connection
-        if connection is None or (connection.calls and not self._interruptible):
-            return
-        self._connection = None
-        connection.interrupted = True
-        connection.channel.close()
+        if connection is None:
+            return False
+        if self._interruptible or not connection.calls:
+            self._connection = None
+            connection.interrupted = True
+            connection.channel.close()
+        return True
 
     def begin_anew(self) -> None:
         """In a forked process, which has one thread: the parent's others may hold the lock."""
@@ -194,7 +196,6 @@ def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
     channel = grpc.insecure_channel(
         target.uri, options=list({**_OPTIONS, **target.options, **options}.items())
     )
-    gate.install()
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
         "/lossd.v1.LossService/Compute"
     )

@@ -16,9 +16,13 @@ import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
-# How long a fork waits: for calls that are over soon, and for those that were told to end.
-_GRACE_SECONDS = 0.1
+import grpc
+
+# How long a fork waits: for calls that are over soon, for those that were told to end, and for what
+# gRPC's own threads still do after them.
+_GRACE_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0
+_SETTLING_SECONDS = 0.1
 
 
 class Member(Protocol):
@@ -27,8 +31,8 @@ class Member(Protocol):
     def close(self) -> None:
         """Ends all that is under way."""
 
-    def before_fork(self) -> None:
-        """Closes what need not stay open, and ends what is in the way."""
+    def before_fork(self) -> bool:
+        """Closes what need not stay open; says whether gRPC may be at work for it just now."""
 
     def begin_anew(self) -> None:
         """Forgets, in the forked process, what is the parent's."""
@@ -46,26 +50,29 @@ class Gate:
         """Tells it of forks and of the interpreter's end, for as long as it lives."""
         with self._changed:
             self._members.add(member)
+            if not self._installed:
+                self._install()
+                self._installed = True
 
     def members(self) -> list[Member]:
         """Those that there are."""
         with self._changed:
             return list(self._members)
 
-    def install(self) -> None:
-        """Watches for what its members are told of.
-
-        To be called after gRPC has begun to: what is registered last is called first before a fork,
-        and last after it.
-        """
-        with self._changed:
-            if self._installed:
-                return
-            self._installed = True
+    def _install(self) -> None:
+        # What is registered last is called first before a fork, and last after it. gRPC registers
+        # what it does itself with the first of its channels.
+        grpc.insecure_channel("localhost").close()
         os.register_at_fork(
             before=self._before_fork, after_in_parent=self._open, after_in_child=self._in_child
         )
         atexit.register(self._at_exit)
+
+    def wait_until_open(self) -> None:
+        """For threads of gRPC's, which gRPC itself stops otherwise."""
+        with self._changed:
+            while self._shut:
+                self._changed.wait()
 
     @contextlib.contextmanager
     def passed(self) -> Iterator[None]:
@@ -90,9 +97,10 @@ class Gate:
         if threading.get_ident() in self._inside:
             return  # A signal's handler that forks; nothing can be done for it.
         self._wait(_GRACE_SECONDS)
-        for member in self.members():
-            member.before_fork()
+        at_work = [member.before_fork() for member in self.members()]
         self._wait(_PATIENCE_SECONDS)
+        if any(at_work):
+            time.sleep(_SETTLING_SECONDS)
 
     def _at_exit(self) -> None:
         # A thread that is still inside gRPC when the interpreter goes would take the process along.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Literal, get_args
 
@@ -61,9 +63,12 @@ def exchange_unary(
         Others: As `exchange_at_once`.
     """
     data = _encoded(request)
+    done = _Signal()
     with gate.passed():
         answer = connection.compute.future(data, timeout=timeout)
+        answer.add_done_callback(done.set)
     with cancellation.of(answer):
+        done.wait()
         return _checked(decode_response(answer.result(), request.expected), request)
 
 
@@ -81,8 +86,10 @@ def exchange_streamed(
     reader = AnswerReader(request.expected)
     with gate.passed():
         answers = connection.compute_stream(iter(outbox), timeout=timeout)
+        answers.add_callback(outbox.over.set)
     try:
         with cancellation.of(answers):
+            outbox.over.wait()
             for message in _messages(answers):
                 reader.take(message)
     finally:
@@ -112,19 +119,50 @@ def _checked(answer: Answer, request: Request) -> Answer:
     return answer
 
 
+class _Signal:
+    """Set by one thread, waited for by one other, which sleeps until then.
+
+    Waiting for gRPC itself wakes a thread with each message that is sent. And in a forked process
+    gRPC tells of the calls' ends what waits for them, though no thread does any more: nothing must
+    be locked there but this.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self, *_: object) -> None:
+        """Wakes the thread that waits, or will wait."""
+        with contextlib.suppress(RuntimeError):  # Set twice.
+            self._lock.release()
+
+    def wait(self) -> None:
+        """Returns when it has been set."""
+        self._lock.acquire()
+
+
 class _Outbox:
-    """What a call sends, as gRPC asks for it in a thread of its own, where no error must arise."""
+    """What a call sends, as gRPC asks for it in a thread of its own, where no error must arise.
+
+    Attributes:
+        over: Set when all was sent.
+    """
 
     def __init__(self, request: Request) -> None:
+        self.over = _Signal()
         self._request = request
         self._error: Exception | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from request_messages(self._request)
+            for message in request_messages(self._request):
+                gate.wait_until_open()  # While the process forks, nothing should be under way.
+                yield message
             self._request.check_unchanged()
         except Exception as error:
             self._error = error  # To the server the request just ends, and is refused.
+        finally:
+            self.over.set()
 
     def check(self) -> None:
         """Raises the error that there was, whatever the server made of what it got."""
