@@ -85,14 +85,17 @@ void Call::Work(Handler handler) {
   if (status.ok()) status = handler();
   // What it has come to is of no interest if nobody waits for it.
   if (cancellation_.Fired()) status = cancellation_.status();
-  handler = nullptr;
   done_(status);
 }
 
-void Call::Cancel() {
+absl::Status Call::WhyClientIsGone() const {
   const bool late = absl::FromChrono(context_.deadline()) <= absl::Now();
-  cancellation_.Cancel(late ? absl::DeadlineExceededError("the deadline passed")
-                            : absl::CancelledError("cancelled by the client"));
+  return late ? absl::DeadlineExceededError("the deadline passed")
+              : absl::CancelledError("cancelled by the client");
+}
+
+void Call::Cancel() {
+  cancellation_.Cancel(WhyClientIsGone());
   // In the queue it shall take nobody's place; if it is computed, that comes to its end.
   bool withdrawn = false;
   {

@@ -52,6 +52,9 @@ class Call {
   // The client is gone, or does not wait any longer.
   void Cancel();
 
+  // What has become of a call whose client is gone: its deadline passed, or it was cancelled.
+  absl::Status WhyClientIsGone() const;
+
   // Logs how the call has ended, and gives up its place; what gRPC is to be told.
   grpc::Status End(const absl::Status& status);
 

@@ -119,7 +119,7 @@ absl::Status ComputeStream::ReceiveHeader() {
 
 absl::Status ComputeStream::FinishReceiving() {
   // A client that is gone has ended its side, too.
-  if (context_.IsCancelled()) return absl::CancelledError("cancelled by the client");
+  if (context_.IsCancelled()) return call_.WhyClientIsGone();
   if (!receiver_.has_value()) {
     return FieldError("header", "no message before the stream ended", "one first");
   }
@@ -190,10 +190,7 @@ void ComputeStream::Answer(const absl::Status& status) {
 }
 
 void ComputeStream::OnWriteDone(bool ok) {
-  if (!ok) {
-    const absl::Status& reason = call_.cancellation().status();
-    return End(reason.ok() ? absl::CancelledError("the client is gone") : reason);
-  }
+  if (!ok) return End(call_.WhyClientIsGone());
   outgoing_ = ChunkMessage(*next_, answer_.tensors[next_->tensor]);
   next_ = cutter_->Next();
   Send();
