@@ -123,8 +123,9 @@ absl::Status ReceiveTensors(Stream& stream, IncomingAnswer* answer) {
     message.Clear();
   }
   absl::StatusOr<std::vector<at::Tensor>> data = receiver.Finish();
-  if (data.ok()) answer->data = *std::move(data);
-  return data.status();
+  if (!data.ok()) return data.status();
+  answer->data = *std::move(data);
+  return absl::OkStatus();
 }
 
 // Receives an answer; an error for one that is none or not whole.
