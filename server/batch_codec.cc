@@ -15,16 +15,13 @@ namespace {
 
 constexpr size_t kMaxStageBytes = 128;
 
-// What the values of an integer tensor are used for.
-enum class Use { kIds, kNumbers };
-
 // Reads the tensor of that field. A stand-in has no values to check.
-absl::Status ReadTensor(const v1::Tensor& message, absl::string_view field, Use use,
+absl::Status ReadTensor(const v1::Tensor& message, absl::string_view field, ElementUse use,
                         TensorReader read, at::Tensor& tensor) {
-  absl::StatusOr<at::Tensor> result = read(message);
+  absl::StatusOr<at::Tensor> result = read(message, use);
   if (!result.ok()) return InField(field, result.status());
   // Bits beyond int64 are as good as any for ids, which are only compared, but not for numbers.
-  if (use == Use::kNumbers && message.dtype() == v1::D_TYPE_UINT64 && !result->is_meta() &&
+  if (use == ElementUse::kNumbers && message.dtype() == v1::D_TYPE_UINT64 && !result->is_meta() &&
       result->min().item<int64_t>() < 0) {
     return FieldError(absl::StrCat(field, ".data"), "a value above 2^63 - 1",
                       "values that fit into int64");
@@ -39,20 +36,20 @@ absl::Status ReadTensors(const v1::ComputeRequest& request, TensorReader read, B
     NamedTensor& prediction = batch.predictions.emplace_back();
     prediction.name = named.name();
     absl::Status status =
-        ReadTensor(named.tensor(), absl::StrCat("predictions[", named.name(), "]"), Use::kNumbers,
-                   read, prediction.tensor);
+        ReadTensor(named.tensor(), absl::StrCat("predictions[", named.name(), "]"),
+                   ElementUse::kNumbers, read, prediction.tensor);
     if (!status.ok()) return status;
   }
   absl::Status status;
   const auto read_if = [&](bool present, const v1::Tensor& message, absl::string_view field,
-                           Use use, at::Tensor& tensor) {
+                           ElementUse use, at::Tensor& tensor) {
     if (present && status.ok()) status = ReadTensor(message, field, use, read, tensor);
   };
-  read_if(request.has_labels(), request.labels(), "labels", Use::kNumbers, batch.labels);
-  read_if(request.has_mask(), request.mask(), "mask", Use::kNumbers, batch.mask);
-  read_if(request.has_label_mask(), request.label_mask(), "label_mask", Use::kNumbers,
+  read_if(request.has_labels(), request.labels(), "labels", ElementUse::kNumbers, batch.labels);
+  read_if(request.has_mask(), request.mask(), "mask", ElementUse::kNumbers, batch.mask);
+  read_if(request.has_label_mask(), request.label_mask(), "label_mask", ElementUse::kNumbers,
           batch.label_mask);
-  read_if(request.has_gt_seg(), request.gt_seg(), "gt_seg", Use::kIds, batch.gt_seg);
+  read_if(request.has_gt_seg(), request.gt_seg(), "gt_seg", ElementUse::kIds, batch.gt_seg);
   return status;
 }
 
@@ -117,6 +114,9 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader 
 
   if (absl::Status tensors = ReadTensors(request, read, batch); !tensors.ok()) return tensors;
 
+  for (const v1::Offset& offset : request.labels_from_gt_seg()) {
+    batch.labels_from_gt_seg.push_back({offset.z(), offset.y(), offset.x()});
+  }
   for (const v1::Voxel& origin : request.malis_crop().origins()) {
     batch.malis_crop_origins.push_back({origin.z(), origin.y(), origin.x()});
   }
@@ -135,6 +135,23 @@ absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader 
   batch.losses_only = request.losses_only();
   batch.allow_non_finite = request.allow_non_finite();
   return batch;
+}
+
+absl::Status CheckBatchFits(const Batch& batch, int64_t max_bytes) {
+  std::vector<at::Tensor> tensors = {batch.labels, batch.mask, batch.label_mask, batch.gt_seg};
+  for (const NamedTensor& prediction : batch.predictions) tensors.push_back(prediction.tensor);
+  int64_t left = max_bytes;
+  for (const at::Tensor& tensor : tensors) {
+    if (!tensor.defined()) continue;
+    const auto bytes = static_cast<int64_t>(tensor.nbytes());
+    if (bytes > left) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the request's tensors have more bytes than the ", max_bytes,
+                       " of the server's max_request_bytes"));
+    }
+    left -= bytes;
+  }
+  return absl::OkStatus();
 }
 
 int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch) {

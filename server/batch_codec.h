@@ -18,7 +18,7 @@
 namespace lossd {
 
 // How a tensor of a message becomes one of a batch: FromWire, where its data are in the message.
-using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tensor&)>;
+using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tensor&, ElementUse)>;
 
 // The batch of a request. `read` is called for each of its tensors in the order of a stream
 // (ReadStreamLayout). With FromWire they lie in the request where they can: it must outlive them
@@ -26,6 +26,10 @@ using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tens
 // about the request ("labels.shape", "predictions[output].data"). What depends on the plan is not
 // checked here.
 absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader read = FromWire);
+
+// Whether the tensors of a batch, which may be stand-ins, have at most `max_bytes` together, as
+// they are computed on; else RESOURCE_EXHAUSTED.
+absl::Status CheckBatchFits(const Batch& batch, int64_t max_bytes);
 
 // The bytes of a whole response, ids and timings included, at most.
 int64_t AnswerBytes(const OutcomeSize& size, const Batch& batch);

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/context.h"
 #include "lossd/base/error.h"
+#include "lossd/compute/derived_labels.h"
 #include "lossd/compute/memory_need.h"
 #include "lossd/compute/orchestrator.h"
 #include "lossd/losses/torch_status.h"
@@ -55,6 +56,17 @@ void Explain(const Plan& plan, const FieldSpelling& spelling, v1::ValidatePlanRe
   for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
 }
 
+// A batch as a request announces it: stand-ins for its tensors, and for labels that are to be made.
+// No memory is taken for any of them. An error where they have more than `max_bytes` together.
+absl::StatusOr<Batch> Announced(const v1::ComputeRequest& request, int64_t max_bytes) {
+  absl::StatusOr<Batch> read = ReadBatch(request, StandIn);
+  if (!read.ok()) return read.status();
+  absl::StatusOr<Batch> batch = WithLabelStandIn(*std::move(read));
+  if (!batch.ok()) return batch.status();
+  if (absl::Status fits = CheckBatchFits(*batch, max_bytes); !fits.ok()) return fits;
+  return batch;
+}
+
 // Computes a batch that was begun to be read at `start`, and writes the answer; its gradients
 // beside it where `apart` is given.
 absl::Status Answer(const Orchestrator& plan, const Schedule& schedule, const Batch& batch,
@@ -75,19 +87,21 @@ absl::Status Answer(const Orchestrator& plan, const Schedule& schedule, const Ba
 
 }  // namespace
 
-absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Cancellation& cancellation,
-                               v1::ComputeResponse* response) {
+absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_bytes,
+                               const Cancellation& cancellation, v1::ComputeResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
     TaskGroup group(pool_);
     const Context context(group, cancellation);
     const absl::Time start = absl::Now();
     const absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
     if (!plan.ok()) return plan.status();
+    const absl::StatusOr<Batch> announced = Announced(request, max_bytes);
+    if (!announced.ok()) return announced.status();
     const absl::StatusOr<Batch> batch = ReadBatch(request);
     if (!batch.ok()) return batch.status();
     const absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
     if (!schedule.ok()) return schedule.status();
-    const OutcomeSize size = MeasureMemory(*schedule, *batch, context.threads()).outcome;
+    const OutcomeSize size = MeasureMemory(*schedule, *announced, context.threads()).outcome;
     const absl::Status fits =
         CheckAnswerFits(size, *batch, {kMaxMessageBytes, "what one message holds"});
     if (!fits.ok()) return fits;
@@ -99,7 +113,7 @@ absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int
   return CatchTorchErrors([&]() -> absl::StatusOr<StreamedRequest> {
     absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(header.plan());
     if (!plan.ok()) return plan.status();
-    const absl::StatusOr<Batch> batch = ReadBatch(header, StandIn);
+    const absl::StatusOr<Batch> batch = Announced(header, max_bytes);
     if (!batch.ok()) return batch.status();
     // The seed that is drawn where there is none is good for the whole call.
     header.mutable_malis_crop()->set_seed(*batch->malis_crop_seed);
@@ -107,11 +121,6 @@ absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int
     if (!schedule.ok()) return schedule.status();
     absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(header);
     if (!tensors.ok()) return tensors.status();
-    if (const int64_t bytes = TotalBytes(*tensors); bytes > max_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat("the request's tensors have ", bytes,
-                                                       " bytes, more than the ", max_bytes,
-                                                       " of the server's max_request_bytes"));
-    }
     const OutcomeSize size = MeasureMemory(*schedule, *batch, pool_.threads()).outcome;
     const absl::Status fits =
         CheckAnswerFits(size, *batch, {max_bytes, "the server's max_request_bytes"});
@@ -130,8 +139,10 @@ absl::Status Handlers::Compute(const StreamedRequest& request, absl::Span<const 
     const Context context(group, cancellation);
     const absl::Time start = absl::Now();
     const auto* next = data.begin();
-    const absl::StatusOr<Batch> batch = ReadBatch(
-        request.header, [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
+    const absl::StatusOr<Batch> batch =
+        ReadBatch(request.header, [&next](const v1::Tensor& message, ElementUse use) {
+          return FromBytes(message, *next++, use);
+        });
     if (!batch.ok()) return batch.status();
     return Answer(*request.plan, request.schedule, *batch, start, context, &answer->header,
                   &answer->tensors);

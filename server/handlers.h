@@ -42,14 +42,15 @@ class Handlers {
   // compiled plans are kept.
   Handlers(int threads, size_t plan_cache_size) : pool_(threads), plans_(plan_cache_size) {}
 
-  // Everything in the response but the id and the timings of queue and total. Errors: FieldErrors
-  // about the request; the status of the cancellation when that fires.
-  absl::Status Compute(const v1::ComputeRequest& request, const Cancellation& cancellation,
-                       v1::ComputeResponse* response);
+  // Everything in the response but the id and the timings of queue and total. The tensors, decoded,
+  // may have `max_bytes` together. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for
+  // too many bytes; the status of the cancellation when that fires.
+  absl::Status Compute(const v1::ComputeRequest& request, int64_t max_bytes,
+                       const Cancellation& cancellation, v1::ComputeResponse* response);
 
   // Checks what a header alone tells. No memory is taken for tensors, which may have `max_bytes`
-  // together, and the answer's as many. Errors: those of Compute that do not depend on what the
-  // tensors hold; RESOURCE_EXHAUSTED for too many bytes.
+  // together, decoded, and the answer's as many. Errors: those of Compute that do not depend on
+  // what the tensors hold; RESOURCE_EXHAUSTED for too many bytes.
   absl::StatusOr<StreamedRequest> Prepare(v1::ComputeRequest header, int64_t max_bytes);
 
   // As Compute, for what Prepare returned; `data` are the tensors' bytes, contiguous, as uint8.

@@ -17,6 +17,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+constexpr int64_t kMaxBytes = int64_t{1} << 30;
+
 v1::ComputeRequest MseRequest() {
   v1::ComputeRequest request;
   request.mutable_plan()->set_text("[{function: WeightedMSELoss}]");
@@ -40,7 +42,7 @@ v1::ValidatePlanResponse Validate(const std::string& plan) {
 TEST(HandlersTest, ComputesAndSaysWhereTheTimeWent) {
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(MseRequest(), Cancellation(), &response);
+  const absl::Status status = handlers.Compute(MseRequest(), kMaxBytes, Cancellation(), &response);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.total(), 4);
   EXPECT_EQ(response.gradients_size(), 1);
@@ -55,7 +57,8 @@ TEST(HandlersTest, ChecksThePlanBeforeTheBatch) {
   request.mutable_plan()->set_text("[{function: WeightedMSELoss, weigth: 2}]");
   request.clear_predictions();
   v1::ComputeResponse response;
-  EXPECT_EQ(ErrorField(handlers.Compute(request, Cancellation(), &response)), "losses[0].weigth");
+  EXPECT_EQ(ErrorField(handlers.Compute(request, kMaxBytes, Cancellation(), &response)),
+            "losses[0].weigth");
 }
 
 TEST(HandlersTest, DoesNotComputeWhatIsCancelled) {
@@ -63,7 +66,7 @@ TEST(HandlersTest, DoesNotComputeWhatIsCancelled) {
   Cancellation cancellation;
   cancellation.Cancel(absl::CancelledError("nobody waits"));
   v1::ComputeResponse response;
-  EXPECT_EQ(handlers.Compute(MseRequest(), cancellation, &response),
+  EXPECT_EQ(handlers.Compute(MseRequest(), kMaxBytes, cancellation, &response),
             absl::CancelledError("nobody waits"));
 }
 
@@ -82,10 +85,56 @@ TEST(HandlersTest, RefusesTooLargeAnAnswerBeforeItComputes) {
   EXPECT_TRUE(ToWire(tensor.to(at::kByte), request.mutable_labels()).ok());
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(request, Cancellation(), &response);
+  const absl::Status status = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
   EXPECT_EQ(ErrorField(status), "per_term_gradients") << status;
   EXPECT_THAT(std::string(status.message()),
               testing::AllOf(HasSubstr("257 gradients"), HasSubstr("at most 2147483647")));
+}
+
+// A bit an element is sent, and 4 or 8 bytes an element would be taken.
+TEST(HandlersTest, HoldsDecodedSizesAgainstTheLimit) {
+  v1::ComputeRequest request = MseRequest();
+  v1::Tensor* const labels = request.mutable_labels();
+  const at::Tensor bits = at::zeros({1 << 17}, at::kByte);
+  ASSERT_TRUE(ToWire(bits, labels).ok());
+  labels->set_dtype(v1::D_TYPE_INT64);
+  labels->clear_shape();
+  for (const int64_t size : {1, 1, 16, 256, 256}) labels->add_shape(size);
+  labels->set_encoding(v1::ENCODING_BITS);
+  constexpr int64_t kDecoded = 8 * (1 << 20) + 8 * 4;  // The prediction has 8 elements.
+  Handlers handlers(1, 1);
+  v1::ComputeResponse response;
+  const absl::Status fits = handlers.Compute(request, kDecoded, Cancellation(), &response);
+  EXPECT_TRUE(fits.ok()) << fits;
+  const absl::Status unary = handlers.Compute(request, kDecoded - 1, Cancellation(), &response);
+  EXPECT_EQ(unary.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(unary.message()), HasSubstr("max_request_bytes"));
+  labels->clear_data();
+  request.mutable_predictions(0)->mutable_tensor()->clear_data();
+  EXPECT_TRUE(handlers.Prepare(request, kDecoded).ok());
+  const absl::Status streamed = handlers.Prepare(request, kDecoded - 1).status();
+  EXPECT_EQ(streamed.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(HandlersTest, MakesLabelsOfASegmentation) {
+  v1::ComputeRequest request = MseRequest();
+  request.clear_labels();
+  // One object along z: of the 8 edges the 4 that do not leave the volume join it.
+  ASSERT_TRUE(ToWire(at::full({1, 2, 2, 2}, 9, at::kLong), request.mutable_gt_seg()).ok());
+  request.add_labels_from_gt_seg()->set_z(-1);
+  Handlers handlers(1, 1);
+  v1::ComputeResponse response;
+  const absl::Status status = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response.total(), (4 * 9 + 4 * 4) / 8.0);
+  // What is made counts as if it had come: 8 elements of prediction, ids and labels.
+  constexpr int64_t kBytes = 8 * (4 + 8 + 4);
+  EXPECT_TRUE(handlers.Compute(request, kBytes, Cancellation(), &response).ok());
+  EXPECT_EQ(handlers.Compute(request, kBytes - 1, Cancellation(), &response).code(),
+            absl::StatusCode::kResourceExhausted);
+  ASSERT_TRUE(ToWire(at::ones({1, 1, 2, 2, 2}), request.mutable_labels()).ok());
+  const absl::Status both = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
+  EXPECT_EQ(ErrorField(both), "labels");
 }
 
 TEST(HandlersTest, ReportsEveryMistakeOfAPlan) {

@@ -63,7 +63,8 @@ grpc::ServerUnaryReactor* LossServiceImpl::Compute(grpc::CallbackServerContext* 
                                                    v1::ComputeResponse* response) {
   auto* const unary = new UnaryCall(*this, *context, "Compute");
   unary->Run(request->request_id(), [this, request, response, &call = unary->call()] {
-    const absl::Status status = handlers_.Compute(*request, call.cancellation(), response);
+    const absl::Status status =
+        handlers_.Compute(*request, config_.max_request_bytes, call.cancellation(), response);
     call.Sign(*response);
     return status;
   });

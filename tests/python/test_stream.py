@@ -155,7 +155,7 @@ def test_more_than_a_message_may_hold_is_streamed() -> None:
     # Of one element, so that this takes no memory.
     huge = torch.zeros((), dtype=torch.uint8).expand(1, 1, 2049, 1024, 1024)
     with serving(service) as address, lossd.Client(address) as client:
-        client.compute(PLAN, BATCH, huge)
+        client.compute(PLAN, {"output": BATCH, "huge": huge})
     assert service.size == 2049 * 2**20 + BATCH.nbytes
 
 

@@ -152,8 +152,8 @@ def test_tensors_in_a_list_are_refused() -> None:
         ([-1, 2**31], torch.int64),
     ],
 )
-@pytest.mark.parametrize("given", [torch.int64, torch.float32, torch.float64])
-def test_ids_travel_in_the_narrowest_type(
+@pytest.mark.parametrize("given", [torch.float32, torch.float64])
+def test_ids_in_floating_point_become_the_narrowest_integers(
     ids: list[int], dtype: torch.dtype, given: torch.dtype
 ) -> None:
     narrow = instance_labels(torch.tensor(ids, dtype=given))
@@ -163,18 +163,13 @@ def test_ids_travel_in_the_narrowest_type(
 
 
 def test_ids_of_numpy_stay_numpys() -> None:
-    for given in (">i4", np.uint64, np.float32, np.uint32):
+    for given in (">f4", np.float64):
         narrow = instance_labels(np.array([[3, 300]]).astype(given))
         assert isinstance(narrow, np.ndarray)
         assert narrow.dtype == np.uint16
         assert narrow.tolist() == [[3, 300]]
-    largest = instance_labels(np.array([0, 2**64 - 1], dtype=np.uint64))
-    assert isinstance(largest, np.ndarray)
-    assert len(set(largest.tolist())) == 2  # Any number but 0 will do.
 
 
-def test_narrow_ids_are_not_copied() -> None:
-    ids = torch.tensor([1, 300], dtype=torch.int16)
-    narrow = instance_labels(ids)
-    assert isinstance(narrow, torch.Tensor)
-    assert narrow.data_ptr() == ids.data_ptr()
+def test_ids_in_integers_are_left_as_they_are() -> None:
+    for ids in (torch.tensor([1, 300]), np.array([0, 2**64 - 1], dtype=np.uint64)):
+        assert instance_labels(ids) is ids

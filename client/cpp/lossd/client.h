@@ -83,11 +83,13 @@ class Client {
                                         const ClientOptions& options = {});
 
   // The losses of `plan` on a batch, and gradients unless batch.losses_only. Tensors may have any
-  // layout and lie on any device; they are sent in their own dtype. Those that are contiguous and
-  // on the CPU are sent from where they lie, and must not be written to until this returns, nor for
-  // some time after it has returned an error: gRPC may still hold them. Labels, masks and
-  // segmentations that require a gradient where gradients are wanted are refused: there are none
-  // but those of predictions. `request_id`, if given, identifies the call in the server's log.
+  // layout and lie on any device; they are sent in their own dtype, large labels, masks and
+  // segmentations in the shortest encoding of lossd.v1.Encoding that gives the same. Others that
+  // are contiguous and on the CPU are sent from where they lie, and must not be written to until
+  // this returns, nor for some time after it has returned an error: gRPC may still hold them.
+  // Labels, masks and segmentations that require a gradient where gradients are wanted are refused:
+  // there are none but those of predictions. `request_id`, if given, identifies the call in the
+  // server's log.
   absl::StatusOr<Result> Compute(const v1::PlanSource& plan, const Batch& batch,
                                  absl::string_view request_id = "") const;
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/encoding.h"
 #include "lossd/wire/tensor.h"
 
 namespace lossd {
@@ -81,6 +82,12 @@ v1::ComputeRequest WriteSettings(const v1::PlanSource& plan, const Batch& batch,
   request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
                                                         : v1::MODE_STANDARD);
   request.set_stage(batch.stage);
+  for (const auto& [z, y, x] : batch.labels_from_gt_seg) {
+    v1::Offset* offset = request.add_labels_from_gt_seg();
+    offset->set_z(z);
+    offset->set_y(y);
+    offset->set_x(x);
+  }
   for (const VoxelIndex& origin : batch.malis_crop_origins) {
     v1::Voxel* voxel = request.mutable_malis_crop()->add_origins();
     voxel->set_z(origin[0]);
@@ -99,25 +106,51 @@ v1::ComputeRequest WriteSettings(const v1::PlanSource& plan, const Batch& batch,
   return request;
 }
 
-using TensorWriter = absl::FunctionRef<absl::Status(const at::Tensor&, v1::Tensor*)>;
+// Describes a tensor in its message, and returns its elements as they are sent.
+absl::StatusOr<at::Tensor> Describe(const at::Tensor& tensor, v1::Tensor* message) {
+  if (absl::Status status = DescribeOnWire(tensor, message); !status.ok()) return status;
+  return DenseOnCpu(tensor);
+}
 
-// A request whose tensors `write` writes.
+// The same in the shortest encoding.
+absl::StatusOr<at::Tensor> DescribeEncoded(const at::Tensor& tensor, ElementUse use,
+                                           v1::Tensor* message) {
+  const absl::StatusOr<at::Tensor> dense = Describe(tensor, message);
+  if (!dense.ok()) return dense.status();
+  EncodedElements elements = Encode(*dense, use);
+  message->set_encoding(elements.encoding);
+  return std::move(elements.data);
+}
+
+using DataWriter = absl::FunctionRef<void(at::Tensor data, v1::Tensor* message)>;
+
+// A request with its tensors, whose elements `write_data` gets one by one, in the order of a
+// stream. Predictions are as the network made them: there is nothing shorter.
 absl::StatusOr<v1::ComputeRequest> WriteTensors(v1::ComputeRequest request, const Batch& batch,
-                                                TensorWriter write) {
+                                                DataWriter write_data) {
   absl::Status status;
+  const auto write = [&](const std::string& field, absl::StatusOr<at::Tensor> data,
+                         v1::Tensor* message) {
+    status.Update(InField(field, data.status()));
+    if (data.ok()) write_data(*std::move(data), message);
+  };
   for (const NamedTensor& prediction : batch.predictions) {
     v1::NamedTensor* message = request.add_predictions();
     message->set_name(prediction.name);
-    status.Update(
-        InField(PredictionField(prediction), write(prediction.tensor, message->mutable_tensor())));
+    write(PredictionField(prediction), Describe(prediction.tensor, message->mutable_tensor()),
+          message->mutable_tensor());
   }
-  const auto write_if = [&](const at::Tensor& tensor, absl::string_view field, auto message) {
-    if (tensor.defined()) status.Update(InField(field, write(tensor, (request.*message)())));
+  const auto write_if = [&](const at::Tensor& tensor, const std::string& field, ElementUse use,
+                            auto mutable_message) {
+    if (!tensor.defined()) return;
+    v1::Tensor* message = (request.*mutable_message)();
+    write(field, DescribeEncoded(tensor, use, message), message);
   };
-  write_if(batch.labels, "labels", &v1::ComputeRequest::mutable_labels);
-  write_if(batch.mask, "mask", &v1::ComputeRequest::mutable_mask);
-  write_if(batch.label_mask, "label_mask", &v1::ComputeRequest::mutable_label_mask);
-  write_if(batch.gt_seg, "gt_seg", &v1::ComputeRequest::mutable_gt_seg);
+  constexpr auto kNumbers = ElementUse::kNumbers;
+  write_if(batch.labels, "labels", kNumbers, &v1::ComputeRequest::mutable_labels);
+  write_if(batch.mask, "mask", kNumbers, &v1::ComputeRequest::mutable_mask);
+  write_if(batch.label_mask, "label_mask", kNumbers, &v1::ComputeRequest::mutable_label_mask);
+  write_if(batch.gt_seg, "gt_seg", ElementUse::kIds, &v1::ComputeRequest::mutable_gt_seg);
   if (!status.ok()) return status;
   return request;
 }
@@ -179,18 +212,20 @@ absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, cons
   v1::ComputeRequest request = WriteSettings(plan, batch, request_id);
   absl::Status fits = CheckFits(batch, static_cast<int64_t>(request.ByteSizeLong()));
   if (!fits.ok()) return fits;
-  return WriteTensors(std::move(request), batch, ToWire);
+  return WriteTensors(std::move(request), batch, [](const at::Tensor& data, v1::Tensor* message) {
+    message->set_data(data.const_data_ptr(), data.nbytes());
+  });
 }
 
 absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const v1::PlanSource& plan, const Batch& batch,
                                                      absl::string_view request_id) {
-  absl::StatusOr<v1::ComputeRequest> header =
-      WriteTensors(WriteSettings(plan, batch, request_id), batch, DescribeOnWire);
+  OutgoingRequest request;
+  absl::StatusOr<v1::ComputeRequest> header = WriteTensors(
+      WriteSettings(plan, batch, request_id), batch, [&](at::Tensor data, v1::Tensor* /*message*/) {
+        request.tensors.push_back(std::move(data));
+      });
   if (!header.ok()) return header.status();
-  OutgoingRequest request{.header = *std::move(header), .tensors = {}};
-  for (const BatchTensor& tensor : TensorsOf(batch)) {
-    request.tensors.push_back(DenseOnCpu(tensor.tensor));
-  }
+  request.header = *std::move(header);
   return request;
 }
 

@@ -22,7 +22,7 @@ namespace lossd {
 // Whether there are predictions to send, and no gradient is wanted that there is not: FieldErrors.
 absl::Status CheckBatch(const Batch& batch);
 
-// The bytes of the batch's tensors, as they are sent.
+// The bytes of the batch's tensors, before any encoding.
 int64_t TensorBytes(const Batch& batch);
 
 // A request in one message. A FieldError about the largest tensor where that would be too large,
@@ -31,7 +31,7 @@ absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, cons
                                                 absl::string_view request_id);
 
 // A request whose tensors follow it, contiguous and on the CPU, in the order of a stream. Those of
-// the batch themselves where they are so.
+// the batch themselves where they are so and have no shorter encoding.
 struct OutgoingRequest {
   v1::ComputeRequest header;
   std::vector<at::Tensor> tensors;

@@ -35,6 +35,8 @@ struct Batch {
   std::vector<NamedTensor> predictions;
   // [B, L, …], any dtype.
   at::Tensor labels;
+  // Instead of labels: offsets (z, y, x), for labels that are gt_seg's affinities along them.
+  std::vector<VoxelIndex> labels_from_gt_seg;
   // [B or 1, 1 or C, …]: 0 and 1 in bool or integers, weights in floating point.
   at::Tensor mask;
   // The shape of labels, bool or uint8 of 0 and 1.

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/error.h"
 #include "lossd/compute/balancing.h"
+#include "lossd/compute/derived_labels.h"
 #include "lossd/compute/diagnostics.h"
 #include "lossd/compute/gradient_sum.h"
 #include "lossd/compute/mask_check.h"
@@ -397,8 +398,11 @@ std::vector<absl::Status> Orchestrator::Check(const Plan& plan, const FieldSpell
 }
 
 absl::StatusOr<Schedule> Orchestrator::Prepare(const Batch& batch) const {
-  absl::StatusOr<Schedule> schedule =
-      CatchTorchErrors([&] { return MakeSchedule(impl_->plan, batch); });
+  absl::StatusOr<Schedule> schedule = CatchTorchErrors([&]() -> absl::StatusOr<Schedule> {
+    const absl::StatusOr<Batch> labelled = WithLabelStandIn(batch);
+    if (!labelled.ok()) return labelled.status();
+    return MakeSchedule(impl_->plan, *labelled);
+  });
   if (!schedule.ok()) return InSpelling(impl_->spelling, schedule.status());
   return schedule;
 }
@@ -412,8 +416,11 @@ absl::StatusOr<Outcome> Orchestrator::Compute(const Batch& batch, const Context&
 absl::StatusOr<Outcome> Orchestrator::Compute(const Schedule& schedule, const Batch& batch,
                                               const Context& context) const {
   absl::StatusOr<Outcome> outcome = CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
-    if (absl::Status masks = CheckMaskValues(schedule, batch, context); !masks.ok()) return masks;
-    return Computation(impl_->plan, batch, schedule, context).Run();
+    const absl::StatusOr<Batch> labelled = WithDerivedLabels(batch, context);
+    if (!labelled.ok()) return labelled.status();
+    absl::Status masks = CheckMaskValues(schedule, *labelled, context);
+    if (!masks.ok()) return masks;
+    return Computation(impl_->plan, *labelled, schedule, context).Run();
   });
   // Whatever a cancelled computation has come to, be it an error, means nothing.
   if (absl::Status status = context.status(); !status.ok()) return status;

@@ -47,6 +47,18 @@ TEST(ReadStreamLayoutTest, HasTheTensorsOfARequestInOrder) {
   EXPECT_EQ(ReadStreamLayout(request)->at(3).field, "label_mask");
 }
 
+TEST(ReadStreamLayoutTest, HasTheBytesOfEncodings) {
+  v1::ComputeRequest request;
+  Describe(v1::D_TYPE_FLOAT32, {3, 3}, request.mutable_labels());
+  request.mutable_labels()->set_encoding(v1::ENCODING_BITS);
+  Describe(v1::D_TYPE_INT64, {9}, request.mutable_gt_seg());
+  request.mutable_gt_seg()->set_encoding(v1::ENCODING_UINT16);
+  EXPECT_THAT(*ReadStreamLayout(request),
+              ElementsAre(FieldsAre("labels", 2), FieldsAre("gt_seg", 18)));
+  request.mutable_labels()->set_encoding(v1::ENCODING_UINT8);
+  EXPECT_EQ(Field(request), "labels.encoding");
+}
+
 TEST(ReadStreamLayoutTest, HasTheGradientsOfTermsFirst) {
   v1::ComputeResponse response;
   AddNamed("output", v1::D_TYPE_FLOAT16, {1}, response.mutable_gradients());

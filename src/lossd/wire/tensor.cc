@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/bits.h"
 
 namespace lossd {
 namespace {
@@ -57,31 +58,105 @@ absl::StatusOr<const DTypeTraits*> ReadDType(const v1::Tensor& message) {
                     "a dtype of lossd.v1.DType");
 }
 
-int64_t ElementSize(const DTypeTraits& dtype) {
-  return static_cast<int64_t>(c10::elementSize(dtype.scalar));
-}
+int64_t ElementSize(at::ScalarType dtype) { return static_cast<int64_t>(c10::elementSize(dtype)); }
 
 at::IntArrayRef Shape(const v1::Tensor& message) {
   return {message.shape().data(), static_cast<size_t>(message.shape().size())};
 }
 
-// Size in bytes of a tensor of that shape.
-absl::StatusOr<int64_t> CheckedSize(const v1::Tensor& message, int64_t element_size) {
+// The elements of a tensor of that shape, which has at most 2^63 - 1 bytes.
+absl::StatusOr<int64_t> CheckedElements(const v1::Tensor& message, const DTypeTraits& dtype) {
   const auto& shape = message.shape();
   const auto given = [&shape] { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); };
   if (shape.empty() || shape.size() > kMaxWireDimensions) {
     return FieldError("shape", absl::StrCat(shape.size(), " dimensions"),
                       absl::StrCat("1 to ", kMaxWireDimensions));
   }
-  int64_t bytes = element_size;
+  const int64_t most = std::numeric_limits<int64_t>::max() /
+                       std::max(ElementSize(dtype.scalar), ElementSize(dtype.computed));
+  int64_t elements = 1;
   for (const int64_t size : shape) {
     if (size < 1) return FieldError("shape", given(), "sizes of at least 1");
-    if (bytes > std::numeric_limits<int64_t>::max() / size) {
+    if (elements > most / size) {
       return FieldError("shape", given(), "a tensor that fits into memory");
     }
-    bytes *= size;
+    elements *= size;
   }
-  return bytes;
+  return elements;
+}
+
+// What the elements are in the data, but for bits.
+at::ScalarType StoredType(const DTypeTraits& dtype, v1::Encoding encoding) {
+  switch (encoding) {
+    case v1::ENCODING_UINT8:
+      return at::kByte;
+    case v1::ENCODING_UINT16:
+      return at::kUInt16;
+    case v1::ENCODING_UINT32:
+      return at::kUInt32;
+    default:
+      return dtype.scalar;
+  }
+}
+
+// What the elements become.
+at::ScalarType ComputedType(const DTypeTraits& dtype, v1::Encoding encoding, ElementUse use) {
+  if (use != ElementUse::kIds || !at::isIntegralType(dtype.scalar, /*includeBool=*/false)) {
+    return dtype.computed;
+  }
+  switch (encoding) {
+    case v1::ENCODING_BITS:
+    case v1::ENCODING_UINT8:
+      return at::kByte;
+    case v1::ENCODING_UINT16:
+      return at::kShort;
+    case v1::ENCODING_UINT32:
+      return at::kInt;
+    default:
+      return dtype.computed;
+  }
+}
+
+absl::Status CheckEncoding(const v1::Tensor& message, const DTypeTraits& dtype) {
+  const v1::Encoding encoding = message.encoding();
+  if (!v1::Encoding_IsValid(encoding)) {
+    return FieldError("encoding", absl::StrCat(static_cast<int>(encoding)),
+                      "an encoding of lossd.v1.Encoding");
+  }
+  if (encoding == v1::ENCODING_UNSPECIFIED || encoding == v1::ENCODING_BITS) {
+    return absl::OkStatus();
+  }
+  const int64_t stored = ElementSize(StoredType(dtype, encoding));
+  if (at::isIntegralType(dtype.scalar, /*includeBool=*/false) &&
+      stored < ElementSize(dtype.scalar)) {
+    return absl::OkStatus();
+  }
+  return FieldError(
+      "encoding",
+      absl::StrCat(v1::Encoding_Name(encoding), " for ", v1::DType_Name(message.dtype())),
+      absl::StrCat("an integer dtype of more than ", stored, stored == 1 ? " byte" : " bytes"));
+}
+
+// The size of the data, and what it is for.
+absl::Status CheckSize(const v1::Tensor& message, int64_t given, int64_t expected) {
+  if (given == expected) return absl::OkStatus();
+  const std::string in = message.encoding() == v1::ENCODING_UNSPECIFIED
+                             ? ""
+                             : absl::StrCat(" in ", v1::Encoding_Name(message.encoding()));
+  return FieldError("data", absl::StrCat(given, " bytes"),
+                    absl::StrCat(expected, " for ", v1::DType_Name(message.dtype()), " of shape [",
+                                 absl::StrJoin(message.shape(), ", "), "]", in));
+}
+
+absl::StatusOr<at::Tensor> FromBits(const v1::Tensor& message, const uint8_t* bits,
+                                    at::ScalarType dtype) {
+  at::Tensor tensor = at::empty(Shape(message), dtype);
+  const int64_t last = tensor.numel() % 8;
+  if (last != 0 && bits[tensor.numel() / 8] >> last != 0) {
+    return FieldError("data", "bits set beyond the last element", "0 in what is left of its byte");
+  }
+  UnpackBits(bits, tensor);
+  return tensor;
 }
 
 // One pass without branches, which compilers vectorise: masks are large.
@@ -91,55 +166,60 @@ bool AllZeroOrOne(const uint8_t* bytes, int64_t size) {
   return any <= 1;
 }
 
-}  // namespace
-
-absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message) {
-  // LibTorch has no read-only tensors; the header passes the promise not to write on.
-  auto* const data = const_cast<char*>(message.data().data());
-  return FromBytes(message,
-                   at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte));
+// The tensor over the bytes; a copy where they are not aligned.
+at::Tensor OverBytes(const v1::Tensor& message, const at::Tensor& data, at::ScalarType dtype) {
+  auto* const bytes = data.data_ptr<uint8_t>();
+  if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(ElementSize(dtype)) == 0) {
+    return at::from_blob(bytes, Shape(message), [data](void*) {}, dtype);
+  }
+  at::Tensor tensor = at::empty(Shape(message), dtype);
+  std::copy_n(bytes, data.numel(), static_cast<uint8_t*>(tensor.data_ptr()));
+  return tensor;
 }
 
-absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data) {
-  const absl::StatusOr<const DTypeTraits*> dtype = ReadDType(message);
-  if (!dtype.ok()) return dtype.status();
-  const absl::StatusOr<int64_t> size = CheckedSize(message, ElementSize(**dtype));
+}  // namespace
+
+absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message, ElementUse use) {
+  // LibTorch has no read-only tensors; the header passes the promise not to write on.
+  auto* const data = const_cast<char*>(message.data().data());
+  return FromBytes(
+      message, at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte), use);
+}
+
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data,
+                                     ElementUse use) {
+  const absl::StatusOr<int64_t> size = DataBytes(message);
   if (!size.ok()) return size.status();
-  if (data.numel() != *size) {
-    return FieldError("data", absl::StrCat(data.numel(), " bytes"),
-                      absl::StrCat(*size, " for ", v1::DType_Name(message.dtype()), " of shape [",
-                                   absl::StrJoin(message.shape(), ", "), "]"));
-  }
-  auto* const bytes = data.data_ptr<uint8_t>();
+  if (absl::Status sized = CheckSize(message, data.numel(), *size); !sized.ok()) return sized;
+  const DTypeTraits& dtype = *Find(message.dtype());
+  const at::ScalarType computed = ComputedType(dtype, message.encoding(), use);
+  const auto* const bytes = data.const_data_ptr<uint8_t>();
+  if (message.encoding() == v1::ENCODING_BITS) return FromBits(message, bytes, computed);
   if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, *size)) {
     return FieldError("data", "a bool that is neither 0 nor 1", "bytes of 0 or 1");
   }
-
-  const at::ScalarType scalar = (*dtype)->scalar;
-  at::Tensor tensor;
-  if (reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(ElementSize(**dtype)) == 0) {
-    tensor = at::from_blob(bytes, Shape(message), [data](void*) {}, scalar);
-  } else {
-    tensor = at::empty(Shape(message), scalar);
-    std::copy_n(bytes, *size, static_cast<uint8_t*>(tensor.data_ptr()));
-  }
-  const at::ScalarType computed = (*dtype)->computed;
-  if (computed == scalar) return tensor;
-  if (c10::elementSize(computed) == c10::elementSize(scalar)) return tensor.view(computed);
+  const at::ScalarType stored = StoredType(dtype, message.encoding());
+  const at::Tensor tensor = OverBytes(message, data, stored);
+  if (computed == stored) return tensor;
+  if (ElementSize(computed) == ElementSize(stored)) return tensor.view(computed);
   return tensor.to(computed);
 }
 
-absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message) {
+absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message, ElementUse use) {
   const absl::StatusOr<int64_t> size = DataBytes(message);
   if (!size.ok()) return size.status();
-  return at::empty(Shape(message),
-                   at::TensorOptions(at::kMeta).dtype(Find(message.dtype())->computed));
+  const at::ScalarType dtype = ComputedType(*Find(message.dtype()), message.encoding(), use);
+  return at::empty(Shape(message), at::TensorOptions(at::kMeta).dtype(dtype));
 }
 
 absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message) {
   const absl::StatusOr<const DTypeTraits*> dtype = ReadDType(message);
   if (!dtype.ok()) return dtype.status();
-  return CheckedSize(message, ElementSize(**dtype));
+  const absl::StatusOr<int64_t> elements = CheckedElements(message, **dtype);
+  if (!elements.ok()) return elements.status();
+  if (absl::Status known = CheckEncoding(message, **dtype); !known.ok()) return known;
+  if (message.encoding() == v1::ENCODING_BITS) return BitsBytes(*elements);
+  return *elements * ElementSize(StoredType(**dtype, message.encoding()));
 }
 
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message) {

@@ -127,7 +127,8 @@ class Client:
             outputs: The prediction [B, C, Z, Y, X] or [B, C, Y, X], or named heads; float32,
                 float16 or bfloat16. With deep supervision: "output" and the coarser "ds_1" …
                 "ds_4", or named heads "aff" and "ds_1/aff".
-            labels: [B, L, …], any dtype. Needed unless no term needs them.
+            labels: [B, L, …], any dtype. Needed unless no term needs them, or `labels_from_gt_seg`
+                is given.
             mask: Where the batch counts, [B or 1, 1 or C, …].
             label_mask: Which labels are known, of labels' shape; bool or uint8.
             gt_seg: Instance labels [B, Z, Y, X] or [B, 1, Z, Y, X] for MALIS; any integer dtype, 0

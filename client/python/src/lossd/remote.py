@@ -75,6 +75,7 @@ def ask(
     mode: Mode,
     stage: str,
     malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+    labels_from_gt_seg: Sequence[Voxel] | None = None,
     log_vars: Tensor | None = None,
     per_term_gradients: bool = False,
     allow_non_finite: bool = False,
@@ -94,6 +95,7 @@ def ask(
         mode: As `Client.compute` takes it.
         stage: Prefix of the log keys.
         malis_crop_origin: As `Client.compute` takes it.
+        labels_from_gt_seg: As `Client.compute` takes it.
         log_vars: Log-variance of each term, for uncertainty balancing.
         per_term_gradients: Also return the gradient of each term by itself.
         allow_non_finite: Return what is not finite, too.
@@ -122,6 +124,7 @@ def ask(
         "mode": mode,
         "stage": stage,
         "malis_crop_origin": malis_crop_origin,
+        "labels_from_gt_seg": labels_from_gt_seg,
         "log_vars": log_vars,
         "per_term_gradients": per_term_gradients and wanted,
         "losses_only": not wanted,

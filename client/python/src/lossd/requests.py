@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
 from lossd.errors import InvalidArgumentError
+from lossd.packing import Use
 from lossd.plan import Plan, PlanLike
 from lossd.results import Voxel
 from lossd.tensors import Array, outgoing
@@ -22,6 +24,14 @@ _MODES: dict[str, service_pb2.Mode.ValueType] = {
     "deep_supervision": service_pb2.MODE_DEEP_SUPERVISION,
 }
 
+# What of a batch is not a prediction, and what its elements are used for.
+_USES: dict[str, Use] = {
+    "labels": "numbers",
+    "mask": "numbers",
+    "label_mask": "numbers",
+    "gt_seg": "ids",
+}
+
 
 class ComputeOptions(TypedDict, total=False):
     """How a plan is computed on a batch; each is optional.
@@ -32,6 +42,9 @@ class ComputeOptions(TypedDict, total=False):
         malis_crop_origin: The first voxel (z, y, x) of MALIS's crops: one for all, or one for each
             evaluation in the order scale, then term.
         malis_crop_seed: Seed of the server's draw of crop origins, when none are given.
+        labels_from_gt_seg: Instead of labels: offsets (z, y, x), for labels that the server makes
+            of gt_seg. These are its affinities in float32, a channel an offset: 1 where voxels v
+            and v + offset are of one object, 0 elsewhere and where v + offset lies outside.
         log_vars: Log-variance of each term, for uncertainty balancing.
         task_weights: Weight of each term, for GradNorm balancing.
         per_term_gradients: Also return the gradient of each term by itself.
@@ -47,6 +60,7 @@ class ComputeOptions(TypedDict, total=False):
     stage: str
     malis_crop_origin: Voxel | Sequence[Voxel] | None
     malis_crop_seed: int | None
+    labels_from_gt_seg: Sequence[Voxel] | npt.NDArray[Any] | None
     log_vars: Array | Sequence[float] | None
     task_weights: Array | Sequence[float] | None
     per_term_gradients: bool
@@ -68,6 +82,7 @@ def make_request(
     stage: str = "train",
     malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
     malis_crop_seed: int | None = None,
+    labels_from_gt_seg: Sequence[Voxel] | npt.NDArray[Any] | None = None,
     log_vars: Array | Sequence[float] | None = None,
     task_weights: Array | Sequence[float] | None = None,
     per_term_gradients: bool = False,
@@ -98,7 +113,9 @@ def make_request(
         log_vars=_floats(log_vars),
         task_weights=_floats(task_weights),
     )
-    for z, y, x in _voxels(malis_crop_origin):
+    for z, y, x in _triples(labels_from_gt_seg, "labels_from_gt_seg"):
+        header.labels_from_gt_seg.add(z=z, y=y, x=x)
+    for z, y, x in _triples(malis_crop_origin, "malis_crop_origin"):
         header.malis_crop.origins.add(z=z, y=y, x=x)
     if malis_crop_seed is not None:
         header.malis_crop.seed = malis_crop_seed
@@ -107,20 +124,19 @@ def make_request(
     return Request(
         header,
         {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
-        {name: outgoing(of, name) for name, of in others.items() if of is not None},
+        {name: outgoing(of, name, _USES[name]) for name, of in others.items() if of is not None},
     )
 
 
-def _voxels(origins: Voxel | Sequence[Voxel] | None) -> list[Voxel]:
-    if origins is None:
+def _triples(triples: Voxel | Sequence[Voxel] | npt.NDArray[Any] | None, field: str) -> list[Voxel]:
+    if triples is None:
         return []
-    array = np.asarray(origins)
+    array = np.asarray(triples)
     if array.shape == (0,):
         return []
     if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.dtype.kind not in "iu":
         raise InvalidArgumentError(
-            f"malis_crop_origin: got {origins!r}, expected (z, y, x) or a sequence of such",
-            field="malis_crop_origin",
+            f"{field}: got {triples!r}, expected (z, y, x) or a sequence of such", field=field
         )
     return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
 

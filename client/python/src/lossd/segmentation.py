@@ -1,4 +1,4 @@
-"""The instance segmentation of MALIS: what it may look like, and how it travels."""
+"""The instance segmentation of MALIS: what it may look like."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _SIGNED = (torch.int8, torch.int16, torch.int32)
 def instance_labels(
     gt_seg: Tensor | npt.NDArray[Any] | None,
 ) -> Tensor | npt.NDArray[Any] | None:
-    """The same ids in the narrowest integer type that holds them, made on the device they are on.
+    """The ids as integers, made on the device they are on.
 
-    Floats are truncated, as PyTorch Connectomics does it.
+    Floats are truncated, as PyTorch Connectomics does it, to the narrowest type that holds them.
 
     Raises:
         ValueError: Some are not finite, or beyond int64.
     """
-    if gt_seg is None:
-        return None
     if isinstance(gt_seg, np.ndarray):
-        if gt_seg.dtype.kind not in "iuf":
+        if gt_seg.dtype.kind != "f":
             return gt_seg  # The server says what it takes.
-        return _narrow(torch.from_numpy(np.ascontiguousarray(_native(gt_seg)))).numpy()
-    return _narrow(gt_seg.detach())
+        return _truncated(torch.from_numpy(np.ascontiguousarray(_native(gt_seg)))).numpy()
+    if gt_seg is None or not gt_seg.is_floating_point():
+        return gt_seg
+    return _truncated(gt_seg.detach())
 
 
 def segmentation_shapes(prediction: Sequence[int]) -> list[tuple[int, ...]]:
@@ -46,18 +46,14 @@ def _native(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _narrow(ids: Tensor) -> Tensor:
-    if ids.numel() == 0 or ids.dtype in (torch.bool, torch.uint8, torch.int8):
-        return ids
-    if ids.dtype in (torch.uint16, torch.uint32, torch.uint64):
-        # PyTorch finds no extremes of these. Ids are only compared: those of 64 bits may wrap.
-        ids = ids.to(torch.int64)
+def _truncated(ids: Tensor) -> Tensor:
+    if ids.numel() == 0:
+        return ids.long()
     low, high = (extreme.item() for extreme in torch.aminmax(ids))
     if not -(2**63) <= low <= high < 2**63:  # False for NaN as well.
         raise ValueError("gt_seg: got labels that are not finite or beyond int64, expected ids")
     for dtype in _UNSIGNED if low >= 0 else _SIGNED:
         limits = torch.iinfo(dtype)
         if limits.min <= low and int(high) <= limits.max:
-            narrower = ids.is_floating_point() or dtype.itemsize < ids.itemsize
-            return ids.to(dtype) if narrower else ids
+            return ids.to(dtype)
     return ids.long()

@@ -32,9 +32,9 @@ def request_messages(request: Request) -> Iterator[bytes]:
     header = service_pb2.ComputeRequest()
     header.CopyFrom(request.header)
     for name, tensor in request.predictions.items():
-        header.predictions.add(name=name, tensor=tensor.description)
+        header.predictions.add(name=name, tensor=tensor.message)
     for field, tensor in request.fields:
-        getattr(header, field).CopyFrom(tensor.description)
+        getattr(header, field).CopyFrom(tensor.message)
     yield service_pb2.ComputeStreamRequest(header=header).SerializeToString()
     for index, tensor in enumerate(request.tensors):
         yield from _chunks(index, tensor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import math
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd.errors import InvalidArgumentError
+from lossd.host_words import HostWords
+from lossd.packing import LEAST_BYTES, Packed, Use, pack
 from lossd.v1 import tensor_pb2
 
 if TYPE_CHECKING:
@@ -25,6 +29,9 @@ _DTYPE_BY_NAME: dict[str, tensor_pb2.DType.ValueType] = {
     for name, number in tensor_pb2.DType.items()
     if number != tensor_pb2.D_TYPE_UNSPECIFIED
 }
+# What is copied at a time of an array that is not one piece of memory.
+_SLAB_BYTES = 2**20
+
 _NAME_BY_DTYPE = {number: name for name, number in _DTYPE_BY_NAME.items()}
 
 
@@ -40,8 +47,9 @@ class Outgoing:
 
     Attributes:
         field: What to call it in an error.
-        description: The message without its data.
+        description: Its dtype and shape.
         array: The array, on any device and in any layout.
+        use: What its elements are used for, where they may be sent in fewer bytes than they have.
         size: The bytes of its elements.
         version: PyTorch's count of its changes in place; None where nobody counts.
         ready: The moment in the caller's stream from which it may be read; None where it may be.
@@ -50,20 +58,35 @@ class Outgoing:
     field: str
     description: tensor_pb2.Tensor
     array: Array
+    use: Use | None
     size: int
     version: int | None
     ready: torch.cuda.Event | None
 
+    @property
+    def message(self) -> tensor_pb2.Tensor:
+        """The message without its data."""
+        message = tensor_pb2.Tensor()
+        message.CopyFrom(self.description)
+        if self._packed is not None:
+            message.encoding = self._packed.encoding
+        return message
+
+    @property
+    def data_size(self) -> int:
+        """The bytes of its data as they are sent."""
+        return self.size if self._packed is None else self._packed.elements.nbytes
+
     def elements(self) -> memoryview:
-        """Its elements in C order, little-endian; copied only where they are not that already."""
-        return _elements(self._fetch())
+        """Its data: elements in C order, little-endian, copied only where they are not that yet."""
+        return _elements(self._sent())
 
     def parts(self, limit: int) -> Iterator[memoryview]:
-        """Its elements part by part, so that what must be copied first is, at most, `limit` bytes.
+        """Its data part by part, so that what must be copied first is, at most, `limit` bytes.
 
         That is so for arrays in this process's memory; a device's are fetched in one piece.
         """
-        yield from map(_elements, _slabs(self._fetch(), limit))
+        yield from map(_elements, _slabs(self._sent(), limit))
 
     def check_unchanged(self) -> None:
         """Whether it is what it was when the call was made, as far as that can be known.
@@ -78,28 +101,59 @@ class Outgoing:
                 field=self.field,
             )
 
-    def _fetch(self) -> Array:
-        """The array in this process's memory."""
+    def _sent(self) -> Array:
+        """What is sent, in this process's memory."""
+        if self._packed is not None:
+            return self._packed.elements
         if not is_torch(self.array):
             return self.array
-        tensor = self.array.detach()
+        with self._reading():
+            return self.array.detach().cpu()
+
+    @functools.cached_property
+    def _packed(self) -> Packed | None:
+        """Its elements in fewer bytes; found when they are asked for, and kept."""
+        if self.use is None or self.size < LEAST_BYTES:
+            return None
+        name = _NAME_BY_DTYPE[self.description.dtype]
+        if is_torch(self.array) and self.array.device.type != "cpu":
+            from lossd.device_words import DeviceWords
+
+            with self._reading():
+                return pack(DeviceWords(self.array.detach()), name, self.use)
+        array = self.array.detach() if is_torch(self.array) else self.array
+        words = HostWords(
+            lambda: map(_elements, _slabs(array, _SLAB_BYTES)),
+            math.prod(array.shape),
+            array.dtype.itemsize,
+        )
+        return pack(words, name, self.use)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Where a device's tensor may be read.
+
+        That is in a stream of its own, so that it does not wait for what its caller has computed
+        since.
+        """
         if self.ready is None:
-            return tensor.cpu()
+            yield
+            return
         import torch
 
-        # A stream of its own, so that it does not wait for what its caller has computed since.
-        stream = torch.cuda.Stream(tensor.device)
+        stream = torch.cuda.Stream(self.ready.device)
         stream.wait_event(self.ready)
         with torch.cuda.stream(stream):
-            return tensor.cpu()
+            yield
 
 
-def outgoing(array: Any, field: str) -> Outgoing:
+def outgoing(array: Any, field: str, use: Use | None = None) -> Outgoing:
     """An array as it will be sent; nothing is copied yet.
 
     Args:
         array: A PyTorch tensor, or anything NumPy takes for an array.
         field: What to call it in an error.
+        use: What its elements are used for, where they may be sent in fewer bytes than they have.
 
     Raises:
         InvalidArgumentError: For what is no array, or a dtype that the wire does not have.
@@ -115,7 +169,7 @@ def outgoing(array: Any, field: str) -> Outgoing:
         )
     description = tensor_pb2.Tensor(dtype=_DTYPE_BY_NAME[name], shape=array.shape)
     size = math.prod(array.shape) * array.dtype.itemsize
-    return Outgoing(field, description, array, size, _version(array), _ready(array))
+    return Outgoing(field, description, array, use, size, _version(array), _ready(array))
 
 
 def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, memoryview]:

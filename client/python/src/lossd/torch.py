@@ -78,6 +78,7 @@ class RemoteLoss(nn.Module):
         stage: str | None = None,
         log_vars: Tensor | None = None,
         malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+        labels_from_gt_seg: Sequence[Voxel] | None = None,
     ) -> tuple[Tensor, dict[str, float]]:
         """The total loss, a float32 scalar on the predictions' device, and the logs.
 
@@ -93,6 +94,7 @@ class RemoteLoss(nn.Module):
             stage,
             log_vars,
             malis_crop_origin,
+            labels_from_gt_seg,
         )
         return self._read(question, self.client.compute(**question.arguments))
 
@@ -107,6 +109,7 @@ class RemoteLoss(nn.Module):
         stage: str | None = None,
         log_vars: Tensor | None = None,
         malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
+        labels_from_gt_seg: Sequence[Voxel] | None = None,
     ) -> Pending[tuple[Tensor, dict[str, float]]]:
         """The same as calling the module, without waiting: the result is that of the call.
 
@@ -123,6 +126,7 @@ class RemoteLoss(nn.Module):
             stage,
             log_vars,
             malis_crop_origin,
+            labels_from_gt_seg,
         )
         pending = self.client.submit(**question.arguments)
         return pending.then(lambda result: self._read(question, result))
@@ -144,6 +148,7 @@ class RemoteLoss(nn.Module):
         stage: str | None,
         log_vars: Tensor | None,
         malis_crop_origin: Voxel | Sequence[Voxel] | None,
+        labels_from_gt_seg: Sequence[Voxel] | None,
     ) -> remote.Question:
         heads = dict(outputs) if isinstance(outputs, Mapping) else {"output": outputs}
         if not heads:
@@ -163,6 +168,7 @@ class RemoteLoss(nn.Module):
             mode=self.mode,
             stage=stage or ("train" if self.training else "val"),
             malis_crop_origin=malis_crop_origin,
+            labels_from_gt_seg=labels_from_gt_seg,
             log_vars=log_vars,
             allow_non_finite=self.allow_non_finite,
             timeout=self.timeout,

@@ -62,7 +62,7 @@ class Request:
 
     @property
     def size(self) -> int:
-        """The bytes of all elements."""
+        """The bytes of all elements, before any encoding."""
         return sum(tensor.size for tensor in self.tensors)
 
     @property
@@ -163,7 +163,7 @@ def _incoming(named: memoryview) -> tuple[tensor_pb2.NamedTensor, memoryview]:
 
 
 def _tensor(tensor: Outgoing) -> list[_Piece]:
-    return [tensor.description.SerializeToString(), *_field(_DATA, [tensor])]
+    return [tensor.message.SerializeToString(), *_field(_DATA, [tensor])]
 
 
 def _field(number: int, pieces: list[_Piece]) -> list[_Piece]:
@@ -172,4 +172,4 @@ def _field(number: int, pieces: list[_Piece]) -> list[_Piece]:
 
 
 def _size(pieces: list[_Piece]) -> int:
-    return sum(piece.size if isinstance(piece, Outgoing) else len(piece) for piece in pieces)
+    return sum(piece.data_size if isinstance(piece, Outgoing) else len(piece) for piece in pieces)

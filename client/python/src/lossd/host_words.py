@@ -1,0 +1,85 @@
+"""Elements in this process's memory, packed with NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from lossd.packing import MOST_NAMES, Elements
+
+# So many elements stay in the cache from one pass over them to the next.
+_BLOCK = 2**16
+
+# Neighbours mostly have the same id; where fewer do, renaming would take too long.
+_LEAST_RUN = 4
+
+
+class HostWords:
+    """See `lossd.packing.Words`.
+
+    Args:
+        parts: Gives their bytes, little-endian, in parts that each have some; once more every time.
+        count: How many there are.
+        size: The bytes of each.
+    """
+
+    def __init__(self, parts: Callable[[], Iterator[memoryview]], count: int, size: int) -> None:
+        self.size = size
+        self._parts = parts
+        self._count = count
+
+    def bits(self, one: int) -> Elements | None:
+        """A bit for each."""
+        packed = np.empty(-(-self._count // 8), dtype=np.uint8)
+        filled = 0
+        rest = np.empty(0, dtype=np.bool_)  # Fewer than a byte holds.
+        for words in self._words():
+            for start in range(0, len(words), _BLOCK):
+                block = words[start : start + _BLOCK]
+                ones = block == one
+                if np.count_nonzero(ones) != np.count_nonzero(block):
+                    return None
+                if len(rest):
+                    ones = np.concatenate([rest, ones])
+                whole = len(ones) // 8
+                packed[filled : filled + whole] = np.packbits(ones[: 8 * whole], bitorder="little")
+                filled += whole
+                rest = ones[8 * whole :]
+        packed[filled:] = np.packbits(rest, bitorder="little")
+        return packed
+
+    def greatest(self) -> int:
+        """The greatest."""
+        return max(int(words.max()) for words in self._words())
+
+    def narrowed(self, size: int) -> Elements:
+        """Those in `size` bytes each."""
+        narrow = np.empty(self._count, dtype=f"<u{size}")
+        filled = 0
+        for words in self._words():
+            narrow[filled : filled + len(words)] = words
+            filled += len(words)
+        return narrow
+
+    def names(self) -> Elements | None:
+        """Two bytes for each."""
+        # Of each run of the same id; before them all is 0, which comes first as it is the least.
+        ids = [np.zeros(1, dtype=f"<u{self.size}")]
+        lengths = [np.zeros(1, dtype=np.int64)]
+        runs = 0
+        for words in self._words():
+            starts = np.concatenate([[0], np.flatnonzero(words[1:] != words[:-1]) + 1])
+            ids.append(words[starts])
+            lengths.append(np.diff(starts, append=len(words)))
+            runs += len(starts)
+            if _LEAST_RUN * runs > self._count:
+                return None
+        known, names = np.unique(np.concatenate(ids), return_inverse=True)
+        if len(known) > MOST_NAMES:
+            return None
+        return np.repeat(names.astype("<u2"), np.concatenate(lengths))
+
+    def _words(self) -> Iterator[Elements]:
+        for part in self._parts():
+            yield np.frombuffer(part, dtype=f"<u{self.size}")
