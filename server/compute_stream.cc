@@ -124,8 +124,9 @@ absl::Status ComputeStream::FinishReceiving() {
     return FieldError("header", "no message before the stream ended", "one first");
   }
   absl::StatusOr<std::vector<at::Tensor>> data = receiver_->Finish();
-  if (data.ok()) data_ = *std::move(data);
-  return data.status();
+  if (!data.ok()) return data.status();
+  data_ = *std::move(data);
+  return absl::OkStatus();
 }
 
 void ComputeStream::StopReceiving() {

@@ -19,7 +19,7 @@ struct BatchTensor {
   std::string field;
   at::Tensor tensor;
 
-  int64_t bytes() const { return tensor.numel() * static_cast<int64_t>(tensor.element_size()); }
+  int64_t bytes() const { return tensor.numel() * tensor.element_size(); }
 };
 
 // Labels, masks and segmentation, as far as they are there.
