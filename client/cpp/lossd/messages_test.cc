@@ -19,7 +19,8 @@ Batch Large() {
   batch.labels = pattern.to(at::kFloat).transpose(3, 4);
   batch.mask = pattern.to(at::kDouble).narrow(1, 0, 1);
   batch.label_mask = pattern;
-  batch.gt_seg = at::arange(16).repeat_interleave(64 * 64).view({1, 16, 64, 64}) << 40;
+  batch.gt_seg =
+      at::arange(16).repeat_interleave(64 * 64).view({1, 16, 64, 64}) * (int64_t{1} << 40);
   return batch;
 }
 
