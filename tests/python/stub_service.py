@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -123,16 +124,16 @@ def serving(
 
 
 @contextlib.contextmanager
-def serving_elsewhere(seconds: float) -> Iterator[str]:
-    """Serves a stub in a process of its own, and gives the address."""
+def serving_elsewhere(seconds: float) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Serves a stub in a process of its own; gives the address and the process."""
     command = [sys.executable, __file__, str(seconds)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().decode().strip()
-        process.communicate()
+        try:
+            yield process.stdout.readline().decode().strip(), process
+        finally:
+            process.kill()
 
 
 def fail(code: grpc.StatusCode, message: str, *details: Any) -> Callable[..., None]:
@@ -153,4 +154,4 @@ def fail(code: grpc.StatusCode, message: str, *details: Any) -> Callable[..., No
 if __name__ == "__main__":
     with serving(StubService(float(sys.argv[1]))) as own_address:
         print(own_address, flush=True)
-        sys.stdin.read()  # Until the other process has had enough.
+        threading.Event().wait()  # Until it is killed.

@@ -99,7 +99,7 @@ def test_forks_during_calls(
     size: int,
 ) -> None:
     with (
-        serving_elsewhere(seconds) as address,
+        serving_elsewhere(seconds) as (address, _),
         lossd.Client(address, transport=transport) as client,
     ):
 
@@ -128,7 +128,7 @@ def server() -> Iterator[LocalServer]:
 
 
 def test_a_child_has_no_part_in_its_parents_calls() -> None:
-    with serving_elsewhere(1.0) as address, lossd.Client(address) as client:
+    with serving_elsewhere(1.0) as (address, _), lossd.Client(address) as client:
         pending = client.submit(PLAN, **batch(4))
 
         def child() -> None:

@@ -30,6 +30,7 @@ _OPTIONS: Mapping[str, Any] = {
     # for an attack.
     "grpc.keepalive_time_ms": 310_000,
     "grpc.keepalive_timeout_ms": 20_000,
+    "grpc.http2.ping_timeout_ms": 20_000,
     "grpc.http2.max_pings_without_data": 0,
 }
 
