@@ -75,10 +75,13 @@ class HostWords:
             runs += len(starts)
             if _LEAST_RUN * runs > self._count:
                 return None
-        known, names = np.unique(np.concatenate(ids), return_inverse=True)
+        of_runs = np.concatenate(ids)
+        known = np.unique(of_runs)
         if len(known) > MOST_NAMES:
             return None
-        return np.repeat(names.astype("<u2"), np.concatenate(lengths))
+        # Quicker than to have the sort say where each one went.
+        names = np.searchsorted(known, of_runs).astype("<u2")
+        return np.repeat(names, np.concatenate(lengths))
 
     def _words(self) -> Iterator[Elements]:
         for part in self._parts():
