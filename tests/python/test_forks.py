@@ -102,23 +102,38 @@ def test_forks_during_calls(
         serving_elsewhere(seconds) as (address, _),
         lossd.Client(address, transport=transport) as client,
     ):
+        check_forks(client, ask, size)
 
-        def call(value: float) -> None:
-            gradient = ask(client, size, value).gradients["output"]
-            assert bool((np.asarray(gradient) == value).all())
 
-        def child() -> None:
-            call(0.5)
-            assert client.check_plan(PLAN)
+def test_forks_while_one_of_several_servers_is_down() -> None:
+    with (
+        serving_elsewhere(0.3) as (address, _),
+        lossd.Client([address, "127.0.0.1:1"], transport="stream") as client,
+    ):
+        check_forks(client, submit, 4)
 
-        statuses = []
-        with Traffic(call, threads=3) as traffic:
-            for index in range(FORKS):
-                time.sleep(0.01 * (index % 7))
-                statuses.append(in_a_child(child))
-        assert not traffic.errors
-        assert statuses == [0] * FORKS
-        assert traffic.calls > 0
+
+def check_forks(
+    client: lossd.Client, ask: Callable[[lossd.Client, int, float], lossd.Result], size: int
+) -> None:
+    """Neither the parent, which calls all the time, nor its children are disturbed."""
+
+    def call(value: float) -> None:
+        gradient = ask(client, size, value).gradients["output"]
+        assert bool((np.asarray(gradient) == value).all())
+
+    def child() -> None:
+        call(0.5)
+        assert client.check_plan(PLAN)
+
+    statuses = []
+    with Traffic(call, threads=3) as traffic:
+        for index in range(FORKS):
+            time.sleep(0.01 * (index % 7))
+            statuses.append(in_a_child(child))
+    assert not traffic.errors
+    assert statuses == [0] * FORKS
+    assert traffic.calls > 0
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import grpc
 
 from lossd.cancellation import Cancellation
 from lossd.channel import Connection, ForkedError, LazyConnection
-from lossd.errors import CancelledError, DeadlineExceededError, Error, UnavailableError
+from lossd.errors import CancelledError, DeadlineExceededError, Error
 from lossd.seconds import Deadline
 from lossd.v1 import service_pb2
 
@@ -72,7 +72,7 @@ class Call(Generic[_Answer]):
 
     def _run(self) -> _Answer:
         failures, last_start = 0, self._deadline
-        while True:
+        while (reason := self.cancellation.reason) is None:
             try:
                 with self._connection.call() as connection:
                     return self._attempt(connection, self._deadline.left(), self.cancellation)
@@ -80,8 +80,8 @@ class Call(Generic[_Answer]):
                 continue
             except Error as failure:
                 error = failure
-            if (reason := self.cancellation.reason) is not None:
-                raise CancelledError(reason)
+            if self.cancellation.reason is not None:
+                continue
             if failures == 0:
                 last_start = self._deadline.earlier(Deadline(self._retry_seconds))
             pause = _pause(error, failures)
@@ -93,6 +93,7 @@ class Call(Generic[_Answer]):
             self.cancellation.sleep(pause)
             if error.code == grpc.StatusCode.UNAVAILABLE:
                 self._await_server(last_start, error)
+        raise CancelledError(reason)
 
     def _await_server(self, last_start: Deadline, error: Error) -> None:
         """Waits for a server that accepts connections, without a pause that it may not need.
@@ -100,17 +101,13 @@ class Call(Generic[_Answer]):
         Raises:
             Error: The given one, when there is none in time.
         """
-        while self.cancellation.reason is None:
-            try:
-                with self._waiting_room.call() as connection:
-                    await_server(connection, last_start.left(), self.cancellation)
-                return
-            except UnavailableError:
-                return  # One that does not answer well; the next attempt tells.
-            except DeadlineExceededError:
-                raise error from None
-            except (ForkedError, CancelledError):
-                continue
+        try:
+            with self._waiting_room.call() as connection:
+                await_server(connection, last_start.left(), self.cancellation)
+        except DeadlineExceededError:
+            raise error from None
+        except (Error, ForkedError):
+            pass  # The next attempt tells.
 
 
 def await_server(connection: Connection, timeout: float | None, cancellation: Cancellation) -> None:

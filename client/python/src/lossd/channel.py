@@ -51,6 +51,7 @@ class Connection:
         compute: Its Compute, for requests and answers in bytes.
         compute_stream: Its ComputeStream, likewise.
         proxy: The proxy that it goes through, or None.
+        to_several: Whether it leads to several servers, some of which it may look for in vain.
         calls: How many it has.
         left: Whether it gets no more calls, and is closed after the last.
         interrupted: Whether it was closed with calls under way, for them to be made anew.
@@ -61,6 +62,7 @@ class Connection:
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes]
     compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
     proxy: str | None
+    to_several: bool
     calls: int = 0
     left: bool = False
     interrupted: bool = False
@@ -156,7 +158,7 @@ class LazyConnection:
         connection = self._connection
         if connection is None:
             return False
-        if self._interruptible or not connection.calls:
+        if self._interruptible or connection.to_several or not connection.calls:
             self._connection = None
             connection.interrupted = True
             connection.channel.close()
@@ -204,7 +206,7 @@ def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
         "/lossd.v1.LossService/ComputeStream"
     )
     stub = service_pb2_grpc.LossServiceStub(channel)
-    return Connection(channel, stub, compute, compute_stream, target.proxy)
+    return Connection(channel, stub, compute, compute_stream, target.proxy, target.several)
 
 
 _of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.

@@ -22,7 +22,7 @@ import grpc
 # gRPC's own threads still do after them.
 _GRACE_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0
-_SETTLING_SECONDS = 0.1
+_SETTLING_SECONDS = 0.2
 
 
 class Member(Protocol):

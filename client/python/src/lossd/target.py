@@ -40,12 +40,14 @@ class Target:
     Attributes:
         uri: The target.
         options: The options that go with it.
+        several: Whether it is several servers.
         proxy: The proxy that the environment puts in between, as in "http_proxy=http://…"; None
             without one.
     """
 
     uri: str
     options: Mapping[str, Any]
+    several: bool
     proxy: str | None
 
 
@@ -90,7 +92,7 @@ def target_of(address: Address | None) -> Target:
     direct = scheme in (*_LOCAL_SCHEMES, "ipv4", "ipv6") if has_scheme else is_loopback(words)
     if direct:
         options["grpc.enable_http_proxy"] = 0
-    return Target(words, options, None if direct else _proxy(words))
+    return Target(words, options, several, None if direct else _proxy(words))
 
 
 def is_loopback(host_and_port: str) -> bool:

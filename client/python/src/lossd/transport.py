@@ -60,7 +60,7 @@ def exchange_unary(
 
     Raises:
         grpc.FutureCancelledError: It was.
-        Others: As `exchange_at_once`.
+        grpc.RpcError: As `exchange_at_once`, which says of the other errors, too.
     """
     data = _encoded(request)
     done = _Signal()
@@ -86,7 +86,8 @@ def exchange_streamed(
     reader = AnswerReader(request.expected)
     with gate.passed():
         answers = connection.compute_stream(iter(outbox), timeout=timeout)
-        answers.add_callback(outbox.over.set)
+        if not answers.add_callback(outbox.over.set):
+            outbox.over.set()  # It has ended already.
     try:
         with cancellation.of(answers):
             outbox.over.wait()
@@ -145,7 +146,7 @@ class _Outbox:
     """What a call sends, as gRPC asks for it in a thread of its own, where no error must arise.
 
     Attributes:
-        over: Set when all was sent.
+        over: Set when all was sent, or the call has ended.
     """
 
     def __init__(self, request: Request) -> None:
