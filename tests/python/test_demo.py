@@ -12,9 +12,15 @@ import neurites
 import numpy as np
 import numpy.typing as npt
 import oracle
+import overlap
 import pytest
 import tifffile
+import torch
 import train
+from local_server import LocalServer
+
+import lossd
+import lossd.torch
 
 
 @pytest.fixture
@@ -101,3 +107,34 @@ def test_the_demo_fails_loudly_when_nothing_is_learned(
     monkeypatch.setattr(train, "LEARNING_RATE", 0.0)
     assert run(monkeypatch, tmp_path, "--steps=2") == 1
     assert "FAILED" in capsys.readouterr().err
+
+
+def test_both_forms_of_a_step_give_the_same_gradient(
+    server: LocalServer, volume: npt.NDArray[np.int32]
+) -> None:
+    drawn = batches.Batches(volume, 12, 0)
+    micro_batches = [drawn.draw() for _ in range(2)]
+    network = overlap.SleepingNetwork(0.3)
+    seconds, gradients = {}, []
+    with lossd.Client(server.address) as client:
+        criterion = lossd.torch.RemoteLoss(client, overlap.HERE / "plan.yaml")
+        for step in (overlap.one_after_the_other, overlap.overlapped):
+            network.zero_grad()
+            seconds[step] = overlap.seconds_a_step(step, 1, network, criterion, micro_batches)
+            gradients.append(network.scale.grad)
+    first, second = (torch.as_tensor(gradient) for gradient in gradients)
+    assert first
+    assert torch.equal(first, second)
+    assert all(0.6 <= value < 3 for value in seconds.values())
+
+
+def test_the_gain_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--size=16", "--network-seconds=0.2", "--steps=1"]
+    server = f"--server={conftest.server_binary()}"
+    monkeypatch.setattr(sys, "argv", ["overlap.py", *flags, server])
+    overlap.main()
+    shown = capsys.readouterr().out
+    assert "network alone        0.2" in shown
+    assert "overlapped " in shown
