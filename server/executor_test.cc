@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 
 namespace lossd {
@@ -18,8 +17,8 @@ namespace {
 using Admission = Executor::Admission;
 
 // Submits a job if there is a place for it.
-Admission Submit(Executor& executor, absl::AnyInvocable<void()> job,
-                 Executor::Ticket* ticket = nullptr) {
+template <typename Job>
+Admission Submit(Executor& executor, Job job, Executor::Ticket* ticket = nullptr) {
   Executor::Place place;
   const Admission admission = executor.Admit(place);
   if (admission == Admission::kAccepted) executor.Submit(std::move(place), std::move(job), ticket);

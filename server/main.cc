@@ -20,9 +20,9 @@
 
 namespace {
 
-// Has malloc keep what gRPC frees with each message, and take for the next: given back to the system
-// in between, it comes back page by page, which takes longer than the transfer. Either setting alone
-// would freeze the other at its default.
+// Has malloc keep what gRPC frees with each message, and take for the next: given back to the
+// system in between, it comes back page by page, which takes longer than the transfer. Either
+// setting alone would freeze the other at its default.
 void KeepFreedMemory() {
   constexpr int kTrimThreshold = 1 << 30;
   constexpr int kMmapThreshold = 32 << 20;
