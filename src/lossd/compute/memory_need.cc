@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kFloat = sizeof(float);
 
 int64_t Bytes(const at::Tensor& tensor) {
-  return tensor.defined() ? tensor.numel() * static_cast<int64_t>(tensor.element_size()) : 0;
+  return tensor.defined() ? tensor.numel() * tensor.element_size() : 0;
 }
 
 at::ScalarType GradientType(const NamedTensor& prediction, const Batch& batch) {

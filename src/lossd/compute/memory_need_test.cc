@@ -46,8 +46,8 @@ Case CaseOf(const LossConfig& loss) {
   const LossTraits& traits = loss.traits();
   Case result = {.name = std::string(traits.name), .plan = "", .batch = RandomBatch()};
   std::string rest;
-  if (traits.call_kind == CallKind::kPredPred) rest = ", pred: \"0:1\", pred2: \"1:2\"";
-  if (traits.call_kind == CallKind::kPredOnly) rest = ", pred: \":\"";
+  if (traits.call_kind == CallKind::kPredPred) rest = ", pred: '0:1', pred2: '1:2'";
+  if (traits.call_kind == CallKind::kPredOnly) rest = ", pred: ':'";
   if (traits.name == "SoftClDiceLoss") rest = ", kwargs: {sigmoid: true}";
   if (traits.target_kind == TargetKind::kClassIndex) {
     result.batch.labels = at::randint(3, {2, 1, kEdge, kEdge, kEdge}, at::kLong);

@@ -76,7 +76,7 @@ void FindStarts(const std::vector<Channel>& channels, const RowBits& joined, int
 // Joins the runs of rows to those that edges lead back to.
 void JoinRows(const VoxelRuns& runs, const std::vector<Channel>& channels, int64_t begin,
               int64_t end, ConcurrentForest& forest) {
-  const MalisKernels& kernels = CurrentKernels<MalisKernels>();
+  const auto& kernels = CurrentKernels<MalisKernels>();
   std::vector<RunPair> pairs;
   for (int64_t row = begin; row < end; ++row) {
     for (const Channel& channel : channels) {

@@ -29,8 +29,9 @@ TEST_P(MalisKernelsTest, FindsTheSameBounds) {
   constexpr int64_t kCount = 101;
   constexpr int64_t kMargin = 20;
   std::vector<EdgeKey> keys(kCount + kVectorKeys + 2 * kMargin);
-  for (EdgeKey& key : keys)
+  for (EdgeKey& key : keys) {
     key = random_() % 5 == 0 ? kNoEdge : static_cast<EdgeKey>(random_() % 9);
+  }
   const EdgeCycle cycles[] = {{.at = {-3, 7, 20}, .before = {1, 0, 0}},
                               {.at = {-20, -1, 2}, .before = {1, 1, 0}}};
   std::vector<EdgeKey> expected(kCount + kVectorKeys);

@@ -70,6 +70,7 @@ double SumElements(const void* parameters, const PointwiseBlock& block,
 
 template <typename Loss>
 constexpr PointwiseKernel KernelOf() {
+  // NOLINTNEXTLINE(readability-redundant-typename): clang 14 wants it.
   using Element = typename ElementOf<Loss>::Type;
   if constexpr (std::is_void_v<Element>) {
     return nullptr;

@@ -47,8 +47,9 @@ std::vector<float> Numbers(uint32_t seed, int64_t size = kSize) {
   std::mt19937 random(seed);  // NOLINT(cert-msc51-cpp): the same in every run.
   std::normal_distribution<float> normal(0, 3);
   std::vector<float> numbers(static_cast<size_t>(size));
-  for (float& x : numbers)
+  for (float& x : numbers) {
     x = random() % 8 == 0 ? kOdd[random() % std::size(kOdd)] : normal(random);
+  }
   return numbers;
 }
 
@@ -121,7 +122,7 @@ TEST_P(KernelsTest, SigmoidHasTheSameBits) {
 
 TEST_P(KernelsTest, SigmoidIsAccurate) {
   std::vector<float> elements;
-  for (float x = -80; x < 80; x += 0.37F) elements.push_back(x);
+  for (int i = -216; i <= 216; ++i) elements.push_back(0.37F * static_cast<float>(i));
   std::vector<float> sigmoid(elements.size());
   KernelsOf<SigmoidKernels>(GetParam())
       .sigmoid(elements.data(), static_cast<int64_t>(elements.size()), sigmoid.data());
