@@ -55,26 +55,30 @@ absl::StatusOr<at::Tensor> EntropyMap(const EntropyOptions& options, const LossI
 }
 
 // The sum of the weights of all voxels' classes, from indices [B, …].
-double SumOfWeights(const EntropyOptions& options, const at::Tensor& indices, int64_t classes,
+double SumOfWeights(const EntropyOptions& options, const at::Tensor& indices,
                     const Context& context) {
   const at::Tensor with_channel = indices.unsqueeze(1);
-  std::vector<int64_t> counts(classes);
+  std::vector<int64_t> counts(options.weight.size());
+  int64_t counting = 0;
   std::mutex mutex;
   ForEachSlab(with_channel.sizes(), context, [&](const Slab& slab) {
     const at::Tensor part = slab.Of(with_channel);
-    // What is no class is an error elsewhere, and here nothing.
-    const at::Tensor counts_for_one =
-        part.ne(options.ignore_index).logical_and_(part.ge(0)).logical_and_(part.lt(classes));
-    const at::Tensor of_part =
-        at::bincount(part.masked_select(counts_for_one), {}, classes).to(at::kCPU);
-    const auto* const count = of_part.const_data_ptr<int64_t>();
+    const auto count = [&](int64_t index) {
+      return at::count_nonzero(part.eq(index)).item<int64_t>();
+    };
+    std::vector<int64_t> of_part(counts.size());
+    for (size_t c = 0; c < counts.size(); ++c) of_part[c] = count(static_cast<int64_t>(c));
+    const int64_t ignored = counts.empty() ? count(options.ignore_index) : 0;
     const std::scoped_lock lock(mutex);
-    for (int64_t c = 0; c < classes; ++c) counts[c] += count[c];
+    counting += part.numel() - ignored;
+    for (size_t c = 0; c < counts.size(); ++c) counts[c] += of_part[c];
     return absl::OkStatus();
   }).IgnoreError();
+  if (counts.empty()) return static_cast<double>(counting);
   double sum = 0;
-  for (int64_t c = 0; c < classes; ++c) {
-    sum += (options.weight.empty() ? 1 : options.weight[c]) * static_cast<double>(counts[c]);
+  for (size_t c = 0; c < counts.size(); ++c) {
+    const bool counts_for_nothing = static_cast<int64_t>(c) == options.ignore_index;
+    if (!counts_for_nothing) sum += options.weight[c] * static_cast<double>(counts[c]);
   }
   return sum;
 }
@@ -85,7 +89,7 @@ double FactorOf(const EntropyOptions& options, const LossInputs& inputs, const a
                 const Context& context) {
   if (options.reduction != Reduction::kMean) return 1;
   const int64_t classes = inputs.pred.size(1);
-  if (indices.defined()) return 1 / SumOfWeights(options, indices, classes, context);
+  if (indices.defined()) return 1 / SumOfWeights(options, indices, context);
   const int64_t voxels = inputs.pred.numel() / classes;
   return 1 / static_cast<double>(voxels);
 }

@@ -23,7 +23,13 @@ std::optional<absl::StatusOr<LossResult>> MapLoss::ComputeFused(const LossInputs
   if (reduction_ == Reduction::kNone) return std::nullopt;
   const InputBlocks blocks(inputs, shape_);
   const double factor = Factor(inputs, context);
-  const at::Tensor factors = at::scalar_tensor(factor, at::kFloat);
+  // The derivative multiplies anyway: by what both gradients are to be multiplied by, too.
+  const bool alike = !inputs.pred2.defined() || inputs.gradient2.factor == inputs.gradient.factor;
+  const at::Tensor factors =
+      at::scalar_tensor(alike ? factor * inputs.gradient.factor : factor, at::kFloat);
+  const auto product = [alike](const at::Tensor& gradient, const GradientInto& into) {
+    return alike ? gradient : gradient * into.factor;
+  };
   GradientWriter writer(inputs.gradient);
   GradientWriter writer2(inputs.gradient2);
   std::vector<double> sums(blocks.count());
@@ -35,10 +41,10 @@ std::optional<absl::StatusOr<LossResult>> MapLoss::ComputeFused(const LossInputs
         if (!inputs.gradient.wanted()) return absl::OkStatus();
         const Gradients of_part = Differentiate(*map, factors, part);
         writer.PutPart(blocks.PartOf(inputs.gradient.into, block),
-                       of_part.pred * inputs.gradient.factor);
+                       product(of_part.pred, inputs.gradient));
         if (inputs.pred2.defined()) {
           writer2.PutPart(blocks.PartOf(inputs.gradient2.into, block),
-                          of_part.pred2 * inputs.gradient2.factor);
+                          product(of_part.pred2, inputs.gradient2));
         }
         return absl::OkStatus();
       });
