@@ -22,6 +22,7 @@ from stub_service import StubService, fail, serving, serving_elsewhere
 
 import lossd
 from lossd import transport
+from lossd.channel import ForkedError, LazyConnection
 from lossd.target import target_of
 from lossd.v1 import service_pb2
 from lossd.wire import Request
@@ -261,6 +262,20 @@ def test_a_closed_client_says_so(address: str) -> None:
     for ask in asks:
         with pytest.raises(lossd.Error, match="the client is closed"):
             ask()
+
+
+def test_a_channel_that_is_closed_before_a_call_begins(address: str) -> None:
+    connection = LazyConnection([address, "127.0.0.1:1"], {}, interruptible=False)
+
+    def ask(close: Callable[[], object]) -> None:
+        with connection.call() as used:
+            close()
+            used.stub.GetServerInfo(service_pb2.GetServerInfoRequest())
+
+    with pytest.raises(ForkedError):
+        ask(connection.before_fork)
+    with pytest.raises(lossd.Error, match="the client is closed"):
+        ask(connection.close)
 
 
 def test_waiting_for_a_server(service: ObservingService) -> None:

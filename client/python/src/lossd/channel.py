@@ -121,6 +121,12 @@ class LazyConnection:
                 if error.code in _USELESS:
                     connection.left = True
                 raise error from None
+            except ValueError as error:  # Also gRPC's word for a channel that was closed meanwhile.
+                if isinstance(error, Error) or not (connection.interrupted or self._closed):
+                    raise
+                if connection.interrupted:
+                    raise ForkedError from None
+                raise Error("the client is closed") from None
             finally:
                 self._exit(connection)
 
