@@ -5,8 +5,11 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <exception>
+#include <functional>
 #include <new>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -109,10 +112,30 @@ bool Send(const OutgoingRequest& request, Stream& stream) {
   return stream.WritesDone();
 }
 
+// The most bytes that gradients of these predictions have, the terms' own included.
+int64_t MostBytes(const v1::ComputeRequest& request, const v1::ComputeResponse& answer) {
+  int64_t elements = 0;
+  for (const v1::NamedTensor& prediction : request.predictions()) {
+    const auto& shape = prediction.tensor().shape();
+    elements += std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+  }
+  // More scales than 5 of 256 terms there are not.
+  constexpr int64_t kMostTerms = 5 * 256;
+  const int64_t terms = std::min<int64_t>(answer.terms_size(), kMostTerms);
+  return elements * static_cast<int64_t>(sizeof(float)) * (terms + 1);
+}
+
 // Receives what follows the answer's header.
-absl::Status ReceiveTensors(Stream& stream, IncomingAnswer* answer) {
+absl::Status ReceiveTensors(const v1::ComputeRequest& request, Stream& stream,
+                            IncomingAnswer* answer) {
   absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(answer->header);
   if (!tensors.ok()) return tensors.status();
+  // Before memory is taken for what nobody has asked for.
+  const int64_t most = MostBytes(request, answer->header);
+  if (const int64_t bytes = TotalBytes(*tensors); bytes > most) {
+    return absl::InternalError(absl::StrCat("gradients of ", bytes, " bytes, expected at most ",
+                                            most, ", as there are predictions"));
+  }
   absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(*tensors);
   if (!memory.ok()) return memory.status();
   StreamReceiver receiver(*std::move(tensors), *std::move(memory));
@@ -129,7 +152,7 @@ absl::Status ReceiveTensors(Stream& stream, IncomingAnswer* answer) {
 }
 
 // Receives an answer; an error for one that is none or not whole.
-absl::Status Receive(Stream& stream, IncomingAnswer* answer) {
+absl::Status Receive(const v1::ComputeRequest& request, Stream& stream, IncomingAnswer* answer) {
   grpc::ByteBuffer message;
   if (!stream.Read(message)) return absl::InternalError("nothing came");
   v1::ComputeStreamResponse first;
@@ -137,7 +160,7 @@ absl::Status Receive(Stream& stream, IncomingAnswer* answer) {
     return absl::InternalError("the first message has no header");
   }
   answer->header = std::move(*first.mutable_header());
-  return ReceiveTensors(stream, answer);
+  return ReceiveTensors(request, stream, answer);
 }
 
 }  // namespace
@@ -147,7 +170,7 @@ absl::Status ComputeStreamed(const std::shared_ptr<grpc::Channel>& channel,
                              IncomingAnswer* answer) {
   Stream stream(channel, context);
   const absl::Status received = Send(request, stream)
-                                    ? Receive(stream, answer)
+                                    ? Receive(request.header, stream, answer)
                                     : absl::InternalError("it came before all was sent");
   const bool ours = !received.ok() && !stream.over();
   if (ours) context.TryCancel();
