@@ -37,6 +37,10 @@ _OPTIONS: Mapping[str, Any] = {
 # After these the next call gets another channel: nobody is there any more, or without a word.
 _USELESS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
+# What gRPC's own threads get before a fork: to close a channel; to end calls or let them rest.
+_CLOSING_SECONDS = 0.1
+_SETTLING_SECONDS = 0.5
+
 
 class ForkedError(Exception):
     """A call was ended because the process forks, and is to be made anew."""
@@ -155,7 +159,7 @@ class LazyConnection:
                 self._connection.channel.close()
                 self._connection = None
 
-    def before_fork(self) -> bool:
+    def before_fork(self) -> float:
         """Closes a channel without calls, and one whose calls may be made anew.
 
         One that looks for a server in vain would have gRPC end the forked process, and one in which
@@ -163,12 +167,13 @@ class LazyConnection:
         """
         connection = self._connection
         if connection is None:
-            return False
+            return 0.0
+        seconds = _SETTLING_SECONDS if connection.calls else _CLOSING_SECONDS
         if self._interruptible or connection.to_several or not connection.calls:
             self._connection = None
             connection.interrupted = True
             connection.channel.close()
-        return True
+        return seconds
 
     def begin_anew(self) -> None:
         """In a forked process, which has one thread: the parent's others may hold the lock."""

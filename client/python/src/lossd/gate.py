@@ -18,11 +18,9 @@ from typing import Protocol
 
 import grpc
 
-# How long a fork waits: for calls that are over soon, for those that were told to end, and for what
-# gRPC's own threads still do after them.
+# How long a fork waits for calls that are over soon, and for those that were told to end.
 _GRACE_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0
-_SETTLING_SECONDS = 0.2
 
 
 class Member(Protocol):
@@ -31,8 +29,8 @@ class Member(Protocol):
     def close(self) -> None:
         """Ends all that is under way."""
 
-    def before_fork(self) -> bool:
-        """Closes what need not stay open; says whether gRPC may be at work for it just now."""
+    def before_fork(self) -> float:
+        """Closes what need not stay open; for how many seconds gRPC's threads are at work then."""
 
     def begin_anew(self) -> None:
         """Forgets, in the forked process, what is the parent's."""
@@ -97,10 +95,9 @@ class Gate:
         if threading.get_ident() in self._inside:
             return  # A signal's handler that forks; nothing can be done for it.
         self._wait(_GRACE_SECONDS)
-        at_work = [member.before_fork() for member in self.members()]
+        settling = [member.before_fork() for member in self.members()]
         self._wait(_PATIENCE_SECONDS)
-        if any(at_work):
-            time.sleep(_SETTLING_SECONDS)
+        time.sleep(max(settling, default=0.0))
 
     def _at_exit(self) -> None:
         # A thread that is still inside gRPC when the interpreter goes would take the process along.
