@@ -56,7 +56,7 @@ cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 lint: setup  ## Check formats, clang-tidy, buf, ruff and mypy.
 	@scripts/lint.sh
 
-tidy: setup  ## Run clang-tidy over every C++ source.
+tidy: setup  ## Run clang-tidy over every C++ source, its analyzer of paths included.
 	@scripts/tidy.sh
 
 format: setup  ## Format the sources in place.

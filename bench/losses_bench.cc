@@ -44,7 +44,7 @@
 #include "lossd/plan/plan_reader.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# clang-tidy over every C++ source: minutes the first time, then only what changed.
+# clang-tidy over every C++ source, with the options given: minutes the first time, then only what changed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
@@ -12,12 +12,12 @@ tidy() {
   # A file that passed is not checked again until it, a header or the rules change.
   local stamps=build/lint/tidy headers
   mkdir -p $stamps
-  headers=$(git ls-files '*.h' '*.proto' .clang-tidy requirements.txt cmake | xargs cat | sha256sum)
+  headers=$( (echo "$*"; git ls-files '*.h' '*.proto' .clang-tidy requirements.txt cmake | xargs cat) | sha256sum)
   git ls-files '*.cc' | xargs -P "$(nproc)" -I{} bash -c '
     key=$( (echo "$1"; cat "$0") | sha256sum | cut -c1-64)
     [[ -e $2/$key ]] && exit 0
     grep -q "\"file\": \".*/$0\"" build/lint/compile_commands.json || exit 0
-    '$bin'/clang-tidy --quiet -p build/lint "$0" 2>/dev/null && touch "$2/$key"' {} "$headers" "$stamps"
+    '$bin'/clang-tidy --quiet -p build/lint '"$*"' "$0" 2>/dev/null && touch "$2/$key"' {} "$headers" "$stamps"
 }
 
-tidy
+tidy "$@"

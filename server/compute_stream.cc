@@ -40,12 +40,6 @@ std::vector<at::Tensor> TakeMemory(const std::shared_ptr<Workspace>& arrivals,
   return memory;
 }
 
-std::vector<int64_t> Sizes(const std::vector<at::Tensor>& tensors) {
-  std::vector<int64_t> sizes;
-  for (const at::Tensor& tensor : tensors) sizes.push_back(static_cast<int64_t>(tensor.nbytes()));
-  return sizes;
-}
-
 }  // namespace
 
 ComputeStream* ComputeStream::Start(StreamSurroundings surroundings,
@@ -185,7 +179,7 @@ void ComputeStream::Answer(const absl::Status& status) {
   v1::ComputeStreamResponse message;
   *message.mutable_header() = std::move(answer_.header);
   outgoing_ = SerializeMessage(message);
-  cutter_.emplace(Sizes(answer_.tensors));
+  cutter_.emplace(answer_.tensors);
   next_ = cutter_->Next();
   Send();
 }

@@ -56,27 +56,17 @@ void Explain(const Plan& plan, const FieldSpelling& spelling, v1::ValidatePlanRe
   for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
 }
 
-// A batch as a request announces it: stand-ins for its tensors, and for labels that are to be made.
-// No memory is taken for any of them. An error where they have more than `max_bytes` together.
-absl::StatusOr<Batch> Announced(const v1::ComputeRequest& request, int64_t max_bytes) {
-  absl::StatusOr<Batch> read = ReadBatch(request, StandIn);
-  if (!read.ok()) return read.status();
-  absl::StatusOr<Batch> batch = WithLabelStandIn(*std::move(read));
-  if (!batch.ok()) return batch.status();
-  if (absl::Status fits = CheckBatchFits(*batch, max_bytes); !fits.ok()) return fits;
-  return batch;
-}
-
 // Computes a batch that was begun to be read at `start`, and writes the answer; its gradients
 // beside it where `apart` is given.
-absl::Status Answer(const Orchestrator& plan, const Schedule& schedule, const Batch& batch,
-                    absl::Time start, const Context& context, v1::ComputeResponse* response,
+absl::Status Answer(const Announcement& announcement, const Batch& batch, absl::Time start,
+                    const Context& context, v1::ComputeResponse* response,
                     std::vector<at::Tensor>* apart) {
   const absl::Time decoded = absl::Now();
-  const absl::StatusOr<Outcome> outcome = plan.Compute(schedule, batch, context);
+  const absl::StatusOr<Outcome> outcome =
+      announcement.plan->Compute(announcement.schedule, batch, context);
   if (!outcome.ok()) return outcome.status();
   const absl::Time computed = absl::Now();
-  const absl::Status written = WriteOutcome(*outcome, *batch.malis_crop_seed, response, apart);
+  const absl::Status written = WriteOutcome(*outcome, announcement.crop_seed, response, apart);
   if (!written.ok()) return written;
   v1::Timings* timings = response->mutable_timings();
   timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
@@ -87,47 +77,48 @@ absl::Status Answer(const Orchestrator& plan, const Schedule& schedule, const Ba
 
 }  // namespace
 
+absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& request,
+                                                  int64_t max_bytes, const ByteLimit& of_answer) {
+  absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
+  if (!plan.ok()) return plan.status();
+  absl::StatusOr<Batch> read = ReadBatch(request, StandIn);
+  if (!read.ok()) return read.status();
+  const absl::StatusOr<Batch> batch = WithLabelStandIn(*std::move(read));
+  if (!batch.ok()) return batch.status();
+  if (absl::Status fits = CheckBatchFits(*batch, max_bytes); !fits.ok()) return fits;
+  absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
+  if (!schedule.ok()) return schedule.status();
+  const OutcomeSize size = MeasureMemory(*schedule, *batch, pool_.threads()).outcome;
+  if (absl::Status fits = CheckAnswerFits(size, *batch, of_answer); !fits.ok()) return fits;
+  return Announcement{.plan = *std::move(plan),
+                      .schedule = *std::move(schedule),
+                      .crop_seed = *batch->malis_crop_seed};
+}
+
 absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_bytes,
                                const Cancellation& cancellation, v1::ComputeResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
     TaskGroup group(pool_);
     const Context context(group, cancellation);
     const absl::Time start = absl::Now();
-    const absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
-    if (!plan.ok()) return plan.status();
-    const absl::StatusOr<Batch> announced = Announced(request, max_bytes);
-    if (!announced.ok()) return announced.status();
+    const absl::StatusOr<Announcement> announcement =
+        Understand(request, max_bytes, {kMaxMessageBytes, "what one message holds"});
+    if (!announcement.ok()) return announcement.status();
     const absl::StatusOr<Batch> batch = ReadBatch(request);
     if (!batch.ok()) return batch.status();
-    const absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
-    if (!schedule.ok()) return schedule.status();
-    const OutcomeSize size = MeasureMemory(*schedule, *announced, context.threads()).outcome;
-    const absl::Status fits =
-        CheckAnswerFits(size, *batch, {kMaxMessageBytes, "what one message holds"});
-    if (!fits.ok()) return fits;
-    return Answer(**plan, *schedule, *batch, start, context, response, nullptr);
+    return Answer(*announcement, *batch, start, context, response, nullptr);
   });
 }
 
 absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int64_t max_bytes) {
   return CatchTorchErrors([&]() -> absl::StatusOr<StreamedRequest> {
-    absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(header.plan());
-    if (!plan.ok()) return plan.status();
-    const absl::StatusOr<Batch> batch = Announced(header, max_bytes);
-    if (!batch.ok()) return batch.status();
-    // The seed that is drawn where there is none is good for the whole call.
-    header.mutable_malis_crop()->set_seed(*batch->malis_crop_seed);
-    absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
-    if (!schedule.ok()) return schedule.status();
+    absl::StatusOr<Announcement> announcement =
+        Understand(header, max_bytes, {max_bytes, "the server's max_request_bytes"});
+    if (!announcement.ok()) return announcement.status();
     absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(header);
     if (!tensors.ok()) return tensors.status();
-    const OutcomeSize size = MeasureMemory(*schedule, *batch, pool_.threads()).outcome;
-    const absl::Status fits =
-        CheckAnswerFits(size, *batch, {max_bytes, "the server's max_request_bytes"});
-    if (!fits.ok()) return fits;
     return StreamedRequest{.header = std::move(header),
-                           .plan = *std::move(plan),
-                           .schedule = *std::move(schedule),
+                           .announcement = *std::move(announcement),
                            .tensors = *std::move(tensors)};
   });
 }
@@ -144,8 +135,7 @@ absl::Status Handlers::Compute(const StreamedRequest& request, absl::Span<const 
           return FromBytes(message, *next++, use);
         });
     if (!batch.ok()) return batch.status();
-    return Answer(*request.plan, request.schedule, *batch, start, context, &answer->header,
-                  &answer->tensors);
+    return Answer(request.announcement, *batch, start, context, &answer->header, &answer->tensors);
   });
 }
 

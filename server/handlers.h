@@ -16,15 +16,22 @@
 #include "lossd/compute/orchestrator.h"
 #include "lossd/v1/service.pb.h"
 #include "lossd/wire/stream_layout.h"
+#include "server/batch_codec.h"
 #include "server/plan_cache.h"
 
 namespace lossd {
 
-// A request whose tensors are still to come, as far as it has been understood.
+// What a request says before there is anything in its tensors.
+struct Announcement {
+  std::shared_ptr<const Orchestrator> plan;
+  Schedule schedule;   // Good as long as the plan.
+  uint64_t crop_seed;  // The request's, or drawn.
+};
+
+// A request whose tensors are still to come.
 struct StreamedRequest {
   v1::ComputeRequest header;
-  std::shared_ptr<const Orchestrator> plan;
-  Schedule schedule;  // Good as long as the plan.
+  Announcement announcement;
   std::vector<StreamedTensor> tensors;
 };
 
@@ -67,6 +74,12 @@ class Handlers {
   void GiveBackScratch() { pool_.workspace().Decay(); }
 
  private:
+  // Checks what a request announces: its plan, shapes and types, and that its tensors, decoded and
+  // with labels that are to be made, have at most `max_bytes`, and its answer fits. No memory is
+  // taken for any of them.
+  absl::StatusOr<Announcement> Understand(const v1::ComputeRequest& request, int64_t max_bytes,
+                                          const ByteLimit& of_answer);
+
   TaskPool pool_;
   PlanCache plans_;
 };

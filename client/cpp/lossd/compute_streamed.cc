@@ -3,12 +3,10 @@
 #include <ATen/ATen.h>
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/generic/generic_stub.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <exception>
 #include <functional>
-#include <new>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -17,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "lossd/rpc_error.h"
+#include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/stream_receiver.h"
 #include "lossd_rpc/stream_message.h"
 
@@ -25,26 +24,12 @@ namespace {
 
 constexpr char kMethod[] = "/lossd.v1.LossService/ComputeStream";
 
-constexpr std::align_val_t kHugePage{size_t{1} << 21};
-// From here on, whole huge pages are most of a tensor.
-constexpr int64_t kLarge = 4 * static_cast<int64_t>(kHugePage);
-
-// Memory to receive a tensor in. It is written once, and with small pages most of the time would go
-// into the system's handing them out.
-at::Tensor EmptyBytes(int64_t size) {
-  if (size < kLarge) return at::empty({size}, at::kByte);
-  void* const data = ::operator new(static_cast<size_t>(size), kHugePage);
-  // A wish: where it is not granted, the pages are small.
-  madvise(data, static_cast<size_t>(size), MADV_HUGEPAGE);
-  return at::from_blob(
-      data, {size}, [](void* memory) { ::operator delete(memory, kHugePage); }, at::kByte);
-}
-
-// Memory for all of them.
+// Memory to receive tensors in.
 absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const std::vector<StreamedTensor>& tensors) {
   try {
     std::vector<at::Tensor> memory;
-    for (const StreamedTensor& tensor : tensors) memory.push_back(EmptyBytes(tensor.bytes));
+    for (const StreamedTensor& tensor : tensors)
+      memory.push_back(EmptyLarge({tensor.bytes}, at::kByte));
     return memory;
   } catch (const std::exception&) {
     return absl::ResourceExhaustedError(
@@ -101,11 +86,7 @@ bool Send(const OutgoingRequest& request, Stream& stream) {
   v1::ComputeStreamRequest first;
   *first.mutable_header() = request.header;
   if (!stream.Write(SerializeMessage(first))) return false;
-  std::vector<int64_t> sizes;
-  for (const at::Tensor& tensor : request.tensors) {
-    sizes.push_back(static_cast<int64_t>(tensor.nbytes()));
-  }
-  ChunkCutter cutter(std::move(sizes));
+  ChunkCutter cutter(request.tensors);
   while (const std::optional<Chunk> chunk = cutter.Next()) {
     if (!stream.Write(ChunkMessage(*chunk, request.tensors[chunk->tensor]))) return false;
   }

@@ -11,16 +11,10 @@
 #include "lossd/losses/checks.h"
 #include "lossd/malis/affinities.h"
 #include "lossd/sweep/slabs.h"
+#include "lossd/tensor/words.h"
 
 namespace lossd {
 namespace {
-
-// [B, Z, Y, X] of a segmentation in any of its shapes; undefined for what is none.
-at::Tensor BySample(const at::Tensor& gt_seg) {
-  if (gt_seg.dim() == 3) return gt_seg.unsqueeze(0);
-  if (gt_seg.dim() == 5 && gt_seg.size(1) == 1) return gt_seg.squeeze(1);
-  return gt_seg.dim() == 4 ? gt_seg : at::Tensor();
-}
 
 absl::Status CheckDerivable(const Batch& batch) {
   if (batch.labels.defined()) {
@@ -29,10 +23,8 @@ absl::Status CheckDerivable(const Batch& batch) {
   if (!batch.gt_seg.defined()) {
     return FieldError("gt_seg", "none", "one, as labels_from_gt_seg makes labels of it");
   }
-  if (!at::isIntegralType(batch.gt_seg.scalar_type(), /*includeBool=*/true)) {
-    return FieldError("gt_seg.dtype", DTypeText(batch.gt_seg), "an integer dtype");
-  }
-  const at::Tensor by_sample = BySample(batch.gt_seg);
+  if (absl::Status typed = CheckSegmentationType(batch.gt_seg); !typed.ok()) return typed;
+  const at::Tensor by_sample = SegmentationBySample(batch.gt_seg);
   const bool empty = batch.gt_seg.numel() == 0;
   const bool of_batch = batch.predictions.empty() || !batch.predictions.front().tensor.defined() ||
                         !by_sample.defined() ||
@@ -52,48 +44,27 @@ absl::Status CheckDerivable(const Batch& batch) {
 }
 
 std::vector<int64_t> LabelSizes(const Batch& batch) {
-  std::vector<int64_t> sizes = BySample(batch.gt_seg).sizes().vec();
+  std::vector<int64_t> sizes = SegmentationBySample(batch.gt_seg).sizes().vec();
   sizes.insert(sizes.begin() + 1, static_cast<int64_t>(batch.labels_from_gt_seg.size()));
   return sizes;
 }
 
-// Affinities of the ids [B, Z, Y, X] as 0 and 1 [B, offsets, Z, Y, X]. `Int` is of the ids' size.
-template <typename Int>
-void ComputeAffinities(const at::Tensor& ids, const std::vector<Offset>& offsets,
-                       const Context& context, const at::Tensor& affinities) {
-  const GridShape shape = {.z = ids.size(1), .y = ids.size(2), .x = ids.size(3)};
-  const auto volume = static_cast<size_t>(shape.voxels());
-  const auto* const labels = static_cast<const Int*>(ids.const_data_ptr());
-  auto* const out = affinities.mutable_data_ptr<uint8_t>();
-  for (size_t b = 0; b < static_cast<size_t>(ids.size(0)); ++b) {
-    AffinitiesFromLabels(
-        shape, offsets, absl::MakeConstSpan(labels + b * volume, volume), context,
-        absl::MakeSpan(out + b * offsets.size() * volume, offsets.size() * volume));
-  }
-}
-
 at::Tensor DerivedLabels(const Batch& batch, const Context& context) {
-  const at::Tensor ids = BySample(batch.gt_seg).to(at::kCPU).contiguous();
+  const at::Tensor ids = SegmentationBySample(batch.gt_seg).to(at::kCPU).contiguous();
+  const GridShape shape = {.z = ids.size(1), .y = ids.size(2), .x = ids.size(3)};
   std::vector<Offset> offsets;
   for (const VoxelIndex& offset : batch.labels_from_gt_seg) {
     offsets.push_back({.z = offset[0], .y = offset[1], .x = offset[2]});
   }
   const at::Tensor affinities = at::empty(LabelSizes(batch), at::kByte);
-  const auto compute = [&](auto id) {
-    ComputeAffinities<decltype(id)>(ids, offsets, context, affinities);
-  };
-  switch (ids.element_size()) {
-    case 1:
-      compute(uint8_t{});
-      break;
-    case 2:
-      compute(uint16_t{});
-      break;
-    case 4:
-      compute(uint32_t{});
-      break;
-    default:
-      compute(uint64_t{});
+  auto* const out = affinities.mutable_data_ptr<uint8_t>();
+  const auto volume = static_cast<size_t>(shape.voxels());
+  const size_t of_sample = offsets.size() * volume;
+  for (size_t b = 0; b < static_cast<size_t>(ids.size(0)); ++b) {
+    VisitWords(ids, [&](const auto* words) {
+      AffinitiesFromLabels(shape, offsets, absl::MakeConstSpan(words + b * volume, volume), context,
+                           absl::MakeSpan(out + b * of_sample, of_sample));
+    });
   }
   return ToType(affinities, at::kFloat, context).to(batch.gt_seg.device());
 }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "lossd/sweep/gradient_writer.h"
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -28,20 +28,22 @@ GradientInto GradientSum::Into(const ChannelRange& channels, double factor) {
   const auto begin = written_.begin() + channels.start;
   const auto end = written_.begin() + channels.stop;
   const bool add = std::find(begin, end, true) != end;
-  for (int64_t c = channels.start; c < channels.stop; ++c) {
-    if (add && !written_[c]) sum_.select(1, c).zero_();
-  }
+  if (add) ZeroWhatIsUnwritten(channels);
   std::fill(begin, end, true);
   return {.into = sum_.narrow(1, channels.start, channels.size()), .factor = factor, .add = add};
+}
+
+void GradientSum::ZeroWhatIsUnwritten(const ChannelRange& channels) {
+  for (int64_t c = channels.start; c < channels.stop; ++c) {
+    if (!written_[c]) sum_.select(1, c).zero_();
+  }
 }
 
 GradientSum::Sum GradientSum::Finish(const PredictionClamp* clamp, const Context& context) {
   if (!sum_.defined()) {
     return {.gradient = at::zeros(prediction_.sizes(), prediction_.options().dtype(dtype_))};
   }
-  for (int64_t c = 0; c < prediction_.size(1); ++c) {
-    if (!written_[c]) sum_.select(1, c).zero_();
-  }
+  ZeroWhatIsUnwritten({0, prediction_.size(1)});
   if (clamp != nullptr) clamp->ZeroWhereCut(sum_, context);
   if (dtype_ == dtype_while_adding_) return {.gradient = std::exchange(sum_, at::Tensor())};
   Sum sum = {.gradient = EmptyLike(prediction_, dtype_)};

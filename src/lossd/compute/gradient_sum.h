@@ -34,6 +34,8 @@ class GradientSum {
   Sum Finish(const PredictionClamp* clamp, const Context& context);
 
  private:
+  void ZeroWhatIsUnwritten(const ChannelRange& channels);
+
   at::Tensor prediction_;
   at::ScalarType dtype_;
   at::ScalarType dtype_while_adding_;

@@ -86,9 +86,7 @@ absl::Status CheckPredTarget(const LossInputs& inputs) {
 
 absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred) {
   if (!gt_seg.defined()) return absl::OkStatus();
-  if (!at::isIntegralType(gt_seg.scalar_type(), /*includeBool=*/true)) {
-    return FieldError("gt_seg.dtype", DTypeText(gt_seg), "an integer dtype");
-  }
+  if (absl::Status typed = CheckSegmentationType(gt_seg); !typed.ok()) return typed;
   const std::vector<int64_t> volume = pred.sizes().slice(2).vec();
   std::vector<int64_t> with_batch = volume;
   with_batch.insert(with_batch.begin(), pred.size(0));
@@ -104,6 +102,17 @@ absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred)
   const std::string alone = pred.size(0) == 1 ? absl::StrCat(text(volume), ", ") : "";
   return FieldError("gt_seg.shape", ShapeText(gt_seg),
                     absl::StrCat(alone, text(with_batch), " or ", text(with_channel)));
+}
+
+absl::Status CheckSegmentationType(const at::Tensor& gt_seg) {
+  if (at::isIntegralType(gt_seg.scalar_type(), /*includeBool=*/true)) return absl::OkStatus();
+  return FieldError("gt_seg.dtype", DTypeText(gt_seg), "an integer dtype");
+}
+
+at::Tensor SegmentationBySample(const at::Tensor& gt_seg) {
+  if (gt_seg.dim() == 3) return gt_seg.unsqueeze(0);
+  if (gt_seg.dim() == 5 && gt_seg.size(1) == 1) return gt_seg.squeeze(1);
+  return gt_seg.dim() == 4 ? gt_seg : at::Tensor();
 }
 
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred) {

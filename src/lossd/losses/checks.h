@@ -36,6 +36,10 @@ absl::Status CheckPredTarget(const LossInputs& inputs);
 // Absent, or instance labels of an integer type for a prediction [B, C, Z, Y, X]: [B, Z, Y, X],
 // [B, 1, Z, Y, X] or, when B is 1, [Z, Y, X].
 absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred);
+// Whether it may be one by its dtype.
+absl::Status CheckSegmentationType(const at::Tensor& gt_seg);
+// [B, Z, Y, X] of a segmentation in any of its shapes; undefined for what is none.
+at::Tensor SegmentationBySample(const at::Tensor& gt_seg);
 
 // Targets that are class indices: [B, 1, …] or [B, …] for a prediction [B, C, …].
 absl::Status CheckClassTarget(const at::Tensor& target, const at::Tensor& pred);

@@ -88,6 +88,11 @@ struct LossShape {
   }
   int64_t plane() const { return pred[pred.size() - 2] * pred.back(); }
   int64_t elements() const { return samples() * channels() * voxels(); }
+  // Of a gradient in float32 beside the place where it goes, for losses that write it there when it
+  // is whole.
+  int64_t bytes_beside() const {
+    return in_place ? 0 : elements() * static_cast<int64_t>(sizeof(float));
+  }
 };
 
 // A loss function with its options. Immutable and thread-safe.

@@ -20,9 +20,9 @@
 #include "lossd/sweep/block_reader.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
-#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/slabs.h"
 #include "lossd/sweep/sweep.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -129,14 +129,6 @@ class MalisLoss : public Loss {
     return mask;
   }
 
-  // gt_seg as [B, Z, Y, X].
-  static at::Tensor SegmentationOf(const LossInputs& inputs) {
-    const at::Tensor& labels = inputs.gt_seg;
-    if (labels.dim() == 5 && labels.size(1) == 1) return labels.squeeze(1);
-    if (labels.dim() == 3 && inputs.pred.size(0) == 1) return labels.unsqueeze(0);
-    return labels;
-  }
-
   absl::Status CheckCrop(const LossInputs& inputs) const {
     if (!crop_size_.has_value()) return absl::OkStatus();
     const Zyx volume = VolumeOf(inputs.pred);
@@ -218,7 +210,7 @@ class MalisLoss : public Loss {
                        .known = part(inputs.known),
                        .blank = inputs.blank,
                        .gradient = inputs.gradient};
-    if (inputs.gt_seg.defined()) seen.gt_seg = region.Of(SegmentationOf(inputs));
+    if (inputs.gt_seg.defined()) seen.gt_seg = region.Of(SegmentationBySample(inputs.gt_seg));
     if (seen.gradient.wanted()) seen.gradient.into = region.Of(inputs.gradient.into);
     return seen;
   }
@@ -230,19 +222,19 @@ class MalisLoss : public Loss {
     const InputReader reader(sample);
     const AffinityEdges edges = ReadAffinityEdges(blocks, reader, sigmoid_, context);
     // Weights lie where the gradient goes if they can: it takes their place.
+    GradientWriter writer(sample.gradient);
     const at::Tensor& into = sample.gradient.into;
-    const bool in_place = GradientWriter(sample.gradient).in_place() && into.is_contiguous();
+    const bool in_place = writer.in_place() && into.is_contiguous();
     Workspace::Buffer<float> scratch(context.workspace(), in_place ? 0 : edges.affinity.size());
     float* const weights = in_place ? into.mutable_data_ptr<float>() : scratch.data();
     const absl::Status status =
         ComputeWeights(sample, edges, context, {weights, edges.affinity.size()});
     if (!status.ok()) return {.status = status};
-    const auto error = [&](GradientWriter& writer) {
+    const auto error = [&](GradientWriter& of_region) {
       return WeightedAffinityError(blocks, edges.affinity.data(), reader, weights,
                                    {.sigmoid = sigmoid_, .gradient_scale = scale, .map = map},
-                                   writer, context);
+                                   of_region, context);
     };
-    GradientWriter writer(sample.gradient);
     SampleResult result;
     if (!writer.wanted() || (into.is_cpu() && VoxelStride(into) == 1)) {
       result.sum = error(writer);

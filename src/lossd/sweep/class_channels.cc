@@ -54,6 +54,11 @@ at::Tensor TimesClassWeight(const at::Tensor& values, const std::vector<double>&
   return values * at::tensor(weight, values.options()).view(shape);
 }
 
+int64_t ClassIndexBytes(const LossShape& shape) {
+  constexpr int64_t kBytes = 3 * sizeof(int64_t);
+  return kBytes * shape.samples() * shape.voxels();
+}
+
 at::Tensor OneHot(const at::Tensor& indices, int64_t classes) {
   std::vector<int64_t> shape = indices.sizes().vec();
   shape[1] = classes;

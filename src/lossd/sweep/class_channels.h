@@ -54,6 +54,9 @@ absl::Status CheckClassWeight(const std::vector<double>& weight, int64_t channel
 at::Tensor TimesClassWeight(const at::Tensor& values, const std::vector<double>& weight,
                             int64_t channel_dim);
 
+// What class indices of a prediction's voxels take while they are read and counted.
+int64_t ClassIndexBytes(const LossShape& shape);
+
 // [B, 1, …] class indices as bytes [B, classes, …] of 0 and 1.
 at::Tensor OneHot(const at::Tensor& indices, int64_t classes);
 // The same of a whole target, which has passed CheckClassTarget. Errors: a class index that is out

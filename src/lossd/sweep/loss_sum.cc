@@ -9,7 +9,7 @@
 
 #include "lossd/losses/torch_status.h"
 #include "lossd/sweep/gradient_writer.h"
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -34,8 +34,8 @@ class LossSum : public Loss {
   }
 
   int64_t ScratchBytes(const LossShape& shape) const override {
-    const int64_t sum = shape.in_place ? 0 : shape.elements() * static_cast<int64_t>(sizeof(float));
-    return sum + std::max(first_.loss->ScratchBytes(shape), other_.loss->ScratchBytes(shape));
+    return shape.bytes_beside() +
+           std::max(first_.loss->ScratchBytes(shape), other_.loss->ScratchBytes(shape));
   }
 
  private:

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "lossd/wire/words.h"
+#include "lossd/tensor/words.h"
 
 namespace lossd {
 namespace {

@@ -1,5 +1,6 @@
 #include "lossd/wire/chunk.h"
 
+#include <ATen/ATen.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/wire_format_lite.h>
 
@@ -120,6 +121,10 @@ bool ReadNumber(PieceReader& reader, uint64_t& value) {
 }
 
 }  // namespace
+
+ChunkCutter::ChunkCutter(absl::Span<const at::Tensor> tensors) {
+  for (const at::Tensor& tensor : tensors) sizes_.push_back(static_cast<int64_t>(tensor.nbytes()));
+}
 
 std::optional<Chunk> ChunkCutter::Next() {
   last_.offset += last_.size;

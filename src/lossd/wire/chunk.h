@@ -1,6 +1,8 @@
 #ifndef LOSSD_WIRE_CHUNK_H_
 #define LOSSD_WIRE_CHUNK_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,6 +36,8 @@ struct Chunk {
 class ChunkCutter {
  public:
   explicit ChunkCutter(std::vector<int64_t> sizes) : sizes_(std::move(sizes)) {}
+  // Those of the elements of tensors.
+  explicit ChunkCutter(absl::Span<const at::Tensor> tensors);
 
   // The next chunk; nothing after the last.
   std::optional<Chunk> Next();

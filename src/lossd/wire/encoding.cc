@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <unordered_map>
 
+#include "lossd/tensor/words.h"
 #include "lossd/wire/bits.h"
-#include "lossd/wire/words.h"
 
 namespace lossd {
 namespace {

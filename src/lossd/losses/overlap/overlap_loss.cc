@@ -69,12 +69,10 @@ GradientInto FromChannel(const GradientInto& gradient, int64_t first) {
 }  // namespace
 
 int64_t OverlapLoss::ScratchBytes(const LossShape& shape) const {
-  constexpr int64_t kBytes = 3 * sizeof(int64_t);
-  const int64_t voxels = shape.samples() * shape.voxels();
   // One-hot classes are made of indices in advance, but for a softmax.
   const int64_t one_hot = shape.elements() * static_cast<int64_t>(2 * sizeof(float));
   return AutogradLoss::ScratchBytes(shape) +
-         (class_options_.to_onehot_y ? kBytes * voxels + one_hot : 0);
+         (class_options_.to_onehot_y ? ClassIndexBytes(shape) + one_hot : 0);
 }
 
 absl::Status OverlapLoss::Check(const LossInputs& inputs) const {

@@ -16,11 +16,11 @@
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
-#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/pooling.h"
 #include "lossd/sweep/skeleton_kernels.h"
 #include "lossd/sweep/slabs.h"
 #include "lossd/sweep/soft_skeleton.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -183,6 +183,7 @@ class SoftClDiceLoss : public AutogradLoss {
   at::Tensor ProbabilitiesInSlabs(const at::Tensor& pred, const Context& context) const {
     if (!IsActivated() && !options_.clamp_probabilities) return CountedInSlabs(pred, context);
     const at::Tensor voxels = pred.flatten(2);
+    // Slabs of all channels, though not all may be counted.
     const at::Tensor probabilities = at::empty(CountedSizes(voxels), pred.options());
     ForEachSlab(voxels.sizes(), context, [&](const Slab& slab) {
       slab.Of(probabilities).copy_(Probabilities(slab.Of(voxels)));

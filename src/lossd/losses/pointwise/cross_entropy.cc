@@ -14,6 +14,7 @@
 #include "lossd/losses/pointwise/map_loss.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/class_channels.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/slabs.h"
 #include "lossd/sweep/softmax_kernels.h"
@@ -88,16 +89,9 @@ double SumOfWeights(const EntropyOptions& options, const at::Tensor& indices,
 double FactorOf(const EntropyOptions& options, const LossInputs& inputs, const at::Tensor& indices,
                 const Context& context) {
   if (options.reduction != Reduction::kMean) return 1;
-  const int64_t classes = inputs.pred.size(1);
   if (indices.defined()) return 1 / SumOfWeights(options, indices, context);
-  const int64_t voxels = inputs.pred.numel() / classes;
+  const int64_t voxels = inputs.pred.numel() / inputs.pred.size(1);
   return 1 / static_cast<double>(voxels);
-}
-
-// Class indices as they are counted.
-int64_t IndexBytes(const LossShape& shape) {
-  constexpr int64_t kBytes = 3 * sizeof(int64_t);
-  return kBytes * shape.samples() * shape.voxels();
 }
 
 // Of probabilities, or of indices with label smoothing.
@@ -120,7 +114,7 @@ class CrossEntropyMapLoss : public MapLoss {
   }
 
   int64_t ScratchBytes(const LossShape& shape) const override {
-    return MapLoss::ScratchBytes(shape) + IndexBytes(shape);
+    return MapLoss::ScratchBytes(shape) + ClassIndexBytes(shape);
   }
 
  private:
@@ -150,7 +144,7 @@ class CrossEntropyLoss : public AutogradLoss {
   }
 
   int64_t ScratchBytes(const LossShape& shape) const override {
-    return AutogradLoss::ScratchBytes(shape) + IndexBytes(shape);
+    return AutogradLoss::ScratchBytes(shape) + ClassIndexBytes(shape);
   }
 
   std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,

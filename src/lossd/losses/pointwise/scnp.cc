@@ -15,9 +15,9 @@
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
-#include "lossd/sweep/large_tensor.h"
 #include "lossd/sweep/pooling.h"
 #include "lossd/sweep/sweep.h"
+#include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
 namespace {
@@ -109,8 +109,7 @@ class ScnpLoss : public AutogradLoss {
     const int64_t planes = std::max(2 * grid.radius, kSlabPlanes) + 2 * grid.radius;
     const int64_t plane = (grid.rows + 2 * grid.row_radius) * (grid.size + 2 * grid.radius);
     constexpr int64_t kBytes = sizeof(float) + sizeof(int32_t);
-    const int64_t sum = shape.in_place ? 0 : shape.elements() * static_cast<int64_t>(sizeof(float));
-    return shape.threads * planes * plane * kBytes + sum;
+    return shape.threads * planes * plane * kBytes + shape.bytes_beside();
   }
 
  protected:
@@ -143,11 +142,10 @@ class ScnpLoss : public AutogradLoss {
     GradientWriter writer(inputs.gradient);
     const std::vector<ChannelSum> of_channels = ChannelSums(bce, blocks, reader, writer, context);
     // Voxels add to the gradients of others: these are whole before they are put.
-    at::Tensor gradient;
-    if (writer.wanted()) {
-      gradient = writer.in_place() ? inputs.gradient.into : EmptyLarge(sizes);
-      GradientWriter({.into = gradient}).PutZeros(gradient, context);
-    }
+    GradientInto whole;
+    if (writer.wanted()) whole.into = writer.in_place() ? inputs.gradient.into : EmptyLarge(sizes);
+    GradientWriter whole_writer(whole);
+    if (writer.wanted()) whole_writer.PutZeros(whole.into, context);
 
     const int64_t planes = std::max(2 * grid.radius, kSlabPlanes);
     const int64_t slabs = (grid.planes + planes - 1) / planes;
@@ -182,17 +180,14 @@ class ScnpLoss : public AutogradLoss {
                                          .size = grid.size},
                                         of_channel.options);
           if (derivative == nullptr) continue;
-          float* of_row = gradient.mutable_data_ptr<float>() + channel.sample * gradient.stride(0) +
-                          channel.channel * gradient.stride(1) + range.begin;
+          float* of_row = whole_writer.Block(range, /*scratch=*/nullptr);
           for (int64_t x = 0; x < grid.size; ++x) of_row[x + offsets[x]] += derivative[x];
         }
       });
     }
     if (writer.wanted()) {
       Sweep<0>(blocks, context, [&](const BlockRange& range) {
-        float* const block = gradient.mutable_data_ptr<float>() +
-                             range.sample * gradient.stride(0) +
-                             range.channel * gradient.stride(1) + range.begin;
+        float* const block = whole_writer.Block(range, /*scratch=*/nullptr);
         // Slabs pass gradients on to voxels outside of the mask, too, also to those of others.
         reader.FinishGradient(range, block);
         writer.Put(range, block);

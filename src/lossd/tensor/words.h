@@ -1,5 +1,5 @@
-#ifndef LOSSD_WIRE_WORDS_H_
-#define LOSSD_WIRE_WORDS_H_
+#ifndef LOSSD_TENSOR_WORDS_H_
+#define LOSSD_TENSOR_WORDS_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -26,4 +26,4 @@ auto VisitWords(const at::Tensor& tensor, const Visitor& visit) {
 
 }  // namespace lossd
 
-#endif  // LOSSD_WIRE_WORDS_H_
+#endif  // LOSSD_TENSOR_WORDS_H_

@@ -1,4 +1,4 @@
-#include "lossd/sweep/large_tensor.h"
+#include "lossd/tensor/large_tensor.h"
 
 #include <sys/mman.h>
 
