@@ -22,21 +22,11 @@ constexpr size_t kMaxHeaderBytes = 4 * kMaxPlanBytes;
 // How soon a call notices that the server stops, while it waits for the client.
 constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
 
-// Memory for what is to arrive, kept for others once all that use it are gone.
-std::vector<at::Tensor> TakeMemory(const std::shared_ptr<Workspace>& arrivals,
+// Memory for what is to arrive.
+std::vector<at::Tensor> TakeMemory(const Arrivals& arrivals,
                                    const std::vector<StreamedTensor>& tensors) {
   std::vector<at::Tensor> memory;
-  for (const StreamedTensor& tensor : tensors) {
-    struct Held {
-      std::shared_ptr<Workspace> workspace;  // Goes after the buffer.
-      Workspace::Buffer<uint8_t> buffer;
-    };
-    auto held = std::make_shared<Held>(
-        arrivals, Workspace::Buffer<uint8_t>(*arrivals, static_cast<size_t>(tensor.bytes)));
-    uint8_t* const bytes = held->buffer.data();
-    memory.push_back(
-        at::from_blob(bytes, {tensor.bytes}, [held = std::move(held)](void*) {}, at::kByte));
-  }
+  for (const StreamedTensor& tensor : tensors) memory.push_back(arrivals.Take(tensor.bytes));
   return memory;
 }
 
@@ -105,7 +95,8 @@ absl::Status ComputeStream::ReceiveHeader() {
       surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.max_bytes);
   if (!request.ok()) return request.status();
   return CatchTorchErrors([&]() -> absl::Status {
-    receiver_.emplace(request->tensors, TakeMemory(surroundings_.arrivals, request->tensors));
+    receiver_.emplace(request->tensors,
+                      TakeMemory(surroundings_.handlers.arrivals(), request->tensors));
     request_ = *std::move(request);
     return absl::OkStatus();
   });

@@ -12,7 +12,6 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "lossd/base/workspace.h"
 #include "lossd/wire/chunk.h"
 #include "lossd/wire/stream_receiver.h"
 #include "server/call.h"
@@ -24,9 +23,8 @@ namespace lossd {
 struct StreamSurroundings {
   CallSurroundings call;
   Handlers& handlers;
-  std::shared_ptr<Workspace> arrivals;  // Where tensors arrive, who share it.
-  int64_t max_bytes;                    // Of a request's tensors, and of its answer.
-  absl::Duration receive_timeout;       // How long a client may send nothing.
+  int64_t max_bytes;               // Of a request's tensors, and of its answer.
+  absl::Duration receive_timeout;  // How long a client may send nothing.
 };
 
 // One call of ComputeStream. It receives: the header, which it may refuse before it takes memory,

@@ -80,6 +80,16 @@ void DeclareConfig(CLI::App& app, Config& config) {
   app.add_option("--receive_timeout", config.receive_timeout,
                  "Seconds that a client may send nothing before its whole request is there")
       ->check(CLI::Range(0.001, 86400.0));
+  app.add_option("--max_connection_age", config.max_connection_age,
+                 "Seconds after which a client has to connect anew, so that new servers get load; "
+                 "calls under way go on")
+      ->check(CLI::Range(1.0, 1e6));
+  app.add_option("--shared_memory", config.shared_memory,
+                 "Unix socket where clients of this host share memory: a path, an abstract name "
+                 "(@...), auto for an abstract one of any name, off for none");
+  app.add_option("--shared_memory_max_bytes", config.shared_memory_max_bytes,
+                 "Memory that clients may share, in all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 50));
   app.add_option("--plan_cache_size", config.plan_cache_size, "Compiled plans kept")
       ->check(CLI::Range(1, 1 << 20));
   app.add_option("--drain_timeout", config.drain_timeout,

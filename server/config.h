@@ -7,6 +7,10 @@
 
 namespace lossd {
 
+// What Config::shared_memory is where clients may share none, and where the socket is given a name.
+inline constexpr char kNoSharedMemory[] = "off";
+inline constexpr char kSharedMemoryOfAnyName[] = "auto";
+
 // What an operator may set: each field is a flag and a field of the config file of the same name.
 struct Config {
   std::string listen = "127.0.0.1:50051";
@@ -16,6 +20,9 @@ struct Config {
   int max_queued_requests = 16;
   int64_t max_request_bytes = int64_t{8} << 30;
   double receive_timeout = 30;
+  double max_connection_age = 600;
+  std::string shared_memory = "auto";
+  int64_t shared_memory_max_bytes = int64_t{32} << 30;
   int plan_cache_size = 256;
   double drain_timeout = 60;
   std::string log_level = "info";

@@ -19,10 +19,12 @@
 #include "lossd/wire/loss_catalog.h"
 #include "lossd/wire/plan.h"
 #include "lossd/wire/tensor.h"
-#include "server/batch_codec.h"
+#include "server/shared_memory/regions.h"
 
 namespace lossd {
 namespace {
+
+constexpr absl::string_view kMaxRequestBytes = "the server's max_request_bytes";
 
 // "losses[3]" for a mistake in that term; empty for one elsewhere.
 std::string TermOf(const absl::Status& problem) {
@@ -75,6 +77,19 @@ absl::Status Answer(const Announcement& announcement, const Batch& batch, absl::
   return absl::OkStatus();
 }
 
+// The region that an answer is to be written into.
+absl::StatusOr<Region> FindRegionOfAnswer(const v1::SharedRegion& named, const OutcomeSize& answer,
+                                          const Segments& segments) {
+  absl::StatusOr<Region> region = FindRegion(named, segments);
+  if (!region.ok()) return region.status();
+  if (std::cmp_less(region->bytes.size(), answer.gradient_bytes)) {
+    return FieldError("bytes", absl::StrCat(named.bytes()),
+                      absl::StrCat("at least ", answer.gradient_bytes, " for the answer's ",
+                                   answer.gradients, " gradients"));
+  }
+  return region;
+}
+
 }  // namespace
 
 absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& request,
@@ -92,6 +107,7 @@ absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& requ
   if (absl::Status fits = CheckAnswerFits(size, *batch, of_answer); !fits.ok()) return fits;
   return Announcement{.plan = *std::move(plan),
                       .schedule = *std::move(schedule),
+                      .answer = size,
                       .crop_seed = *batch->malis_crop_seed};
 }
 
@@ -101,20 +117,58 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_by
     TaskGroup group(pool_);
     const Context context(group, cancellation);
     const absl::Time start = absl::Now();
+    const bool shared = request.has_gradients_into();
     const absl::StatusOr<Announcement> announcement =
-        Understand(request, max_bytes, {kMaxMessageBytes, "what one message holds"});
+        Understand(request, max_bytes,
+                   shared ? ByteLimit{max_bytes, kMaxRequestBytes}
+                          : ByteLimit{kMaxMessageBytes, "what one message holds"});
     if (!announcement.ok()) return announcement.status();
-    const absl::StatusOr<Batch> batch = ReadBatch(request);
+    absl::StatusOr<Region> into = Region();
+    if (shared) {
+      into = FindRegionOfAnswer(request.gradients_into(), announcement->answer, segments_);
+    }
+    if (!into.ok()) return InField("gradients_into", into.status());
+    const absl::StatusOr<Batch> batch =
+        ReadBatch(request, [&](const v1::Tensor& message, ElementUse use) {
+          return ReadTensor(message, use, context);
+        });
     if (!batch.ok()) return batch.status();
-    return Answer(*announcement, *batch, start, context, response, nullptr);
+    std::vector<at::Tensor> gradients;
+    const absl::Status answered =
+        Answer(*announcement, *batch, start, context, response, shared ? &gradients : nullptr);
+    if (!answered.ok() || !shared) return answered;
+    WriteIntoRegion(*into, request.gradients_into(), gradients, context, response);
+    return context.status();
   });
+}
+
+absl::StatusOr<at::Tensor> Handlers::ReadTensor(const v1::Tensor& message, ElementUse use,
+                                                const Context& context) const {
+  if (!message.has_shared()) return FromWire(message, use);
+  if (!message.data().empty()) return FieldError("shared", "given beside data", "one of them");
+  const absl::StatusOr<Region> region = FindRegion(message.shared(), segments_);
+  if (!region.ok()) return InField("shared", region.status());
+  const absl::StatusOr<int64_t> bytes = DataBytes(message);
+  if (!bytes.ok()) return bytes.status();
+  if (std::cmp_not_equal(region->bytes.size(), *bytes)) {
+    return FieldError("shared.bytes", absl::StrCat(region->bytes.size()),
+                      absl::StrCat(*bytes, ", as dtype, shape and encoding say"));
+  }
+  const at::Tensor copy = arrivals_.Take(*bytes);
+  CopyFromRegion(*region, copy, context);
+  // What was not copied whole is not looked at.
+  if (absl::Status waited_for = context.status(); !waited_for.ok()) return waited_for;
+  return FromBytes(message, copy, use);
 }
 
 absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int64_t max_bytes) {
   return CatchTorchErrors([&]() -> absl::StatusOr<StreamedRequest> {
     absl::StatusOr<Announcement> announcement =
-        Understand(header, max_bytes, {max_bytes, "the server's max_request_bytes"});
+        Understand(header, max_bytes, {max_bytes, kMaxRequestBytes});
     if (!announcement.ok()) return announcement.status();
+    if (header.has_gradients_into()) {
+      return FieldError("gradients_into", "given in a stream", "none, as Compute alone takes it");
+    }
     absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(header);
     if (!tensors.ok()) return tensors.status();
     return StreamedRequest{.header = std::move(header),

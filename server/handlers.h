@@ -12,12 +12,15 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/base/cancellation.h"
+#include "lossd/base/context.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/compute/orchestrator.h"
 #include "lossd/v1/service.pb.h"
 #include "lossd/wire/stream_layout.h"
+#include "server/arrivals.h"
 #include "server/batch_codec.h"
 #include "server/plan_cache.h"
+#include "server/shared_memory/segments.h"
 
 namespace lossd {
 
@@ -25,6 +28,7 @@ namespace lossd {
 struct Announcement {
   std::shared_ptr<const Orchestrator> plan;
   Schedule schedule;   // Good as long as the plan.
+  OutcomeSize answer;  // What is going to be answered.
   uint64_t crop_seed;  // The request's, or drawn.
 };
 
@@ -46,12 +50,14 @@ struct StreamedAnswer {
 class Handlers {
  public:
   // `threads` >= 1 share the work of all calls, those that call included; `plan_cache_size` >= 1
-  // compiled plans are kept.
-  Handlers(int threads, size_t plan_cache_size) : pool_(threads), plans_(plan_cache_size) {}
+  // compiled plans are kept; clients may share segments of `shared_memory_bytes` together.
+  Handlers(int threads, size_t plan_cache_size, int64_t shared_memory_bytes = 0)
+      : pool_(threads), plans_(plan_cache_size), segments_(shared_memory_bytes) {}
 
   // Everything in the response but the id and the timings of queue and total. The tensors, decoded,
   // may have `max_bytes` together. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for
-  // too many bytes; the status of the cancellation when that fires.
+  // too many bytes; FAILED_PRECONDITION for an unknown segment of shared memory; the status of the
+  // cancellation when that fires.
   absl::Status Compute(const v1::ComputeRequest& request, int64_t max_bytes,
                        const Cancellation& cancellation, v1::ComputeResponse* response);
 
@@ -70,8 +76,16 @@ class Handlers {
 
   absl::Status ListLosses(v1::ListLossesResponse* response);
 
-  // Gives scratch memory back that no call has needed lately; to be called every few seconds.
-  void GiveBackScratch() { pool_.workspace().Decay(); }
+  // Where tensors arrive.
+  const Arrivals& arrivals() const { return arrivals_; }
+  // What clients share, and requests may name.
+  Segments& segments() { return segments_; }
+
+  // Gives memory back that no call has needed lately; to be called every few seconds.
+  void GiveBackScratch() {
+    pool_.workspace().Decay();
+    arrivals_.Decay();
+  }
 
  private:
   // Checks what a request announces: its plan, shapes and types, and that its tensors, decoded and
@@ -80,8 +94,14 @@ class Handlers {
   absl::StatusOr<Announcement> Understand(const v1::ComputeRequest& request, int64_t max_bytes,
                                           const ByteLimit& of_answer);
 
+  // A tensor of a request, from its data or a copy of what its client shares.
+  absl::StatusOr<at::Tensor> ReadTensor(const v1::Tensor& message, ElementUse use,
+                                        const Context& context) const;
+
   TaskPool pool_;
   PlanCache plans_;
+  Arrivals arrivals_;
+  Segments segments_;
 };
 
 }  // namespace lossd

@@ -1,9 +1,15 @@
 #include "server/handlers.h"
 
 #include <ATen/ATen.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <cstdint>
+#include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -135,6 +141,114 @@ TEST(HandlersTest, MakesLabelsOfASegmentation) {
   ASSERT_TRUE(ToWire(at::ones({1, 1, 2, 2, 2}), request.mutable_labels()).ok());
   const absl::Status both = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
   EXPECT_EQ(ErrorField(both), "labels");
+}
+
+// A server's memory that a client shares, and the client's view of it.
+class SharedMemoryTest : public testing::Test {
+ protected:
+  static constexpr uint64_t kSize = 4096;
+
+  SharedMemoryTest() {
+    const FileDescriptor file(memfd_create("segment", MFD_ALLOW_SEALING));
+    EXPECT_EQ(ftruncate(file.get(), kSize), 0);
+    EXPECT_EQ(fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    token_ = handlers_.segments().Take(file, kSize).value();
+    memory_ = handlers_.segments().Find(token_);
+    request_ = MseRequest();
+    Move(request_.mutable_predictions(0)->mutable_tensor(), 100);
+    Move(request_.mutable_labels(), 200);
+    *request_.mutable_gradients_into() = RegionOf(64, 32);
+  }
+
+  v1::SharedRegion RegionOf(uint64_t offset, uint64_t bytes) const {
+    v1::SharedRegion region;
+    region.set_segment(token_);
+    region.set_offset(offset);
+    region.set_bytes(bytes);
+    return region;
+  }
+
+  // Puts a tensor's data into the shared memory.
+  void Move(v1::Tensor* tensor, uint64_t offset) {
+    std::memcpy(memory_->bytes().data() + offset, tensor->data().data(), tensor->data().size());
+    *tensor->mutable_shared() = RegionOf(offset, tensor->data().size());
+    tensor->clear_data();
+  }
+
+  absl::Status Compute() {
+    return handlers_.Compute(request_, kMaxBytes, Cancellation(), &response_);
+  }
+
+  Handlers handlers_{1, 1, 1 << 20};
+  std::string token_;
+  Segments::Segment memory_;
+  v1::ComputeRequest request_;
+  v1::ComputeResponse response_;
+};
+
+TEST_F(SharedMemoryTest, HoldsTensorsAndGradients) {
+  const absl::Status status = Compute();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response_.total(), 4);
+  const v1::Tensor& gradient = response_.gradients(0).tensor();
+  EXPECT_EQ(gradient.data(), "");
+  EXPECT_EQ(gradient.shared().SerializeAsString(), RegionOf(64, 32).SerializeAsString());
+  v1::ComputeResponse expected;
+  ASSERT_TRUE(handlers_.Compute(MseRequest(), kMaxBytes, Cancellation(), &expected).ok());
+  EXPECT_EQ(absl::string_view(reinterpret_cast<const char*>(memory_->bytes().data()) + 64, 32),
+            expected.gradients(0).tensor().data());
+}
+
+TEST_F(SharedMemoryTest, HoldsTheGradientsOfTermsFirst) {
+  request_.set_per_term_gradients(true);
+  *request_.mutable_gradients_into() = RegionOf(1000, 64);
+  const absl::Status status = Compute();
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(response_.terms(0).gradients(0).tensor().shared().offset(), 1000);
+  EXPECT_EQ(response_.gradients(0).tensor().shared().offset(), 1032);
+}
+
+TEST_F(SharedMemoryTest, GradientsMayTakeThePlaceOfPredictions) {
+  *request_.mutable_gradients_into() = request_.predictions(0).tensor().shared();
+  ASSERT_TRUE(Compute().ok());
+  EXPECT_EQ(response_.total(), 4);
+}
+
+TEST_F(SharedMemoryTest, IsOneOfTwoPlaces) {
+  request_.mutable_labels()->set_data(std::string(32, '\0'));
+  EXPECT_EQ(ErrorField(Compute()), "labels.shared");
+}
+
+TEST_F(SharedMemoryTest, SaysWhichRegionIsWrong) {
+  const auto field_of = [&](const v1::SharedRegion& region) {
+    *request_.mutable_labels()->mutable_shared() = region;
+    return ErrorField(Compute());
+  };
+  EXPECT_EQ(field_of(RegionOf(kSize + 1, 0)), "labels.shared.offset");
+  EXPECT_EQ(field_of(RegionOf(UINT64_MAX, 32)), "labels.shared.offset");
+  EXPECT_EQ(field_of(RegionOf(kSize - 31, 32)), "labels.shared.bytes");
+  EXPECT_EQ(field_of(RegionOf(1, UINT64_MAX)), "labels.shared.bytes");
+  EXPECT_EQ(field_of(RegionOf(0, 31)), "labels.shared.bytes");
+  EXPECT_EQ(field_of(RegionOf(0, 33)), "labels.shared.bytes");
+  EXPECT_EQ(field_of(RegionOf(kSize - 32, 32)), std::nullopt);
+  *request_.mutable_gradients_into() = RegionOf(0, 31);
+  const absl::Status small = Compute();
+  EXPECT_EQ(ErrorField(small), "gradients_into.bytes");
+  EXPECT_THAT(std::string(small.message()), HasSubstr("at least 32"));
+}
+
+TEST_F(SharedMemoryTest, MustBeKnown) {
+  handlers_.segments().Forget(token_);
+  const absl::Status forgotten = Compute();
+  EXPECT_EQ(forgotten.code(), absl::StatusCode::kFailedPrecondition) << forgotten;
+  EXPECT_EQ(ErrorReason(forgotten), "UNKNOWN_SEGMENT");
+}
+
+TEST_F(SharedMemoryTest, IsNotForStreams) {
+  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, kMaxBytes).status()), "gradients_into");
+  request_.clear_gradients_into();
+  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, kMaxBytes).status()),
+            "predictions[output].shared");
 }
 
 TEST(HandlersTest, ReportsEveryMistakeOfAPlan) {

@@ -55,7 +55,8 @@ LossServiceImpl::LossServiceImpl(const Config& config, Log& log)
     : config_(config),
       start_(absl::Now()),
       log_(log),
-      handlers_(config.threads, static_cast<size_t>(config.plan_cache_size)),
+      handlers_(config.threads, static_cast<size_t>(config.plan_cache_size),
+                config.shared_memory_max_bytes),
       executor_(config.max_concurrent_requests, config.max_queued_requests) {}
 
 grpc::ServerUnaryReactor* LossServiceImpl::Compute(grpc::CallbackServerContext* context,
@@ -75,7 +76,6 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* LossServiceImpl::Co
     grpc::CallbackServerContext* context) {
   return ComputeStream::Start({.call = surroundings(),
                                .handlers = handlers_,
-                               .arrivals = arrivals_,
                                .max_bytes = config_.max_request_bytes,
                                .receive_timeout = absl::Seconds(config_.receive_timeout)},
                               *context);
@@ -92,6 +92,10 @@ grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
   response->set_max_queued_requests(config_.max_queued_requests);
   response->set_max_request_bytes(config_.max_request_bytes);
   response->set_uptime_seconds(absl::ToDoubleSeconds(absl::Now() - start_));
+  response->set_instance(instance_);
+  if (config_.shared_memory != kNoSharedMemory) {
+    response->set_shared_memory_socket(config_.shared_memory);
+  }
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(grpc::Status::OK);
   return reactor;

@@ -1,17 +1,17 @@
 #ifndef SERVER_LOSS_SERVICE_H_
 #define SERVER_LOSS_SERVICE_H_
 
-#include <memory>
+#include <string>
 
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
-#include "lossd/base/workspace.h"
 #include "lossd/v1/service.grpc.pb.h"
 #include "server/call.h"
 #include "server/config.h"
 #include "server/executor.h"
 #include "server/handlers.h"
 #include "server/log.h"
+#include "server/shared_memory/segments.h"
 
 namespace lossd {
 
@@ -25,7 +25,8 @@ using LossServiceBase = v1::LossService::WithRawCallbackMethod_ComputeStream<
 // those that nobody waits for any more, and turns statuses into gRPC's. Thread-safe.
 class LossServiceImpl final : public LossServiceBase {
  public:
-  // `log` must outlive the service.
+  // `log` must outlive the service. config.shared_memory is the name of the socket where clients
+  // share memory, or "off".
   LossServiceImpl(const Config& config, Log& log);
 
   grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context,
@@ -43,11 +44,12 @@ class LossServiceImpl final : public LossServiceBase {
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
 
-  // As Handlers' method, and where tensors arrive likewise.
-  void GiveBackScratch() {
-    handlers_.GiveBackScratch();
-    arrivals_->Decay();
-  }
+  // As Handlers' methods.
+  void GiveBackScratch() { handlers_.GiveBackScratch(); }
+  Segments& segments() { return handlers_.segments(); }
+
+  // Tells this server from others: 16 bytes.
+  const std::string& instance() const { return instance_; }
 
   // From now on refuses calls that compute; whether those admitted before have finished within
   // `timeout`. If not, they have been stopped.
@@ -62,11 +64,10 @@ class LossServiceImpl final : public LossServiceBase {
 
   const Config config_;
   const absl::Time start_;
+  const std::string instance_ = DrawToken();
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
-  // Where the tensors of streams arrive, who share it.
-  const std::shared_ptr<Workspace> arrivals_ = std::make_shared<Workspace>();
   Executor executor_;  // Last: its jobs use the rest.
 };
 

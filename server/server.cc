@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
@@ -19,9 +20,37 @@ namespace {
 // How long answers that are computed may take to reach their clients after a drain.
 constexpr std::chrono::seconds kFlushTimeout{5};
 
+// How often the server looks whether a client that is silent is there, and how often clients may.
+constexpr int kPingMilliseconds = 60'000;
+constexpr int kPingTimeoutMilliseconds = 20'000;
+constexpr int kLeastPingMilliseconds = 10'000;
+// How long calls may go on after their connection's age has passed.
+constexpr int kGraceMilliseconds = 3'600'000;
+
+// The config with a name for the socket.
+Config WithSocketName(Config config) {
+  if (config.shared_memory == kSharedMemoryOfAnyName) {
+    config.shared_memory = absl::StrCat("@lossd-", absl::BytesToHexString(DrawToken()));
+  }
+  return config;
+}
+
+// Silent peers are left, and old connections renewed.
+void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             kLeastPingMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                             static_cast<int>(config.max_connection_age * 1000));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kGraceMilliseconds);
+}
+
 }  // namespace
 
-Server::Server(const Config& config, Log& log) : config_(config), service_(config, log) {}
+Server::Server(const Config& config, Log& log)
+    : config_(WithSocketName(config)), service_(config_, log) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
   // LibTorch computes on the thread that calls it: threads of its own would come on top of ours.
@@ -30,12 +59,14 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
   std::unique_ptr<Server> server(new Server(config, log));
+  if (absl::Status shared = server->ShareMemory(); !shared.ok()) return shared;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &server->port_);
   builder.RegisterService(&server->service_);
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
   builder.SetMaxSendMessageSize(-1);
+  BoundConnections(config, builder);
   // Otherwise two servers share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   server->server_ = builder.BuildAndStart();
@@ -46,6 +77,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   server->server_->GetHealthCheckService()->SetServingStatus(v1::LossService::service_full_name(),
                                                              true);
   return server;
+}
+
+absl::Status Server::ShareMemory() {
+  if (config_.shared_memory == kNoSharedMemory) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<SegmentSocket>> socket =
+      SegmentSocket::Listen(config_.shared_memory, service_.instance(), service_.segments());
+  if (!socket.ok()) return socket.status();
+  segment_socket_ = *std::move(socket);
+  return absl::OkStatus();
 }
 
 Server::~Server() {

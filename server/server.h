@@ -5,10 +5,12 @@
 
 #include <memory>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/loss_service.h"
+#include "server/shared_memory/segment_socket.h"
 
 namespace lossd {
 
@@ -36,8 +38,11 @@ class Server {
  private:
   Server(const Config& config, Log& log);
 
+  absl::Status ShareMemory();
+
   const Config config_;
   LossServiceImpl service_;
+  std::unique_ptr<SegmentSocket> segment_socket_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import re
 import signal
 import threading
 import time
@@ -424,3 +425,15 @@ def test_a_request_has_no_second_copy(
     assert len(encoded) == 2
     assert encoded[0] is encoded[1]
     assert np.shares_memory(np.asarray(encoded[0].predictions["output"].array), BATCH)
+
+
+def test_clients_connect_anew_now_and_then() -> None:
+    with (
+        LocalServer(server_binary(), "--max_connection_age=1", "--log_level=info") as server,
+        lossd.Client(server.address, retry_seconds=0) as client,
+    ):
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            client.compute(PLAN, outputs=BATCH, labels=BATCH)
+        peers = set(re.findall(r"client=(\S+)", server.log.read_text()))
+    assert len(peers) >= 2

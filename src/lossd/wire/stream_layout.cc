@@ -21,6 +21,9 @@ class LayoutReader {
     const absl::StatusOr<int64_t> bytes = DataBytes(tensor);
     if (!bytes.ok()) {
       status_ = InField(field, bytes.status());
+    } else if (tensor.has_shared()) {
+      status_ = FieldError(absl::StrCat(field, ".shared"), "given in a stream",
+                           "none, as data follow in chunks");
     } else if (!tensor.data().empty()) {
       status_ = FieldError(absl::StrCat(field, ".data"),
                            absl::StrCat(tensor.data().size(), " bytes in the header"),
