@@ -42,6 +42,7 @@ absl::Status CheckRequestId(absl::string_view id) {
 Call::Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
            absl::string_view method, Done done)
     : surroundings_(surroundings),
+      open_(surroundings.open_calls),
       context_(context),
       method_(method),
       done_(std::move(done)),

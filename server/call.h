@@ -15,6 +15,7 @@
 #include "lossd/v1/service.pb.h"
 #include "server/executor.h"
 #include "server/log.h"
+#include "server/open_calls.h"
 
 namespace lossd {
 
@@ -22,6 +23,7 @@ namespace lossd {
 struct CallSurroundings {
   Log& log;
   Executor& executor;
+  OpenCalls& open_calls;
   const Cancellation& shutdown;  // Above those of all calls.
 };
 
@@ -68,6 +70,7 @@ class Call {
   void Work(Handler handler);
 
   const CallSurroundings surroundings_;
+  const OpenCalls::Entry open_;
   const grpc::CallbackServerContext& context_;
   const absl::string_view method_;
   Done done_;

@@ -55,11 +55,14 @@ class LossServiceImpl final : public LossServiceBase {
   // `timeout`. If not, they have been stopped.
   bool Drain(absl::Duration timeout);
 
+  // After that: whether all answers have left within `timeout`.
+  bool Flush(absl::Duration timeout) { return open_calls_.WaitUntilNone(timeout); }
+
  private:
   class UnaryCall;
 
   CallSurroundings surroundings() {
-    return {.log = log_, .executor = executor_, .shutdown = shutdown_};
+    return {.log = log_, .executor = executor_, .open_calls = open_calls_, .shutdown = shutdown_};
   }
 
   const Config config_;
@@ -68,6 +71,7 @@ class LossServiceImpl final : public LossServiceBase {
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
+  OpenCalls open_calls_;
   Executor executor_;  // Last: its jobs use the rest.
 };
 

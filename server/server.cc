@@ -18,7 +18,9 @@ namespace lossd {
 namespace {
 
 // How long answers that are computed may take to reach their clients after a drain.
-constexpr std::chrono::seconds kFlushTimeout{5};
+constexpr absl::Duration kFlushTimeout = absl::Seconds(5);
+// How long clients may take to close their connections; idle ones do not notice.
+constexpr std::chrono::milliseconds kCloseTimeout{100};
 
 // How often the server looks whether a client that is silent is there, and how often clients may.
 constexpr int kPingMilliseconds = 60'000;
@@ -97,7 +99,8 @@ Server::~Server() {
 bool Server::Drain() {
   server_->GetHealthCheckService()->SetServingStatus(false);
   const bool finished = service_.Drain(absl::Seconds(config_.drain_timeout));
-  server_->Shutdown(std::chrono::system_clock::now() + kFlushTimeout);
+  service_.Flush(kFlushTimeout);
+  server_->Shutdown(std::chrono::system_clock::now() + kCloseTimeout);
   return finished;
 }
 

@@ -437,3 +437,12 @@ def test_clients_connect_anew_now_and_then() -> None:
             client.compute(PLAN, outputs=BATCH, labels=BATCH)
         peers = set(re.findall(r"client=(\S+)", server.log.read_text()))
     assert len(peers) >= 2
+
+
+def test_an_idle_client_keeps_no_server_from_stopping() -> None:
+    with LocalServer(server_binary()) as server, lossd.Client(server.address) as client:
+        client.compute(PLAN, outputs=BATCH, labels=BATCH)
+        start = time.monotonic()
+        assert server.stop() == 0
+        # It would wait 5 s for clients that read their answers.
+        assert time.monotonic() - start < 4
