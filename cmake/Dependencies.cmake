@@ -1,6 +1,7 @@
 # Where everything comes from: the distribution, but for LibTorch and the google.rpc protos, which are PyPI wheels in .venv.
 
 find_package(Threads REQUIRED)
+find_library(LOSSD_LZ4 lz4 REQUIRED)
 find_package(absl REQUIRED)
 find_package(Protobuf 3.21 REQUIRED)
 find_package(gRPC REQUIRED)

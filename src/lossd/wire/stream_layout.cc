@@ -16,11 +16,17 @@ using NamedTensorMessages = google::protobuf::RepeatedPtrField<v1::NamedTensor>;
 // Gathers the tensors of a header.
 class LayoutReader {
  public:
+  // Tensors of answers are as their dtype says: who trusts their sizes takes no more memory.
+  explicit LayoutReader(bool of_answer) : of_answer_(of_answer) {}
+
   void Add(std::string field, const v1::Tensor& tensor) {
     if (!status_.ok()) return;
     const absl::StatusOr<int64_t> bytes = DataBytes(tensor);
     if (!bytes.ok()) {
       status_ = InField(field, bytes.status());
+    } else if (of_answer_ && (tensor.encoding() != v1::ENCODING_UNSPECIFIED ||
+                              tensor.compression() != v1::COMPRESSION_UNSPECIFIED)) {
+      status_ = FieldError(field, "encoded or compressed", "as its dtype says, in an answer");
     } else if (tensor.has_shared()) {
       status_ = FieldError(absl::StrCat(field, ".shared"), "given in a stream",
                            "none, as data follow in chunks");
@@ -50,6 +56,7 @@ class LayoutReader {
   }
 
  private:
+  const bool of_answer_;
   std::vector<StreamedTensor> tensors_;
   int64_t total_ = 0;
   absl::Status status_;
@@ -58,7 +65,7 @@ class LayoutReader {
 }  // namespace
 
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeRequest& header) {
-  LayoutReader reader;
+  LayoutReader reader(/*of_answer=*/false);
   reader.Add("predictions", header.predictions());
   if (header.has_labels()) reader.Add("labels", header.labels());
   if (header.has_mask()) reader.Add("mask", header.mask());
@@ -68,7 +75,7 @@ absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeRe
 }
 
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeResponse& header) {
-  LayoutReader reader;
+  LayoutReader reader(/*of_answer=*/true);
   for (int i = 0; i < header.terms_size(); ++i) {
     reader.Add(absl::StrCat("terms[", i, "].gradients"), header.terms(i).gradients());
   }

@@ -55,6 +55,9 @@ TEST(ReadStreamLayoutTest, HasTheBytesOfEncodings) {
   request.mutable_gt_seg()->set_encoding(v1::ENCODING_UINT16);
   EXPECT_THAT(*ReadStreamLayout(request),
               ElementsAre(FieldsAre("labels", 2), FieldsAre("gt_seg", 18)));
+  request.mutable_gt_seg()->set_compression(v1::COMPRESSION_LZ4);
+  request.mutable_gt_seg()->set_compressed_bytes(5);
+  EXPECT_EQ(ReadStreamLayout(request)->at(1).bytes, 5);
   request.mutable_labels()->set_encoding(v1::ENCODING_UINT8);
   EXPECT_EQ(Field(request), "labels.encoding");
 }
@@ -94,6 +97,23 @@ TEST(ReadStreamLayoutTest, RefusesDataInTheHeader) {
   Describe(v1::D_TYPE_UINT8, {1}, request.mutable_labels());
   request.mutable_labels()->set_data("x");
   EXPECT_EQ(Field(request), "labels.data");
+  request.mutable_labels()->clear_data();
+  request.mutable_labels()->mutable_shared();
+  EXPECT_EQ(Field(request), "labels.shared");
+}
+
+// A client that believed its server's sizes would take many times the memory.
+TEST(ReadStreamLayoutTest, RefusesAnswersThatAreEncoded) {
+  v1::ComputeResponse response;
+  AddNamed("output", v1::D_TYPE_FLOAT32, {1000}, response.mutable_gradients());
+  EXPECT_EQ(Field(response), "none");
+  v1::Tensor* const gradient = response.mutable_gradients(0)->mutable_tensor();
+  gradient->set_encoding(v1::ENCODING_BITS);
+  EXPECT_EQ(Field(response), "gradients[output]");
+  gradient->clear_encoding();
+  gradient->set_compression(v1::COMPRESSION_LZ4);
+  gradient->set_compressed_bytes(10);
+  EXPECT_EQ(Field(response), "gradients[output]");
 }
 
 }  // namespace

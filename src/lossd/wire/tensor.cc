@@ -7,11 +7,14 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
+#include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/bits.h"
+#include "lossd/wire/compression.h"
 
 namespace lossd {
 namespace {
@@ -137,9 +140,45 @@ absl::Status CheckEncoding(const v1::Tensor& message, const DTypeTraits& dtype) 
       absl::StrCat("an integer dtype of more than ", stored, stored == 1 ? " byte" : " bytes"));
 }
 
+// The bytes of the elements as they are encoded, before any compression. The message is known to
+// be good but for what it says of that.
+int64_t EncodedBytes(const v1::Tensor& message, const DTypeTraits& dtype, int64_t elements) {
+  if (message.encoding() == v1::ENCODING_BITS) return BitsBytes(elements);
+  return elements * ElementSize(StoredType(dtype, message.encoding()));
+}
+
+absl::Status CheckCompression(const v1::Tensor& message, int64_t encoded_bytes) {
+  const uint64_t bytes = message.compressed_bytes();
+  if (message.compression() == v1::COMPRESSION_UNSPECIFIED) {
+    if (bytes == 0) return absl::OkStatus();
+    return FieldError("compressed_bytes", absl::StrCat(bytes), "0 without a compression");
+  }
+  if (message.compression() != v1::COMPRESSION_LZ4) {
+    return FieldError("compression", absl::StrCat(static_cast<int>(message.compression())),
+                      "a compression of lossd.v1.Compression");
+  }
+  if (bytes > 0 && std::cmp_less(bytes, encoded_bytes)) return absl::OkStatus();
+  return FieldError("compressed_bytes", absl::StrCat(bytes),
+                    absl::StrCat("1 to ", encoded_bytes - 1, ", less than without compression"));
+}
+
+// The elements as they are encoded.
+absl::StatusOr<at::Tensor> Decompressed(const v1::Tensor& message, const at::Tensor& data) {
+  if (message.compression() == v1::COMPRESSION_UNSPECIFIED) return data;
+  const DTypeTraits& dtype = *Find(message.dtype());
+  at::Tensor whole =
+      EmptyLarge({EncodedBytes(message, dtype, c10::multiply_integers(Shape(message)))}, at::kByte);
+  if (absl::Status status = Decompress(data, whole); !status.ok()) return status;
+  return whole;
+}
+
 // The size of the data, and what it is for.
 absl::Status CheckSize(const v1::Tensor& message, int64_t given, int64_t expected) {
   if (given == expected) return absl::OkStatus();
+  if (message.compression() != v1::COMPRESSION_UNSPECIFIED) {
+    return FieldError("data", absl::StrCat(given, " bytes"),
+                      absl::StrCat(expected, ", as compressed_bytes says"));
+  }
   const std::string in = message.encoding() == v1::ENCODING_UNSPECIFIED
                              ? ""
                              : absl::StrCat(" in ", v1::Encoding_Name(message.encoding()));
@@ -186,16 +225,19 @@ absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message, ElementUse use) {
       message, at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte), use);
 }
 
-absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data,
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& sent,
                                      ElementUse use) {
   const absl::StatusOr<int64_t> size = DataBytes(message);
   if (!size.ok()) return size.status();
-  if (absl::Status sized = CheckSize(message, data.numel(), *size); !sized.ok()) return sized;
+  if (absl::Status sized = CheckSize(message, sent.numel(), *size); !sized.ok()) return sized;
+  const absl::StatusOr<at::Tensor> decompressed = Decompressed(message, sent);
+  if (!decompressed.ok()) return decompressed.status();
+  const at::Tensor& data = *decompressed;
   const DTypeTraits& dtype = *Find(message.dtype());
   const at::ScalarType computed = ComputedType(dtype, message.encoding(), use);
   const auto* const bytes = data.const_data_ptr<uint8_t>();
   if (message.encoding() == v1::ENCODING_BITS) return FromBits(message, bytes, computed);
-  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, *size)) {
+  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, data.numel())) {
     return FieldError("data", "a bool that is neither 0 nor 1", "bytes of 0 or 1");
   }
   const at::ScalarType stored = StoredType(dtype, message.encoding());
@@ -218,8 +260,10 @@ absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message) {
   const absl::StatusOr<int64_t> elements = CheckedElements(message, **dtype);
   if (!elements.ok()) return elements.status();
   if (absl::Status known = CheckEncoding(message, **dtype); !known.ok()) return known;
-  if (message.encoding() == v1::ENCODING_BITS) return BitsBytes(*elements);
-  return *elements * ElementSize(StoredType(**dtype, message.encoding()));
+  const int64_t encoded = EncodedBytes(message, **dtype, *elements);
+  if (absl::Status known = CheckCompression(message, encoded); !known.ok()) return known;
+  if (message.compression() == v1::COMPRESSION_UNSPECIFIED) return encoded;
+  return static_cast<int64_t>(message.compressed_bytes());
 }
 
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message) {

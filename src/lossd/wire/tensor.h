@@ -31,24 +31,27 @@ enum class ElementUse { kNumbers, kIds };
 // Unsigned integers beyond uint8 become the next wider signed type (LibTorch computes on few
 // others), but for uint64, which keeps its bits as int64. What is encoded is decoded to what its
 // dtype becomes, but for ids, which keep their bits in an integer type as narrow as the encoding.
-// Errors: FieldErrors about "dtype", "shape", "encoding" and "data", relative to the message: no
-// dtype, no dimension or more than kMaxWireDimensions, a size below 1, more elements than memory
-// holds, an encoding that does not exist or is not for the dtype, data of another size than these
-// say, a bool that is neither 0 nor 1, bits beyond the last element. Never reads past the data.
+// Errors: FieldErrors about "dtype", "shape", "encoding", "compression", "compressed_bytes" and
+// "data", relative to the message: no dtype, no dimension or more than kMaxWireDimensions, a size
+// below 1, more elements than memory holds, an encoding that does not exist or is not for the
+// dtype, a compression that does not exist or makes nothing smaller, data of another size than
+// these say or that decompress to one, a bool that is neither 0 nor 1, bits beyond the last
+// element. Never reads past the data.
 absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message,
                                     ElementUse use = ElementUse::kNumbers);
 
-// The same for a message without data: its bytes are `data`, a contiguous uint8 tensor on the CPU,
+// The same for a message without data: its bytes are `sent`, a contiguous uint8 tensor on the CPU,
 // which the result keeps alive where it is over them.
-absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& data,
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& sent,
                                      ElementUse use = ElementUse::kNumbers);
 
 // A tensor of the dtype and shape that FromWire gives, without memory: for checks that look at no
-// element. Errors: those of FromWire about "dtype", "shape" and "encoding".
+// element. Errors: those of FromWire about other fields than "data".
 absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message,
                                    ElementUse use = ElementUse::kNumbers);
 
-// How many bytes of data dtype, shape and encoding of a message stand for. Errors: as StandIn.
+// How many bytes of data dtype, shape, encoding and compression of a message stand for. Errors: as
+// StandIn.
 absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message);
 
 // Writes a tensor of any layout and device, in its dtype. A contiguous one on the CPU is copied
