@@ -17,15 +17,14 @@
 
 namespace lossd {
 
-// How a tensor of a message becomes one of a batch: FromWire, where its data are in the message.
+// How a tensor of a message becomes one of a batch.
 using TensorReader = absl::FunctionRef<absl::StatusOr<at::Tensor>(const v1::Tensor&, ElementUse)>;
 
 // The batch of a request. `read` is called for each of its tensors in the order of a stream
-// (ReadStreamLayout). With FromWire they lie in the request where they can: it must outlive them
-// and not change. Without crop origins and seed the batch's seed is drawn here. Errors: FieldErrors
-// about the request ("labels.shape", "predictions[output].data"). What depends on the plan is not
-// checked here.
-absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader read = FromWire);
+// (ReadStreamLayout). Without crop origins and seed the batch's seed is drawn here. Errors:
+// FieldErrors about the request ("labels.shape", "predictions[output].data"). What depends on the
+// plan is not checked here.
+absl::StatusOr<Batch> ReadBatch(const v1::ComputeRequest& request, TensorReader read);
 
 // Whether the tensors of a batch, which may be stand-ins, have at most `max_bytes` together, as
 // they are computed on; else RESOURCE_EXHAUSTED.

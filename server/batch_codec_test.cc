@@ -15,6 +15,10 @@
 namespace lossd {
 namespace {
 
+absl::StatusOr<at::Tensor> FromMessage(const v1::Tensor& message, ElementUse use) {
+  return FromWire(message, use);
+}
+
 using testing::ElementsAre;
 
 v1::Tensor Wire(const at::Tensor& tensor) {
@@ -33,13 +37,13 @@ v1::ComputeRequest RequestFor(const std::string& head) {
 }
 
 Batch Read(const v1::ComputeRequest& request) {
-  absl::StatusOr<Batch> batch = ReadBatch(request);
+  absl::StatusOr<Batch> batch = ReadBatch(request, FromMessage);
   EXPECT_TRUE(batch.ok()) << batch.status();
   return batch.ok() ? *std::move(batch) : Batch();
 }
 
 std::string Field(const v1::ComputeRequest& request) {
-  return ErrorField(ReadBatch(request).status()).value_or("none");
+  return ErrorField(ReadBatch(request, FromMessage).status()).value_or("none");
 }
 
 TEST(ReadBatchTest, TakesTensorsWhereTheyLie) {

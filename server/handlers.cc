@@ -144,7 +144,7 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_by
 
 absl::StatusOr<at::Tensor> Handlers::ReadTensor(const v1::Tensor& message, ElementUse use,
                                                 const Context& context) const {
-  if (!message.has_shared()) return FromWire(message, use);
+  if (!message.has_shared()) return FromWire(message, use, &context);
   if (!message.data().empty()) return FieldError("shared", "given beside data", "one of them");
   const absl::StatusOr<Region> region = FindRegion(message.shared(), segments_);
   if (!region.ok()) return InField("shared", region.status());
@@ -156,9 +156,7 @@ absl::StatusOr<at::Tensor> Handlers::ReadTensor(const v1::Tensor& message, Eleme
   }
   const at::Tensor copy = arrivals_.Take(*bytes);
   CopyFromRegion(*region, copy, context);
-  // What was not copied whole is not looked at.
-  if (absl::Status waited_for = context.status(); !waited_for.ok()) return waited_for;
-  return FromBytes(message, copy, use);
+  return FromBytes(message, copy, use, &context);
 }
 
 absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int64_t max_bytes) {
@@ -185,8 +183,8 @@ absl::Status Handlers::Compute(const StreamedRequest& request, absl::Span<const 
     const absl::Time start = absl::Now();
     const auto* next = data.begin();
     const absl::StatusOr<Batch> batch =
-        ReadBatch(request.header, [&next](const v1::Tensor& message, ElementUse use) {
-          return FromBytes(message, *next++, use);
+        ReadBatch(request.header, [&](const v1::Tensor& message, ElementUse use) {
+          return FromBytes(message, *next++, use, &context);
         });
     if (!batch.ok()) return batch.status();
     return Answer(request.announcement, *batch, start, context, &answer->header, &answer->tensors);

@@ -2,6 +2,8 @@
 
 #include <sys/mman.h>
 
+#include <cstddef>
+#include <memory>
 #include <new>
 
 namespace lossd {
@@ -21,6 +23,12 @@ at::Tensor EmptyLarge(at::IntArrayRef sizes, at::ScalarType type) {
   madvise(data, bytes, MADV_HUGEPAGE);
   return at::from_blob(
       data, sizes, [](void* memory) { ::operator delete(memory, kHugePage); }, type);
+}
+
+at::Tensor BorrowTensor(Workspace& workspace, at::IntArrayRef sizes, at::ScalarType type) {
+  const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(type);
+  const auto buffer = std::make_shared<Workspace::Buffer<std::byte>>(workspace, bytes);
+  return at::from_blob(buffer->data(), sizes, [buffer](void*) {}, type);
 }
 
 }  // namespace lossd

@@ -3,12 +3,17 @@
 
 #include <ATen/ATen.h>
 
+#include "lossd/base/workspace.h"
+
 namespace lossd {
 
 // An uninitialised contiguous tensor on the CPU. As at::empty, but that a large one lies in huge
 // pages where the system has them: what is written or received once would spend most of that time
 // on the system's handing small pages out one by one.
 at::Tensor EmptyLarge(at::IntArrayRef sizes, at::ScalarType type = at::kFloat);
+
+// The same in memory that the workspace keeps, and outlives.
+at::Tensor BorrowTensor(Workspace& workspace, at::IntArrayRef sizes, at::ScalarType type);
 
 }  // namespace lossd
 

@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <utility>
@@ -187,22 +189,58 @@ absl::Status CheckSize(const v1::Tensor& message, int64_t given, int64_t expecte
                                  absl::StrJoin(message.shape(), ", "), "]", in));
 }
 
+// Memory for a message's elements.
+at::Tensor Empty(const v1::Tensor& message, at::ScalarType dtype, const Context* context) {
+  if (context == nullptr) return EmptyLarge(Shape(message), dtype);
+  return BorrowTensor(context->workspace(), Shape(message), dtype);
+}
+
+// Calls body(begin, size) for parts of so many elements, each a multiple of 8 but for the last.
+void ForEachPart(int64_t elements, const Context* context,
+                 const std::function<void(int64_t begin, int64_t size)>& body) {
+  constexpr int64_t kPart = 1 << 18;
+  if (context == nullptr) return body(0, elements);
+  context->ParallelFor((elements + kPart - 1) / kPart, 1, [&](int64_t part, int64_t /*end*/) {
+    const int64_t begin = part * kPart;
+    body(begin, std::min(kPart, elements - begin));
+  });
+}
+
 absl::StatusOr<at::Tensor> FromBits(const v1::Tensor& message, const uint8_t* bits,
-                                    at::ScalarType dtype) {
-  at::Tensor tensor = at::empty(Shape(message), dtype);
+                                    at::ScalarType dtype, const Context* context) {
+  at::Tensor tensor = Empty(message, dtype, context);
   const int64_t last = tensor.numel() % 8;
   if (last != 0 && bits[tensor.numel() / 8] >> last != 0) {
     return FieldError("data", "bits set beyond the last element", "0 in what is left of its byte");
   }
-  UnpackBits(bits, tensor);
+  const at::Tensor flat = tensor.view(-1);
+  ForEachPart(flat.numel(), context, [&](int64_t begin, int64_t size) {
+    UnpackBits(bits + begin / 8, flat.narrow(0, begin, size));
+  });
   return tensor;
 }
 
-// One pass without branches, which compilers vectorise: masks are large.
-bool AllZeroOrOne(const uint8_t* bytes, int64_t size) {
-  uint8_t any = 0;
-  for (int64_t i = 0; i < size; ++i) any |= bytes[i];
-  return any <= 1;
+bool AllZeroOrOne(const uint8_t* bytes, int64_t size, const Context* context) {
+  std::atomic<bool> all = true;
+  ForEachPart(size, context, [&](int64_t begin, int64_t count) {
+    // Without branches, so that compilers vectorise it.
+    uint8_t any = 0;
+    for (int64_t i = begin; i < begin + count; ++i) any |= bytes[i];
+    if (any > 1) all = false;
+  });
+  return all;
+}
+
+// The elements in another type.
+at::Tensor Converted(const v1::Tensor& message, const at::Tensor& tensor, at::ScalarType dtype,
+                     const Context* context) {
+  at::Tensor converted = Empty(message, dtype, context);
+  const at::Tensor from = tensor.view(-1);
+  const at::Tensor to = converted.view(-1);
+  ForEachPart(from.numel(), context, [&](int64_t begin, int64_t size) {
+    to.narrow(0, begin, size).copy_(from.narrow(0, begin, size));
+  });
+  return converted;
 }
 
 // The tensor over the bytes; a copy where they are not aligned.
@@ -216,17 +254,9 @@ at::Tensor OverBytes(const v1::Tensor& message, const at::Tensor& data, at::Scal
   return tensor;
 }
 
-}  // namespace
-
-absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message, ElementUse use) {
-  // LibTorch has no read-only tensors; the header passes the promise not to write on.
-  auto* const data = const_cast<char*>(message.data().data());
-  return FromBytes(
-      message, at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte), use);
-}
-
-absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& sent,
-                                     ElementUse use) {
+// FromBytes, but that of a computation that is cancelled the elements may be half done.
+absl::StatusOr<at::Tensor> Decode(const v1::Tensor& message, const at::Tensor& sent, ElementUse use,
+                                  const Context* context) {
   const absl::StatusOr<int64_t> size = DataBytes(message);
   if (!size.ok()) return size.status();
   if (absl::Status sized = CheckSize(message, sent.numel(), *size); !sized.ok()) return sized;
@@ -236,15 +266,33 @@ absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor
   const DTypeTraits& dtype = *Find(message.dtype());
   const at::ScalarType computed = ComputedType(dtype, message.encoding(), use);
   const auto* const bytes = data.const_data_ptr<uint8_t>();
-  if (message.encoding() == v1::ENCODING_BITS) return FromBits(message, bytes, computed);
-  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, data.numel())) {
+  if (message.encoding() == v1::ENCODING_BITS) return FromBits(message, bytes, computed, context);
+  if (message.dtype() == v1::D_TYPE_BOOL && !AllZeroOrOne(bytes, data.numel(), context)) {
     return FieldError("data", "a bool that is neither 0 nor 1", "bytes of 0 or 1");
   }
   const at::ScalarType stored = StoredType(dtype, message.encoding());
   const at::Tensor tensor = OverBytes(message, data, stored);
   if (computed == stored) return tensor;
   if (ElementSize(computed) == ElementSize(stored)) return tensor.view(computed);
-  return tensor.to(computed);
+  return Converted(message, tensor, computed, context);
+}
+
+}  // namespace
+
+absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message, ElementUse use,
+                                    const Context* context) {
+  // LibTorch has no read-only tensors; the header passes the promise not to write on.
+  auto* const data = const_cast<char*>(message.data().data());
+  return FromBytes(message,
+                   at::from_blob(data, {static_cast<int64_t>(message.data().size())}, at::kByte),
+                   use, context);
+}
+
+absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& sent,
+                                     ElementUse use, const Context* context) {
+  absl::StatusOr<at::Tensor> decoded = Decode(message, sent, use, context);
+  if (context != nullptr && !context->status().ok()) return context->status();
+  return decoded;
 }
 
 absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message, ElementUse use) {

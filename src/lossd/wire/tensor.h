@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lossd/base/context.h"
 #include "lossd/v1/tensor.pb.h"
 
 namespace lossd {
@@ -37,13 +38,17 @@ enum class ElementUse { kNumbers, kIds };
 // dtype, a compression that does not exist or makes nothing smaller, data of another size than
 // these say or that decompress to one, a bool that is neither 0 nor 1, bits beyond the last
 // element. Never reads past the data.
+// With a context its threads decode, into memory that its workspace keeps and outlives; then also
+// its status when it is cancelled.
 absl::StatusOr<at::Tensor> FromWire(const v1::Tensor& message,
-                                    ElementUse use = ElementUse::kNumbers);
+                                    ElementUse use = ElementUse::kNumbers,
+                                    const Context* context = nullptr);
 
 // The same for a message without data: its bytes are `sent`, a contiguous uint8 tensor on the CPU,
 // which the result keeps alive where it is over them.
 absl::StatusOr<at::Tensor> FromBytes(const v1::Tensor& message, const at::Tensor& sent,
-                                     ElementUse use = ElementUse::kNumbers);
+                                     ElementUse use = ElementUse::kNumbers,
+                                     const Context* context = nullptr);
 
 // A tensor of the dtype and shape that FromWire gives, without memory: for checks that look at no
 // element. Errors: those of FromWire about other fields than "data".

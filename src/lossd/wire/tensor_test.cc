@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "lossd/base/context.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/encoding.h"
 
 namespace lossd {
 namespace {
@@ -52,6 +54,42 @@ INSTANTIATE_TEST_SUITE_P(DTypes, WireDTypeTest,
                                          at::kBool, at::kByte, at::kChar, at::kUInt16, at::kShort,
                                          at::kUInt32, at::kInt, at::kUInt64, at::kLong),
                          [](const auto& param) { return c10::toString(param.param); });
+
+// More than one part, the last of them not a multiple of 8.
+TEST(FromWireTest, GivesTheSameWithThreads) {
+  constexpr int64_t kElements = 3 * (1 << 18) + 5;
+  at::manual_seed(0);
+  const at::Tensor binary = at::randint(0, 2, {kElements}, at::kLong);
+  TaskPool pool(3);
+  const Context context(pool);
+  for (const at::Tensor& tensor : {binary, binary * 60'000}) {
+    v1::Tensor message;
+    ASSERT_TRUE(DescribeOnWire(tensor, &message).ok());
+    const EncodedElements encoded = Encode(tensor, ElementUse::kNumbers);
+    message.set_encoding(encoded.encoding);
+    message.set_data(encoded.data.const_data_ptr(), encoded.data.nbytes());
+    const absl::StatusOr<at::Tensor> decoded = FromWire(message, ElementUse::kNumbers, &context);
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_TRUE(at::equal(*decoded, tensor));
+  }
+  v1::Tensor bools;
+  ASSERT_TRUE(ToWire(binary.to(at::kBool), &bools).ok());
+  EXPECT_TRUE(FromWire(bools, ElementUse::kNumbers, &context).ok());
+  bools.mutable_data()->back() = 2;
+  EXPECT_EQ(ErrorField(FromWire(bools, ElementUse::kNumbers, &context).status()), "data");
+}
+
+TEST(FromWireTest, IsNotHalfDoneWhenItIsCancelled) {
+  TaskPool pool(2);
+  TaskGroup group(pool);
+  Cancellation cancellation;
+  cancellation.Cancel(absl::CancelledError("nobody waits"));
+  const Context context(group, cancellation);
+  v1::Tensor message;
+  ASSERT_TRUE(ToWire(at::zeros({100}, at::kUInt16), &message).ok());
+  EXPECT_EQ(FromWire(message, ElementUse::kNumbers, &context).status(),
+            absl::CancelledError("nobody waits"));
+}
 
 TEST(FromWireTest, KeepsTheDTypesThatAreComputedOn) {
   const v1::Tensor message = Message(v1::D_TYPE_BFLOAT16, {2}, std::string(4, '\0'));
