@@ -13,12 +13,12 @@ absl::Status CheckPlan(const Session& session, const std::string& path) {
   if (!text.ok()) return text.status();
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
-  const absl::StatusOr<v1::ValidatePlanResponse> answer = client->ValidatePlan(PlanText(*text));
-  if (!answer.ok()) return answer.status();
-  for (const v1::PlanProblem& problem : answer->problems()) std::cout << problem.message() << "\n";
-  for (const std::string& sentence : answer->explanations()) std::cout << sentence << "\n";
-  if (answer->problems().empty()) return absl::OkStatus();
-  const int count = answer->problems_size();
+  const absl::StatusOr<PlanCheck> check = client->ValidatePlan(*text);
+  if (!check.ok()) return check.status();
+  for (const PlanProblem& problem : check->problems) std::cout << problem.message << "\n";
+  for (const std::string& sentence : check->explanations) std::cout << sentence << "\n";
+  if (check->problems.empty()) return absl::OkStatus();
+  const size_t count = check->problems.size();
   return absl::InvalidArgumentError(
       absl::StrCat(path, ": ", count, count == 1 ? " mistake" : " mistakes"));
 }

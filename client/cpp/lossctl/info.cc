@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "lossctl/command.h"
 
 namespace lossd {
@@ -9,19 +10,19 @@ namespace {
 absl::Status Info(const Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
-  const absl::StatusOr<v1::GetServerInfoResponse> info = client->GetServerInfo();
+  const absl::StatusOr<ServerInfo> info = client->GetServerInfo();
   if (!info.ok()) return info.status();
   constexpr double kMebibyte = 1 << 20;
   std::cout << "server               " << session.server << "\n"
-            << "version              " << info->version() << "\n"
-            << "LibTorch             " << info->torch_version() << "\n"
-            << "devices              " << absl::StrJoin(info->devices(), ", ") << "\n"
-            << "threads              " << info->threads() << "\n"
-            << "requests at a time   " << info->max_concurrent_requests() << "\n"
-            << "requests in queue    up to " << info->max_queued_requests() << "\n"
-            << "largest request      " << static_cast<double>(info->max_request_bytes()) / kMebibyte
+            << "version              " << info->version << "\n"
+            << "LibTorch             " << info->torch_version << "\n"
+            << "devices              " << absl::StrJoin(info->devices, ", ") << "\n"
+            << "threads              " << info->threads << "\n"
+            << "requests at a time   " << info->max_concurrent_requests << "\n"
+            << "requests in queue    up to " << info->max_queued_requests << "\n"
+            << "largest request      " << static_cast<double>(info->max_request_bytes) / kMebibyte
             << " MiB\n"
-            << "up for               " << info->uptime_seconds() << " s\n";
+            << "up for               " << absl::FormatDuration(info->uptime) << "\n";
   return absl::OkStatus();
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 #include <memory>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -11,38 +12,38 @@
 namespace lossd {
 namespace {
 
-void PrintOne(const v1::LossInfo& loss) {
-  std::cout << loss.name() << "\n  " << loss.summary() << "\n  Source: " << loss.source() << "\n"
-            << "  Called with: " << loss.call_kind() << "; target: " << loss.target_kind()
-            << "; spatial argument: " << loss.spatial_weight_arg()
-            << (loss.takes_gt_seg() ? "; takes gt_seg" : "") << "\n";
-  if (!loss.usable_in_plan()) std::cout << "  Not usable in a plan.\n";
-  if (loss.options_size() > 0) std::cout << "  Options (kwargs):\n";
-  for (const v1::OptionInfo& option : loss.options()) {
+void PrintOne(const LossDescription& loss) {
+  std::cout << loss.name << "\n  " << loss.summary << "\n  Source: " << loss.source << "\n"
+            << "  Called with: " << loss.call_kind << "; target: " << loss.target_kind
+            << "; spatial argument: " << loss.spatial_weight_arg
+            << (loss.takes_gt_seg ? "; takes gt_seg" : "") << "\n";
+  if (!loss.usable_in_plan) std::cout << "  Not usable in a plan.\n";
+  if (!loss.options.empty()) std::cout << "  Options (kwargs):\n";
+  for (const OptionDescription& option : loss.options) {
     const std::string type =
-        option.choices().empty() ? option.type() : absl::StrJoin(option.choices(), " | ");
-    const std::string value = option.default_value().empty() ? "none" : option.default_value();
-    const std::string range = option.range().empty() ? "" : absl::StrCat(", ", option.range());
-    std::cout << absl::StreamFormat("    %-24s %s%s, default %s\n      %s\n", option.name(), type,
-                                    range, value, option.summary());
+        option.choices.empty() ? option.type : absl::StrJoin(option.choices, " | ");
+    const std::string value = option.default_value.empty() ? "none" : option.default_value;
+    const std::string range = option.range.empty() ? "" : absl::StrCat(", ", option.range);
+    std::cout << absl::StreamFormat("    %-24s %s%s, default %s\n      %s\n", option.name, type,
+                                    range, value, option.summary);
   }
 }
 
 absl::Status Losses(const Session& session, const std::string& name) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
-  const absl::StatusOr<v1::ListLossesResponse> list = client->ListLosses();
-  if (!list.ok()) return list.status();
+  const absl::StatusOr<std::vector<LossDescription>> losses = client->ListLosses();
+  if (!losses.ok()) return losses.status();
   if (name.empty()) {
-    for (const v1::LossInfo& loss : list->losses()) {
-      std::cout << absl::StreamFormat("%-30s %s\n", loss.name(), loss.summary());
+    for (const LossDescription& loss : *losses) {
+      std::cout << absl::StreamFormat("%-30s %s\n", loss.name, loss.summary);
     }
     return absl::OkStatus();
   }
-  const auto found = std::ranges::find_if(list->losses(), [&name](const v1::LossInfo& loss) {
-    return absl::AsciiStrToLower(loss.name()) == absl::AsciiStrToLower(name);
+  const auto found = std::ranges::find_if(*losses, [&name](const LossDescription& loss) {
+    return absl::AsciiStrToLower(loss.name) == absl::AsciiStrToLower(name);
   });
-  if (found == list->losses().end()) {
+  if (found == losses->end()) {
     return absl::NotFoundError(
         absl::StrCat("the server has no loss '", name, "'; `lossctl losses` lists them all"));
   }

@@ -1,20 +1,26 @@
 #include "lossd/client.h"
 
 #include <ATen/ATen.h>
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "lossd/compute_streamed.h"
 #include "lossd/messages.h"
 #include "lossd/rpc_error.h"
+#include "lossd/server_answers.h"
+#include "lossd/v1/service.grpc.pb.h"
 #include "lossd/wire/tensor.h"
 
 namespace lossd {
@@ -23,16 +29,50 @@ namespace {
 // From here on what a message costs is little beside what it carries.
 constexpr int64_t kLeastStreamedBytes = int64_t{1} << 20;
 
-// The tensor of a message over its bytes, which it keeps alive together with the whole `response`.
-absl::StatusOr<at::Tensor> ReadShared(const v1::Tensor& message,
-                                      const std::shared_ptr<const v1::ComputeResponse>& response) {
-  const absl::StatusOr<at::Tensor> read = FromWire(message);
-  if (!read.ok()) return read.status();
-  const at::Tensor& view = *read;
-  return at::from_blob(view.data_ptr(), view.sizes(), [response, view](void*) {}, view.options());
+// The tensor of a message, in memory of its own.
+absl::StatusOr<at::Tensor> ReadCopy(const v1::Tensor& message) {
+  const absl::StatusOr<at::Tensor> over_message = FromWire(message);
+  if (!over_message.ok()) return over_message.status();
+  return over_message->clone();
 }
 
 }  // namespace
+
+// What a client does, in the words of the contract.
+class Client::Impl {
+ public:
+  using Stub = v1::LossService::Stub;
+
+  Impl(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
+      : channel_(std::move(channel)),
+        stub_(v1::LossService::NewStub(channel_)),
+        options_(options) {}
+
+  const ClientOptions& options() const { return options_; }
+
+  absl::StatusOr<Result> ComputeUnary(absl::string_view plan, const Batch& batch,
+                                      absl::string_view request_id) const;
+  absl::StatusOr<Result> ComputeStream(absl::string_view plan, const Batch& batch,
+                                       absl::string_view request_id) const;
+
+  // Calls `method`, again where that makes sense.
+  template <typename Request, typename Response>
+  absl::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                    const Request& request, Response* response) const;
+
+ private:
+  // Makes an attempt, and further ones where that makes sense; the status of the last.
+  absl::Status Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const;
+
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<Stub> stub_;
+  ClientOptions options_;
+};
+
+Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(Client&& other) noexcept = default;
+Client& Client::operator=(Client&& other) noexcept = default;
+Client::~Client() = default;
 
 absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOptions& options) {
   grpc::ChannelArguments arguments;
@@ -44,35 +84,35 @@ absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOp
     return absl::UnavailableError(absl::StrCat("no server answers at ", target, " within ",
                                                absl::FormatDuration(options.connect_timeout)));
   }
-  return Client(channel, options);
+  return Client(std::make_unique<Impl>(channel, options));
 }
 
-absl::StatusOr<Result> Client::Compute(const v1::PlanSource& plan, const Batch& batch,
+absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
                                        absl::string_view request_id) const {
   const absl::Time start = absl::Now();
   if (absl::Status checked = CheckBatch(batch); !checked.ok()) return checked;
+  const ClientOptions& options = impl_->options();
   const bool streamed =
-      options_.transport == Transport::kStream ||
-      (options_.transport == Transport::kAuto && TensorBytes(batch) >= kLeastStreamedBytes);
-  absl::StatusOr<Result> result =
-      streamed ? ComputeStream(plan, batch, request_id) : ComputeUnary(plan, batch, request_id);
+      options.transport == Transport::kStream ||
+      (options.transport == Transport::kAuto && TensorBytes(batch) >= kLeastStreamedBytes);
+  absl::StatusOr<Result> result = streamed ? impl_->ComputeStream(plan, batch, request_id)
+                                           : impl_->ComputeUnary(plan, batch, request_id);
   if (result.ok()) result->timings.round_trip = absl::Now() - start;
   return result;
 }
 
-absl::StatusOr<Result> Client::ComputeUnary(const v1::PlanSource& plan, const Batch& batch,
-                                            absl::string_view request_id) const {
+absl::StatusOr<Result> Client::Impl::ComputeUnary(absl::string_view plan, const Batch& batch,
+                                                  absl::string_view request_id) const {
   const absl::StatusOr<v1::ComputeRequest> request = WriteRequest(plan, batch, request_id);
   if (!request.ok()) return request.status();
-  const auto response = std::make_shared<v1::ComputeResponse>();
-  const absl::Status status = Call(&Stub::Compute, *request, response.get());
+  v1::ComputeResponse response;
+  const absl::Status status = Call(&Stub::Compute, *request, &response);
   if (!status.ok()) return status;
-  return ReadResult(*response,
-                    [&](const v1::Tensor& message) { return ReadShared(message, response); });
+  return ReadResult(response, ReadCopy);
 }
 
-absl::StatusOr<Result> Client::ComputeStream(const v1::PlanSource& plan, const Batch& batch,
-                                             absl::string_view request_id) const {
+absl::StatusOr<Result> Client::Impl::ComputeStream(absl::string_view plan, const Batch& batch,
+                                                   absl::string_view request_id) const {
   const absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest(plan, batch, request_id);
   if (!request.ok()) return request.status();
   IncomingAnswer answer;
@@ -85,45 +125,43 @@ absl::StatusOr<Result> Client::ComputeStream(const v1::PlanSource& plan, const B
                     [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
 }
 
-absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
-                                       absl::string_view request_id) const {
-  return Compute(PlanText(plan), batch, request_id);
-}
-
-absl::StatusOr<v1::ValidatePlanResponse> Client::ValidatePlan(const v1::PlanSource& plan) const {
+absl::StatusOr<PlanCheck> Client::ValidatePlan(absl::string_view plan) const {
   v1::ValidatePlanRequest request;
-  *request.mutable_plan() = plan;
+  request.mutable_plan()->set_text(std::string(plan));
   v1::ValidatePlanResponse response;
-  const absl::Status status = Call(&Stub::ValidatePlan, request, &response);
+  const absl::Status status = impl_->Call(&Impl::Stub::ValidatePlan, request, &response);
   if (!status.ok()) return status;
-  return response;
+  return ReadPlanCheck(response);
 }
 
-absl::StatusOr<v1::ListLossesResponse> Client::ListLosses() const {
+absl::StatusOr<std::vector<LossDescription>> Client::ListLosses() const {
   v1::ListLossesResponse response;
-  const absl::Status status = Call(&Stub::ListLosses, v1::ListLossesRequest(), &response);
+  const absl::Status status =
+      impl_->Call(&Impl::Stub::ListLosses, v1::ListLossesRequest(), &response);
   if (!status.ok()) return status;
-  return response;
+  return ReadLosses(response);
 }
 
-absl::StatusOr<v1::GetServerInfoResponse> Client::GetServerInfo() const {
+absl::StatusOr<ServerInfo> Client::GetServerInfo() const {
   v1::GetServerInfoResponse response;
-  const absl::Status status = Call(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
+  const absl::Status status =
+      impl_->Call(&Impl::Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
   if (!status.ok()) return status;
-  return response;
+  return ReadServerInfo(response);
 }
 
 template <typename Request, typename Response>
-absl::Status Client::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                       Response*),
-                          const Request& request, Response* response) const {
+absl::Status Client::Impl::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request, Response* response) const {
   return Repeat([&](grpc::ClientContext& context) {
     response->Clear();
     return FromRpcStatus((stub_.get()->*method)(&context, request, response));
   });
 }
 
-absl::Status Client::Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const {
+absl::Status Client::Impl::Repeat(
+    absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const {
   const absl::Time deadline = absl::Now() + options_.timeout;
   absl::Duration pause = options_.first_pause;
   for (int repetition = 0;; ++repetition) {
@@ -141,12 +179,6 @@ absl::Status Client::Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)
     absl::SleepFor(wait);
     pause = std::min(2 * pause, options_.longest_pause);
   }
-}
-
-v1::PlanSource PlanText(absl::string_view text) {
-  v1::PlanSource source;
-  source.set_text(std::string(text));
-  return source;
 }
 
 }  // namespace lossd

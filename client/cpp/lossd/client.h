@@ -10,21 +10,17 @@
 //   absl::StatusOr<lossd::Result> result = client->Compute(plan_yaml, batch);
 //   batch.predictions[0].tensor.backward(result->gradients[0].tensor);
 
-#include <grpcpp/channel.h>
-
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
+#include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lossd/compute/batch.h"
-#include "lossd/v1/service.grpc.pb.h"
+#include "lossd/result.h"
+#include "lossd/server_info.h"
 
 namespace lossd {
 
@@ -50,26 +46,6 @@ struct ClientOptions {
   Transport transport = Transport::kAuto;
 };
 
-// Where the time of a call went.
-struct CallTimings {
-  absl::Duration queue;       // In the server: waiting for a worker,
-  absl::Duration decode;      // reading tensors and plan,
-  absl::Duration compute;     // computing,
-  absl::Duration encode;      // writing tensors;
-  absl::Duration total;       // all of it, from the arrival of the whole request.
-  absl::Duration round_trip;  // At the client, repetitions included.
-};
-
-// What a server computed: losses, logs, terms, and the gradient of the total for each prediction,
-// in the order, shape and (but for batch.float32_gradients) dtype of its predictions, on the CPU.
-struct Result : Outcome {
-  // Identifies the call in the server's log.
-  std::string request_id;
-  // The seed from which the server drew crop origins; absent when none was drawn.
-  std::optional<uint64_t> malis_crop_seed;
-  CallTimings timings;
-};
-
 // A connection to a server. Thread-safe; cheap to move.
 //
 // Errors have the server's canonical code. Where a field of plan or batch is at fault, ErrorField
@@ -82,58 +58,37 @@ class Client {
   static absl::StatusOr<Client> Connect(const std::string& target,
                                         const ClientOptions& options = {});
 
-  // The losses of `plan` on a batch, and gradients unless batch.losses_only. Tensors may have any
-  // layout and lie on any device; they are sent in their own dtype, large labels, masks and
-  // segmentations in the shortest encoding of lossd.v1.Encoding that gives the same. Others that
-  // are contiguous and on the CPU are sent from where they lie, and must not be written to until
-  // this returns, nor for some time after it has returned an error: gRPC may still hold them.
-  // Labels, masks and segmentations that require a gradient where gradients are wanted are refused:
-  // there are none but those of predictions. `request_id`, if given, identifies the call in the
-  // server's log.
-  absl::StatusOr<Result> Compute(const v1::PlanSource& plan, const Batch& batch,
-                                 absl::string_view request_id = "") const;
+  Client(Client&& other) noexcept;
+  Client& operator=(Client&& other) noexcept;
+  ~Client();
 
-  // The same for a plan in YAML or JSON (docs/plans.md).
+  // The losses of `plan`, in YAML or JSON (docs/plans.md), on a batch, and gradients unless
+  // batch.losses_only. Tensors may have any layout and lie on any device; they are sent in their
+  // own dtype, large labels, masks and segmentations in the shortest encoding of lossd.v1.Encoding
+  // that gives the same. Others that are contiguous and on the CPU are sent from where they lie,
+  // and must not be written to until this returns, nor for some time after it has returned an
+  // error: gRPC may still hold them. Labels, masks and segmentations that require a gradient where
+  // gradients are wanted are refused: there are none but those of predictions. `request_id`, if
+  // given, identifies the call in the server's log.
   absl::StatusOr<Result> Compute(absl::string_view plan, const Batch& batch,
                                  absl::string_view request_id = "") const;
 
   // What is wrong with a plan, or what it means.
-  absl::StatusOr<v1::ValidatePlanResponse> ValidatePlan(const v1::PlanSource& plan) const;
+  absl::StatusOr<PlanCheck> ValidatePlan(absl::string_view plan) const;
 
-  // The losses the server computes, and their options.
-  absl::StatusOr<v1::ListLossesResponse> ListLosses() const;
+  // The losses the server computes, in alphabetical order, and their options.
+  absl::StatusOr<std::vector<LossDescription>> ListLosses() const;
 
   // Version, devices and limits of the server.
-  absl::StatusOr<v1::GetServerInfoResponse> GetServerInfo() const;
+  absl::StatusOr<ServerInfo> GetServerInfo() const;
 
  private:
-  using Stub = v1::LossService::Stub;
+  class Impl;
 
-  Client(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
-      : channel_(std::move(channel)),
-        stub_(v1::LossService::NewStub(channel_)),
-        options_(options) {}
+  explicit Client(std::unique_ptr<Impl> impl);
 
-  absl::StatusOr<Result> ComputeUnary(const v1::PlanSource& plan, const Batch& batch,
-                                      absl::string_view request_id) const;
-  absl::StatusOr<Result> ComputeStream(const v1::PlanSource& plan, const Batch& batch,
-                                       absl::string_view request_id) const;
-
-  // Calls `method`, again where that makes sense.
-  template <typename Request, typename Response>
-  absl::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    const Request& request, Response* response) const;
-
-  // Makes an attempt, and further ones where that makes sense; the status of the last.
-  absl::Status Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const;
-
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<Stub> stub_;
-  ClientOptions options_;
+  std::unique_ptr<Impl> impl_;
 };
-
-// A plan in YAML or JSON, for the calls that take either form.
-v1::PlanSource PlanText(absl::string_view text);
 
 }  // namespace lossd
 

@@ -17,6 +17,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
+#include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {
 namespace {

@@ -74,11 +74,11 @@ absl::Status CheckFits(const Batch& batch, int64_t rest) {
 }
 
 // A request without its tensors.
-v1::ComputeRequest WriteSettings(const v1::PlanSource& plan, const Batch& batch,
+v1::ComputeRequest WriteSettings(absl::string_view plan, const Batch& batch,
                                  absl::string_view request_id) {
   v1::ComputeRequest request;
   request.set_request_id(std::string(request_id));
-  *request.mutable_plan() = plan;
+  request.mutable_plan()->set_text(std::string(plan));
   request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
                                                         : v1::MODE_STANDARD);
   request.set_stage(batch.stage);
@@ -207,7 +207,7 @@ int64_t TensorBytes(const Batch& batch) {
   return total;
 }
 
-absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
+absl::StatusOr<v1::ComputeRequest> WriteRequest(absl::string_view plan, const Batch& batch,
                                                 absl::string_view request_id) {
   v1::ComputeRequest request = WriteSettings(plan, batch, request_id);
   absl::Status fits = CheckFits(batch, static_cast<int64_t>(request.ByteSizeLong()));
@@ -217,7 +217,7 @@ absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, cons
   });
 }
 
-absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const v1::PlanSource& plan, const Batch& batch,
+absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(absl::string_view plan, const Batch& batch,
                                                      absl::string_view request_id) {
   OutgoingRequest request;
   absl::StatusOr<v1::ComputeRequest> header = WriteTensors(

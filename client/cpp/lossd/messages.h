@@ -13,8 +13,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "lossd/client.h"
 #include "lossd/compute/batch.h"
+#include "lossd/result.h"
 #include "lossd/v1/service.pb.h"
 
 namespace lossd {
@@ -27,7 +27,7 @@ int64_t TensorBytes(const Batch& batch);
 
 // A request in one message. A FieldError about the largest tensor where that would be too large,
 // before gigabytes are copied: gRPC ends the process that sends such a one.
-absl::StatusOr<v1::ComputeRequest> WriteRequest(const v1::PlanSource& plan, const Batch& batch,
+absl::StatusOr<v1::ComputeRequest> WriteRequest(absl::string_view plan, const Batch& batch,
                                                 absl::string_view request_id);
 
 // A request whose tensors follow it, contiguous and on the CPU, in the order of a stream. Those of
@@ -36,7 +36,7 @@ struct OutgoingRequest {
   v1::ComputeRequest header;
   std::vector<at::Tensor> tensors;
 };
-absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const v1::PlanSource& plan, const Batch& batch,
+absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(absl::string_view plan, const Batch& batch,
                                                      absl::string_view request_id);
 
 // What a server has computed. `read` makes a tensor of its message, and is called in the order of a

@@ -26,7 +26,7 @@ Batch Large() {
 
 TEST(WriteOutgoingRequestTest, EncodesWhatIsNoPrediction) {
   const Batch batch = Large();
-  const absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest({}, batch, "");
+  const absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest("", batch, "");
   ASSERT_TRUE(request.ok()) << request.status();
   const v1::ComputeRequest& header = request->header;
   EXPECT_EQ(header.predictions(0).tensor().encoding(), v1::ENCODING_UNSPECIFIED);
@@ -47,9 +47,9 @@ TEST(WriteRequestTest, HoldsWhatAStreamBrings) {
   Batch batch = Large();
   batch.labels = at::Tensor();
   batch.labels_from_gt_seg = {{-1, 0, 0}, {0, 2, -3}};
-  const absl::StatusOr<v1::ComputeRequest> whole = WriteRequest({}, batch, "");
+  const absl::StatusOr<v1::ComputeRequest> whole = WriteRequest("", batch, "");
   ASSERT_TRUE(whole.ok()) << whole.status();
-  OutgoingRequest streamed = *WriteOutgoingRequest({}, batch, "");
+  OutgoingRequest streamed = *WriteOutgoingRequest("", batch, "");
   const auto put = [](const at::Tensor& data, v1::Tensor* message) {
     message->set_data(data.const_data_ptr(), data.nbytes());
   };
