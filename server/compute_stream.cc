@@ -71,10 +71,12 @@ absl::Status ComputeStream::ReceiveMessage() {
   if (!receiver_.has_value()) return ReceiveHeader();
   absl::Status received = receiver_->Receive(MessagePieces(incoming_).pieces());
   incoming_.Clear();
+  receiving_took_ = last_message_ - header_arrival_;
   return received;
 }
 
 absl::Status ComputeStream::ReceiveHeader() {
+  header_arrival_ = last_message_;
   if (incoming_.Length() > kMaxHeaderBytes) {
     return FieldError("header", absl::StrCat(incoming_.Length(), " bytes in the first message"),
                       absl::StrCat("at most ", kMaxHeaderBytes, ", as data follow in chunks"));
@@ -158,6 +160,7 @@ void ComputeStream::Compute() {
     const absl::Status status =
         surroundings_.handlers.Compute(*request_, data_, call_.cancellation(), &answer_);
     call_.Sign(answer_.header);
+    answer_.header.mutable_timings()->set_receive_seconds(absl::ToDoubleSeconds(receiving_took_));
     return status;
   });
 }

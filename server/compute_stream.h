@@ -71,6 +71,8 @@ class ComputeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   std::mutex mutex_;
   bool receiving_ = true;
   absl::Time last_message_ = absl::Now();
+  absl::Time header_arrival_;
+  absl::Duration receiving_took_;  // From then to the last byte.
   std::optional<grpc::Alarm> watch_;
   grpc::ByteBuffer incoming_;
   std::optional<StreamedRequest> request_;  // Once the header is there,
