@@ -31,7 +31,7 @@ lossd_install_headers(src/lossd/base cancellation.h context.h error.h task_pool.
 lossd_install_headers(src/lossd/malis affinities.h components.h grid.h labels.h malis.h)
 lossd_install_headers(src/lossd/compute batch.h)
 lossd_install_headers(src/lossd/tensor npy.h)
-lossd_install_headers(client/cpp/lossd client.h result.h server_info.h)
+lossd_install_headers(client/cpp/lossd client.h client_options.h pending_result.h result.h server_info.h)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/lossdConfig.cmake.in lossdConfig.cmake
                               INSTALL_DESTINATION ${LOSSD_PACKAGE_DIR})

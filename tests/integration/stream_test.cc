@@ -92,9 +92,9 @@ class StreamTest : public testing::Test {
     Start();
   }
 
-  Client Connect(Transport transport, int retries = 0) {
+  Client Connect(Transport transport, absl::Duration retry_timeout = absl::ZeroDuration()) {
     absl::StatusOr<Client> client =
-        Client::Connect(address_, {.retries = retries, .transport = transport});
+        Client::Connect(address_, {.retry_timeout = retry_timeout, .transport = transport});
     EXPECT_TRUE(client.ok()) << client.status();
     return *std::move(client);
   }
@@ -230,11 +230,23 @@ TEST_F(RoundTripTest, SaysWhereTheTimeWent) {
   batch.predictions = {{"output", at::randn({1, 1, 4, 5, 6})}};
   batch.labels = at::rand({1, 1, 4, 5, 6});
   const Client client = Connect(Transport::kStream);
-  const absl::StatusOr<Result> result = client.Compute(kPlan, batch, "my-call");
+  const absl::StatusOr<Result> result = client.Compute(kPlan, batch, {.request_id = "my-call"});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->request_id, "my-call");
   EXPECT_GT(result->timings.compute, absl::ZeroDuration());
   EXPECT_GE(result->timings.total, result->timings.compute);
+  const CallTimings& timings = result->timings;
+  EXPECT_GT(timings.client_send, absl::ZeroDuration());
+  EXPECT_GT(timings.client_receive, absl::ZeroDuration());
+  EXPECT_EQ(timings.client_send + timings.network + timings.queue + timings.decode +
+                timings.compute + timings.encode + timings.client_receive,
+            timings.round_trip);
+  // Both tensors one way, the gradient the other; and little else.
+  constexpr int64_t kTensor = 4 * 5 * 6 * 4;
+  EXPECT_GT(result->bytes.sent, 2 * kTensor);
+  EXPECT_LT(result->bytes.sent, 2 * kTensor + 400);
+  EXPECT_GT(result->bytes.received, kTensor);
+  EXPECT_LT(result->bytes.received, kTensor + 600);
   EXPECT_TRUE(lines_->WaitFor("[my-call] done"));
 }
 
@@ -341,7 +353,8 @@ class RawStreamTest : public StreamTest {
     Batch batch;
     batch.predictions = {{"output", at::zeros({1, 1, 2, 2, 2})}};
     batch.labels = at::zeros({1, 1, 2, 2, 2});
-    const absl::StatusOr<Result> result = Connect(Transport::kUnary, 20).Compute(kPlan, batch);
+    const absl::StatusOr<Result> result =
+        Connect(Transport::kUnary, absl::Minutes(1)).Compute(kPlan, batch);
     EXPECT_TRUE(result.ok()) << result.status();
   }
 };
@@ -505,6 +518,9 @@ TEST_F(RawStreamTest, BearsWithASlowClient) {
   }
   stream.SendChunk(1, 0, std::string(kLabelBytes, '\0'));
   stream.Close();
+  v1::ComputeStreamResponse answer;
+  ASSERT_TRUE(stream.Read(&answer));
+  EXPECT_GE(answer.header().timings().receive_seconds(), 1.5);
   const absl::Status status = stream.Status();
   EXPECT_TRUE(status.ok()) << status;
 }
@@ -647,7 +663,9 @@ TEST_F(StreamTest, TheSdkWaitsForAPlace) {
   batch.labels = at::zeros({1, 3, 64, 64, 64}, at::kByte);
   EXPECT_EQ(Reason(Connect(Transport::kStream).Compute(kPlan, batch).status()), "QUEUE_FULL");
   auto waiting = std::async(std::launch::async, [&] {
-    return Connect(Transport::kStream, 20).Compute(kPlan, batch, "patient").status();
+    return Connect(Transport::kStream, absl::Minutes(1))
+        .Compute(kPlan, batch, {.request_id = "patient"})
+        .status();
   });
   ASSERT_TRUE(lines_->WaitFor("[patient] failed"));
   first.reset();
@@ -662,7 +680,7 @@ TEST_F(StreamTest, TheSdkKeepsItsDeadline) {
   const absl::StatusOr<Client> client = Client::Connect(
       address_, {.timeout = absl::Milliseconds(300), .transport = Transport::kStream});
   ASSERT_TRUE(client.ok()) << client.status();
-  const absl::Status status = client->Compute(LongPlan(), batch, "late").status();
+  const absl::Status status = client->Compute(LongPlan(), batch, {.request_id = "late"}).status();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_TRUE(lines_->WaitFor("[late] cancelled"));
 }

@@ -1,143 +1,263 @@
 #include "lossd/client.h"
 
-#include <ATen/ATen.h>
-#include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/channel_arguments.h>
-
-#include <algorithm>
-#include <optional>
-#include <string>
+#include <cstdint>
+#include <mutex>
+#include <set>
 #include <utility>
 
-#include "absl/functional/function_ref.h"
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "lossd/attempts.h"
+#include "lossd/call_control.h"
 #include "lossd/compute_streamed.h"
+#include "lossd/compute_unary.h"
+#include "lossd/connection.h"
+#include "lossd/delivery.h"
 #include "lossd/messages.h"
+#include "lossd/pending_work.h"
+#include "lossd/process.h"
 #include "lossd/rpc_error.h"
 #include "lossd/server_answers.h"
 #include "lossd/v1/service.grpc.pb.h"
-#include "lossd/wire/tensor.h"
 
 namespace lossd {
 namespace {
 
+using Stub = v1::LossService::Stub;
+
 // From here on what a message costs is little beside what it carries.
 constexpr int64_t kLeastStreamedBytes = int64_t{1} << 20;
 
-// The tensor of a message, in memory of its own.
-absl::StatusOr<at::Tensor> ReadCopy(const v1::Tensor& message) {
-  const absl::StatusOr<at::Tensor> over_message = FromWire(message);
-  if (!over_message.ok()) return over_message.status();
-  return over_message->clone();
+std::string NewRequestId() {
+  return absl::StrFormat("%016x", absl::Uniform<uint64_t>(absl::BitGen()));
+}
+
+absl::StatusOr<std::unique_ptr<Delivery>> PrepareDelivery(Transport transport,
+                                                          absl::string_view plan,
+                                                          const Batch& batch,
+                                                          absl::string_view request_id) {
+  const bool large = TensorBytes(batch) >= kLeastStreamedBytes;
+  if (transport == Transport::kStream || (transport == Transport::kAuto && large)) {
+    return PrepareStreamed(plan, batch, request_id);
+  }
+  return PrepareUnary(plan, batch, request_id);
+}
+
+// A computation that has all it needs of its caller.
+struct Computation {
+  std::unique_ptr<Delivery> delivery;
+  std::string request_id;
+  Delivery::ProgressFunction progress;
+  absl::Time start;
+  absl::Duration preparation;
+};
+
+absl::StatusOr<Computation> Prepare(Transport transport, absl::string_view plan, const Batch& batch,
+                                    const CallOptions& options) {
+  const absl::Time start = absl::Now();
+  if (absl::Status checked = CheckBatch(batch); !checked.ok()) return checked;
+  const std::string id = options.request_id.empty() ? NewRequestId() : options.request_id;
+  absl::StatusOr<std::unique_ptr<Delivery>> delivery = PrepareDelivery(transport, plan, batch, id);
+  if (!delivery.ok()) return delivery.status();
+  return Computation{.delivery = *std::move(delivery),
+                     .request_id = id,
+                     .progress = options.progress,
+                     .start = start,
+                     .preparation = absl::Now() - start};
+}
+
+// Completes the timings of a call that is done now.
+void FinishTimings(const Computation& computation, CallTimings& timings) {
+  timings.round_trip = absl::Now() - computation.start;
+  timings.client_send += computation.preparation;
+  const absl::Duration server = timings.queue + timings.decode + timings.compute + timings.encode;
+  timings.network =
+      std::max(timings.round_trip - timings.client_send - timings.client_receive - server,
+               absl::ZeroDuration());
 }
 
 }  // namespace
 
-// What a client does, in the words of the contract.
+// What a client and its calls under way share.
 class Client::Impl {
  public:
-  using Stub = v1::LossService::Stub;
-
-  Impl(std::shared_ptr<grpc::Channel> channel, const ClientOptions& options)
-      : channel_(std::move(channel)),
-        stub_(v1::LossService::NewStub(channel_)),
-        options_(options) {}
+  Impl(const std::string& target, const ClientOptions& options)
+      : connections_(target, options.channel_options), options_(options) {}
 
   const ClientOptions& options() const { return options_; }
+  const Process& process() const { return process_; }
 
-  absl::StatusOr<Result> ComputeUnary(absl::string_view plan, const Batch& batch,
-                                      absl::string_view request_id) const;
-  absl::StatusOr<Result> ComputeStream(absl::string_view plan, const Batch& batch,
-                                       absl::string_view request_id) const;
+  // Waits for a connection.
+  absl::Status Connect(const std::string& target);
 
-  // Calls `method`, again where that makes sense.
+  // Gives up all calls, and those to come.
+  void Close();
+
+  // Makes a computation.
+  absl::StatusOr<Result> Compute(const Computation& computation, CallControl& control);
+
+  // Calls `method`.
   template <typename Request, typename Response>
-  absl::Status Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                    const Request& request, Response* response) const;
+  absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                   const Request& request, Response* response);
 
  private:
-  // Makes an attempt, and further ones where that makes sense; the status of the last.
-  absl::Status Repeat(absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const;
+  // While it lives, Close gives the call up.
+  class UnderWay {
+   public:
+    UnderWay(Impl& impl, CallControl& control);
+    ~UnderWay();
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
 
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<Stub> stub_;
-  ClientOptions options_;
+   private:
+    Impl& impl_;
+    CallControl& control_;
+  };
+
+  const Process process_;
+  Connections connections_;
+  const ClientOptions options_;
+  std::mutex mutex_;
+  std::set<CallControl*> under_way_;  // Guarded by mutex_.
+  absl::Status closed_;               // Guarded by mutex_; why it takes no calls any more.
 };
 
-Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-Client::Client(Client&& other) noexcept = default;
-Client& Client::operator=(Client&& other) noexcept = default;
-Client::~Client() = default;
-
-absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOptions& options) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(-1);
-  arguments.SetMaxSendMessageSize(-1);
-  const std::shared_ptr<grpc::Channel> channel =
-      grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-  if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + options.connect_timeout))) {
-    return absl::UnavailableError(absl::StrCat("no server answers at ", target, " within ",
-                                               absl::FormatDuration(options.connect_timeout)));
-  }
-  return Client(std::make_unique<Impl>(channel, options));
+Client::Impl::UnderWay::UnderWay(Impl& impl, CallControl& control)
+    : impl_(impl), control_(control) {
+  const std::lock_guard lock(impl_.mutex_);
+  if (!impl_.closed_.ok()) control_.GiveUp(impl_.closed_);
+  impl_.under_way_.insert(&control_);
 }
 
-absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
-                                       absl::string_view request_id) const {
-  const absl::Time start = absl::Now();
-  if (absl::Status checked = CheckBatch(batch); !checked.ok()) return checked;
-  const ClientOptions& options = impl_->options();
-  const bool streamed =
-      options.transport == Transport::kStream ||
-      (options.transport == Transport::kAuto && TensorBytes(batch) >= kLeastStreamedBytes);
-  absl::StatusOr<Result> result = streamed ? impl_->ComputeStream(plan, batch, request_id)
-                                           : impl_->ComputeUnary(plan, batch, request_id);
-  if (result.ok()) result->timings.round_trip = absl::Now() - start;
+Client::Impl::UnderWay::~UnderWay() {
+  const std::lock_guard lock(impl_.mutex_);
+  impl_.under_way_.erase(&control_);
+}
+
+absl::Status Client::Impl::Connect(const std::string& target) {
+  const absl::StatusOr<std::shared_ptr<const Connection>> connection = connections_.Get();
+  if (!connection.ok()) return connection.status();
+  const absl::Time deadline = absl::Now() + options_.connect_timeout;
+  if ((*connection)->channel->WaitForConnected(absl::ToChronoTime(deadline))) {
+    return absl::OkStatus();
+  }
+  const absl::Status nobody = absl::UnavailableError(absl::StrCat(
+      "no server answers at ", target, " within ", absl::FormatDuration(options_.connect_timeout)));
+  return NamingProxy(nobody, **connection);
+}
+
+void Client::Impl::Close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = absl::CancelledError("the client is gone");
+  for (CallControl* control : under_way_) control->GiveUp(closed_);
+}
+
+absl::StatusOr<Result> Client::Impl::Compute(const Computation& computation, CallControl& control) {
+  const UnderWay under_way(*this, control);
+  absl::StatusOr<Result> result = Result();
+  const absl::Status status = MakeAttempts(
+      connections_, control, options_,
+      [&](const Connection& connection, grpc::ClientContext& context) {
+        result = computation.delivery->Attempt(connection, context, computation.progress);
+        return result.status();
+      });
+  if (!status.ok()) return status;
+  if (result->request_id != computation.request_id) {
+    return absl::InternalError(absl::StrCat("request_id: got the answer to '", result->request_id,
+                                            "', expected that to '", computation.request_id, "'"));
+  }
+  FinishTimings(computation, result->timings);
   return result;
 }
 
-absl::StatusOr<Result> Client::Impl::ComputeUnary(absl::string_view plan, const Batch& batch,
-                                                  absl::string_view request_id) const {
-  const absl::StatusOr<v1::ComputeRequest> request = WriteRequest(plan, batch, request_id);
-  if (!request.ok()) return request.status();
-  v1::ComputeResponse response;
-  const absl::Status status = Call(&Stub::Compute, *request, &response);
-  if (!status.ok()) return status;
-  return ReadResult(response, ReadCopy);
+template <typename Request, typename Response>
+absl::Status Client::Impl::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                            Response*),
+                               const Request& request, Response* response) {
+  if (absl::Status usable = process_.Check("the client"); !usable.ok()) return usable;
+  CallControl control;
+  const UnderWay under_way(*this, control);
+  return MakeAttempts(
+      connections_, control, options_,
+      [&](const Connection& connection, grpc::ClientContext& context) {
+        response->Clear();
+        return FromRpcStatus((connection.stub.get()->*method)(&context, request, response));
+      });
 }
 
-absl::StatusOr<Result> Client::Impl::ComputeStream(absl::string_view plan, const Batch& batch,
-                                                   absl::string_view request_id) const {
-  const absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest(plan, batch, request_id);
-  if (!request.ok()) return request.status();
-  IncomingAnswer answer;
-  const absl::Status status = Repeat([&](grpc::ClientContext& context) {
-    return ComputeStreamed(channel_, context, *request, &answer);
-  });
-  if (!status.ok()) return status;
-  auto next = answer.data.begin();
-  return ReadResult(answer.header,
-                    [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
+absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOptions& options) {
+  // In a forked process gRPC would wait for threads that it has not.
+  static const Process first_to_connect;
+  absl::Status usable = first_to_connect.Check("the first client");
+  if (!usable.ok()) return usable;
+  Client client(std::make_shared<Impl>(target, options));
+  absl::Status connected = client.impl_->Connect(target);
+  if (!connected.ok()) return connected;
+  return client;
+}
+
+Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(Client&& other) noexcept = default;
+
+Client& Client::operator=(Client&& other) noexcept {
+  if (this != &other) {
+    LetGo();
+    impl_ = std::move(other.impl_);
+  }
+  return *this;
+}
+
+Client::~Client() { LetGo(); }
+
+void Client::LetGo() {
+  if (impl_ == nullptr) return;
+  if (impl_->process().IsThis()) {
+    impl_->Close();
+  } else {
+    Process::Keep(impl_);
+  }
+  impl_ = nullptr;
+}
+
+absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
+                                       const CallOptions& options) const {
+  const std::shared_ptr<Impl> impl = impl_;
+  if (absl::Status usable = impl->process().Check("the client"); !usable.ok()) return usable;
+  const absl::StatusOr<Computation> computation =
+      Prepare(impl->options().transport, plan, batch, options);
+  if (!computation.ok()) return computation.status();
+  CallControl control;
+  return impl->Compute(*computation, control);
+}
+
+PendingResult Client::Submit(absl::string_view plan, const Batch& batch,
+                             const CallOptions& options) const {
+  absl::Status usable = impl_->process().Check("the client");
+  if (!usable.ok()) return PendingResult(std::make_shared<PendingWork>(usable));
+  absl::StatusOr<Computation> prepared = Prepare(impl_->options().transport, plan, batch, options);
+  if (!prepared.ok()) return PendingResult(std::make_shared<PendingWork>(prepared.status()));
+  const auto computation = std::make_shared<const Computation>(*std::move(prepared));
+  const auto control = std::make_shared<CallControl>();
+  return PendingResult(std::make_shared<PendingWork>(control, [impl = impl_, computation, control] {
+    return impl->Compute(*computation, *control);
+  }));
 }
 
 absl::StatusOr<PlanCheck> Client::ValidatePlan(absl::string_view plan) const {
   v1::ValidatePlanRequest request;
   request.mutable_plan()->set_text(std::string(plan));
   v1::ValidatePlanResponse response;
-  const absl::Status status = impl_->Call(&Impl::Stub::ValidatePlan, request, &response);
+  const absl::Status status = impl_->Ask(&Stub::ValidatePlan, request, &response);
   if (!status.ok()) return status;
   return ReadPlanCheck(response);
 }
 
 absl::StatusOr<std::vector<LossDescription>> Client::ListLosses() const {
   v1::ListLossesResponse response;
-  const absl::Status status =
-      impl_->Call(&Impl::Stub::ListLosses, v1::ListLossesRequest(), &response);
+  const absl::Status status = impl_->Ask(&Stub::ListLosses, v1::ListLossesRequest(), &response);
   if (!status.ok()) return status;
   return ReadLosses(response);
 }
@@ -145,40 +265,9 @@ absl::StatusOr<std::vector<LossDescription>> Client::ListLosses() const {
 absl::StatusOr<ServerInfo> Client::GetServerInfo() const {
   v1::GetServerInfoResponse response;
   const absl::Status status =
-      impl_->Call(&Impl::Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
+      impl_->Ask(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
   if (!status.ok()) return status;
   return ReadServerInfo(response);
-}
-
-template <typename Request, typename Response>
-absl::Status Client::Impl::Call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                             Response*),
-                                const Request& request, Response* response) const {
-  return Repeat([&](grpc::ClientContext& context) {
-    response->Clear();
-    return FromRpcStatus((stub_.get()->*method)(&context, request, response));
-  });
-}
-
-absl::Status Client::Impl::Repeat(
-    absl::FunctionRef<absl::Status(grpc::ClientContext&)> attempt) const {
-  const absl::Time deadline = absl::Now() + options_.timeout;
-  absl::Duration pause = options_.first_pause;
-  for (int repetition = 0;; ++repetition) {
-    grpc::ClientContext context;
-    if (deadline < absl::InfiniteFuture()) context.set_deadline(absl::ToChronoTime(deadline));
-    const absl::Status status = attempt(context);
-    const std::optional<absl::Duration> asked = RetryDelay(status);
-    // Nobody here cancels: that is a server that stopped before it looked at the call.
-    const bool gone = absl::IsUnavailable(status) || absl::IsCancelled(status);
-    if (!gone && !asked.has_value()) return status;
-    // Clients that were refused together shall not come back together.
-    const absl::Duration wait = std::max(asked.value_or(absl::ZeroDuration()), pause) *
-                                absl::Uniform(absl::BitGen(), 1.0, 1.5);
-    if (repetition == options_.retries || absl::Now() + wait >= deadline) return status;
-    absl::SleepFor(wait);
-    pause = std::min(2 * pause, options_.longest_pause);
-  }
 }
 
 }  // namespace lossd

@@ -17,44 +17,31 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
+#include "lossd/client_options.h"
 #include "lossd/compute/batch.h"
+#include "lossd/pending_result.h"
 #include "lossd/result.h"
 #include "lossd/server_info.h"
 
 namespace lossd {
 
-// How a batch travels.
-enum class Transport {
-  kAuto,    // What suits its size best.
-  kUnary,   // In one message each way, of at most 2 GiB.
-  kStream,  // In pieces.
-};
-
-struct ClientOptions {
-  // How long Connect waits for the server.
-  absl::Duration connect_timeout = absl::Seconds(10);
-  // Bound on every call, repetitions included. DEADLINE_EXCEEDED when it passes.
-  absl::Duration timeout = absl::InfiniteDuration();
-  // How often a call is repeated that found the server unavailable or its queue full. Computing is
-  // pure, so nothing happens twice.
-  int retries = 6;
-  // The pause before the first repetition; it doubles with each, up to longest_pause. The server
-  // may ask for more.
-  absl::Duration first_pause = absl::Milliseconds(100);
-  absl::Duration longest_pause = absl::Seconds(2);
-  Transport transport = Transport::kAuto;
-};
-
-// A connection to a server. Thread-safe; cheap to move.
+// A connection to a server, or to several. Thread-safe; cheap to move, and of no use when moved
+// from. When it goes, what it has under way is given up: the results of pending calls are
+// CANCELLED.
 //
 // Errors have the server's canonical code. Where a field of plan or batch is at fault, ErrorField
-// (lossd/base/error.h) tells which. Every other google.rpc detail is a payload of the status under
-// its type URL.
+// (lossd/base/error.h) tells which, and ErrorReason tells errors of one code apart ("QUEUE_FULL").
+// Every other google.rpc detail is a payload of the status under its type URL.
+//
+// A call that finds no server, one that stops, or a full queue is made again, see
+// ClientOptions::retry_timeout. In a process forked from the one that connected, every call is
+// FAILED_PRECONDITION.
 class Client {
  public:
   // Connects to "host:port", or anything gRPC takes as a target ("unix:/run/lossd.sock",
-  // "dns:///losses:50051"). UNAVAILABLE when nothing answers there within connect_timeout.
+  // "dns:///losses:50051", "ipv4:10.0.0.1:50051,10.0.0.2:50051"). Several servers, with commas in
+  // between or behind a name as "dns:///…", take turns, and those that are down, or say that they
+  // do not serve, are left out. UNAVAILABLE when nothing answers there within connect_timeout.
   static absl::StatusOr<Client> Connect(const std::string& target,
                                         const ClientOptions& options = {});
 
@@ -66,12 +53,18 @@ class Client {
   // batch.losses_only. Tensors may have any layout and lie on any device; they are sent in their
   // own dtype, large labels, masks and segmentations in the shortest encoding of lossd.v1.Encoding
   // that gives the same. Others that are contiguous and on the CPU are sent from where they lie,
-  // and must not be written to until this returns, nor for some time after it has returned an
-  // error: gRPC may still hold them. Labels, masks and segmentations that require a gradient where
-  // gradients are wanted are refused: there are none but those of predictions. `request_id`, if
-  // given, identifies the call in the server's log.
+  // and must not be written to until this returns. (gRPC may hold them longer, when there was an
+  // error, and keeps them alive; memory that a tensor does not own, as of at::from_blob, should
+  // outlive the client then.) Labels, masks and segmentations that require a gradient where
+  // gradients are wanted are refused: there are none but those of predictions.
   absl::StatusOr<Result> Compute(absl::string_view plan, const Batch& batch,
-                                 absl::string_view request_id = "") const;
+                                 const CallOptions& options = {}) const;
+
+  // The same without waiting for it; several calls may be under way. What has to be copied or
+  // encoded is so when this returns; tensors that are sent from where they lie must not be written
+  // to before the call is done. All errors are the result's.
+  PendingResult Submit(absl::string_view plan, const Batch& batch,
+                       const CallOptions& options = {}) const;
 
   // What is wrong with a plan, or what it means.
   absl::StatusOr<PlanCheck> ValidatePlan(absl::string_view plan) const;
@@ -85,9 +78,10 @@ class Client {
  private:
   class Impl;
 
-  explicit Client(std::unique_ptr<Impl> impl);
+  explicit Client(std::shared_ptr<Impl> impl);
+  void LetGo();
 
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // Calls under way have it, too.
 };
 
 }  // namespace lossd

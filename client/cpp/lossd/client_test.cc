@@ -107,6 +107,8 @@ class StreamingService : public v1::LossService::Service {
   const Answer answer_;
 };
 
+constexpr char kRequestId[] = "the-call";
+
 // What the client says about that answer.
 absl::Status StatusOf(StreamingService::Answer answer) {
   StreamingService service(std::move(answer));
@@ -118,14 +120,17 @@ absl::Status StatusOf(StreamingService::Answer answer) {
   Batch batch;
   batch.predictions = {{"output", at::zeros({1, 1, 2, 2})}};
   batch.labels = at::ones({1, 1, 2, 2});
-  const absl::StatusOr<Client> client = Client::Connect(
-      absl::StrCat("127.0.0.1:", port), {.retries = 0, .transport = Transport::kStream});
-  return client.ok() ? client->Compute("[{function: MSELoss}]", batch).status() : client.status();
+  const absl::StatusOr<Client> client =
+      Client::Connect(absl::StrCat("127.0.0.1:", port),
+                      {.retry_timeout = absl::ZeroDuration(), .transport = Transport::kStream});
+  if (!client.ok()) return client.status();
+  return client->Compute("[{function: MSELoss}]", batch, {.request_id = kRequestId}).status();
 }
 
 // An answer's header, with a gradient of four bytes.
 v1::ComputeStreamResponse AnswerHeader(int64_t size = 4) {
   v1::ComputeStreamResponse message;
+  message.mutable_header()->set_request_id(kRequestId);
   v1::NamedTensor* gradient = message.mutable_header()->add_gradients();
   gradient->mutable_tensor()->set_dtype(v1::D_TYPE_UINT8);
   gradient->mutable_tensor()->add_shape(size);

@@ -14,9 +14,12 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lossd/messages.h"
 #include "lossd/rpc_error.h"
 #include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/stream_receiver.h"
+#include "lossd/wire/tensor.h"
 #include "lossd_rpc/stream_message.h"
 
 namespace lossd {
@@ -37,7 +40,8 @@ absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const std::vector<StreamedTen
   }
 }
 
-// The call as the calling thread sees it: one operation after the other.
+// The call as the calling thread sees it: one operation after the other. Counts the bytes of its
+// messages.
 class Stream {
  public:
   Stream(const std::shared_ptr<grpc::Channel>& channel, grpc::ClientContext& context)
@@ -47,17 +51,22 @@ class Stream {
 
   // Each of them whether it was done; if not, the call is over.
   bool Write(const grpc::ByteBuffer& message) {
+    bytes_.sent += static_cast<int64_t>(message.Length());
     return Await([&](void* tag) { stream_->Write(message, tag); });
   }
   bool WritesDone() {
     return Await([this](void* tag) { stream_->WritesDone(tag); });
   }
   bool Read(grpc::ByteBuffer& message) {
-    return Await([&](void* tag) { stream_->Read(&message, tag); });
+    const bool read = Await([&](void* tag) { stream_->Read(&message, tag); });
+    if (read) bytes_.received += static_cast<int64_t>(message.Length());
+    return read;
   }
 
   // Whether something was not done.
   bool over() const { return over_; }
+
+  const CallBytes& bytes() const { return bytes_; }
 
   // How the call has ended. Nothing else may be done after.
   absl::Status Finish() {
@@ -77,21 +86,10 @@ class Stream {
   }
 
   bool over_ = false;
+  CallBytes bytes_;
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
 };
-
-// Sends all of a request; whether the server took it.
-bool Send(const OutgoingRequest& request, Stream& stream) {
-  v1::ComputeStreamRequest first;
-  *first.mutable_header() = request.header;
-  if (!stream.Write(SerializeMessage(first))) return false;
-  ChunkCutter cutter(request.tensors);
-  while (const std::optional<Chunk> chunk = cutter.Next()) {
-    if (!stream.Write(ChunkMessage(*chunk, request.tensors[chunk->tensor]))) return false;
-  }
-  return stream.WritesDone();
-}
 
 // The most bytes that gradients of these predictions have, the terms' own included.
 int64_t MostBytes(const v1::ComputeRequest& request, const v1::ComputeResponse& answer) {
@@ -106,58 +104,142 @@ int64_t MostBytes(const v1::ComputeRequest& request, const v1::ComputeResponse& 
   return elements * static_cast<int64_t>(sizeof(float)) * (terms + 1);
 }
 
-// Receives what follows the answer's header.
-absl::Status ReceiveTensors(const v1::ComputeRequest& request, Stream& stream,
-                            IncomingAnswer* answer) {
-  absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(answer->header);
-  if (!tensors.ok()) return tensors.status();
-  // Before memory is taken for what nobody has asked for.
-  const int64_t most = MostBytes(request, answer->header);
-  if (const int64_t bytes = TotalBytes(*tensors); bytes > most) {
-    return absl::InternalError(absl::StrCat("gradients of ", bytes, " bytes, expected at most ",
-                                            most, ", as there are predictions"));
-  }
-  absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(*tensors);
-  if (!memory.ok()) return memory.status();
-  StreamReceiver receiver(*std::move(tensors), *std::move(memory));
-  grpc::ByteBuffer message;
-  while (stream.Read(message)) {
-    absl::Status received = receiver.Receive(MessagePieces(message).pieces());
-    if (!received.ok()) return received;
-    message.Clear();
-  }
-  absl::StatusOr<std::vector<at::Tensor>> data = receiver.Finish();
-  if (!data.ok()) return data.status();
-  answer->data = *std::move(data);
-  return absl::OkStatus();
+int64_t TotalBytes(absl::Span<const at::Tensor> tensors) {
+  int64_t total = 0;
+  for (const at::Tensor& tensor : tensors) total += static_cast<int64_t>(tensor.nbytes());
+  return total;
 }
 
-// Receives an answer; an error for one that is none or not whole.
-absl::Status Receive(const v1::ComputeRequest& request, Stream& stream, IncomingAnswer* answer) {
-  grpc::ByteBuffer message;
-  if (!stream.Read(message)) return absl::InternalError("nothing came");
-  v1::ComputeStreamResponse first;
-  if (!ParseMessage(message, first) || !first.has_header()) {
-    return absl::InternalError("the first message has no header");
+// An answer whose tensors followed it: the bytes of each, in memory of its own.
+struct IncomingAnswer {
+  v1::ComputeResponse header;
+  std::vector<at::Tensor> data;
+  absl::Time begun;  // When its first message was there.
+};
+
+// One attempt.
+class Exchange {
+ public:
+  Exchange(const OutgoingRequest& request, const Delivery::ProgressFunction& report, Stream& stream)
+      : request_(request), report_(report), stream_(stream) {
+    progress_.to_send = TotalBytes(request.tensors);
   }
-  answer->header = std::move(*first.mutable_header());
-  return ReceiveTensors(request, stream, answer);
-}
+
+  // Sends all of the request; whether the server took it.
+  bool Send() {
+    v1::ComputeStreamRequest first;
+    *first.mutable_header() = request_.header;
+    if (!stream_.Write(SerializeMessage(first))) return false;
+    ChunkCutter cutter(request_.tensors);
+    while (const std::optional<Chunk> chunk = cutter.Next()) {
+      if (!stream_.Write(ChunkMessage(*chunk, request_.tensors[chunk->tensor]))) return false;
+      progress_.sent += static_cast<int64_t>(chunk->size);
+      Report();
+    }
+    return stream_.WritesDone();
+  }
+
+  // Receives the answer; an error for one that is none or not whole.
+  absl::Status Receive(IncomingAnswer* answer) {
+    grpc::ByteBuffer message;
+    if (!stream_.Read(message)) return absl::InternalError("nothing came");
+    answer->begun = absl::Now();
+    v1::ComputeStreamResponse first;
+    if (!ParseMessage(message, first) || !first.has_header()) {
+      return absl::InternalError("the first message has no header");
+    }
+    answer->header = std::move(*first.mutable_header());
+    return ReceiveTensors(answer);
+  }
+
+ private:
+  // Receives what follows the answer's header.
+  absl::Status ReceiveTensors(IncomingAnswer* answer) {
+    absl::StatusOr<std::vector<StreamedTensor>> tensors = ReadStreamLayout(answer->header);
+    if (!tensors.ok()) return tensors.status();
+    // Before memory is taken for what nobody has asked for.
+    const int64_t most = MostBytes(request_.header, answer->header);
+    progress_.to_receive = lossd::TotalBytes(*tensors);
+    if (progress_.to_receive > most) {
+      return absl::InternalError(absl::StrCat("gradients of ", progress_.to_receive,
+                                              " bytes, expected at most ", most,
+                                              ", as there are predictions"));
+    }
+    absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(*tensors);
+    if (!memory.ok()) return memory.status();
+    StreamReceiver receiver(*std::move(tensors), *std::move(memory));
+    const int64_t before = stream_.bytes().received;
+    grpc::ByteBuffer message;
+    while (stream_.Read(message)) {
+      absl::Status received = receiver.Receive(MessagePieces(message).pieces());
+      if (!received.ok()) return received;
+      message.Clear();
+      progress_.received = std::min(stream_.bytes().received - before, progress_.to_receive);
+      Report();
+    }
+    absl::StatusOr<std::vector<at::Tensor>> data = receiver.Finish();
+    if (!data.ok()) return data.status();
+    answer->data = *std::move(data);
+    return absl::OkStatus();
+  }
+
+  void Report() const {
+    if (report_ != nullptr) report_(progress_);
+  }
+
+  const OutgoingRequest& request_;
+  const Delivery::ProgressFunction& report_;
+  Stream& stream_;
+  Progress progress_;
+};
+
+class StreamedDelivery final : public Delivery {
+ public:
+  explicit StreamedDelivery(OutgoingRequest request) : request_(std::move(request)) {}
+
+  absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
+                                 const ProgressFunction& progress) const override {
+    const absl::Time start = absl::Now();
+    Stream stream(connection.channel, context);
+    Exchange exchange(request_, progress, stream);
+    const bool taken = exchange.Send();
+    const absl::Time sent = absl::Now();
+    IncomingAnswer answer;
+    const absl::Status received =
+        taken ? exchange.Receive(&answer) : absl::InternalError("it came before all was sent");
+    const bool ours = !received.ok() && !stream.over();
+    if (ours) context.TryCancel();
+    absl::Status status = stream.Finish();
+    if (!received.ok() && (ours || status.ok())) {
+      return absl::InternalError(absl::StrCat("the server's answer: ", received.message()));
+    }
+    if (!status.ok()) return status;
+    absl::StatusOr<Result> result = Read(answer);
+    if (!result.ok()) return result;
+    result->timings.client_send = sent - start;
+    result->timings.client_receive = absl::Now() - answer.begun;
+    result->bytes = stream.bytes();
+    return result;
+  }
+
+ private:
+  static absl::StatusOr<Result> Read(const IncomingAnswer& answer) {
+    auto next = answer.data.begin();
+    return ReadResult(answer.header,
+                      [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
+  }
+
+  const OutgoingRequest request_;
+};
 
 }  // namespace
 
-absl::Status ComputeStreamed(const std::shared_ptr<grpc::Channel>& channel,
-                             grpc::ClientContext& context, const OutgoingRequest& request,
-                             IncomingAnswer* answer) {
-  Stream stream(channel, context);
-  const absl::Status received = Send(request, stream)
-                                    ? Receive(request.header, stream, answer)
-                                    : absl::InternalError("it came before all was sent");
-  const bool ours = !received.ok() && !stream.over();
-  if (ours) context.TryCancel();
-  absl::Status status = stream.Finish();
-  if (received.ok() || !(ours || status.ok())) return status;
-  return absl::InternalError(absl::StrCat("the server's answer: ", received.message()));
+absl::StatusOr<std::unique_ptr<Delivery>> PrepareStreamed(absl::string_view plan,
+                                                          const Batch& batch,
+                                                          absl::string_view request_id) {
+  absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest(plan, batch, request_id);
+  if (!request.ok()) return request.status();
+  return std::make_unique<StreamedDelivery>(*std::move(request));
 }
 
 }  // namespace lossd

@@ -254,6 +254,7 @@ absl::StatusOr<Result> ReadResult(const v1::ComputeResponse& response, TensorRea
   result.timings.compute = absl::Seconds(timings.compute_seconds());
   result.timings.encode = absl::Seconds(timings.encode_seconds());
   result.timings.total = absl::Seconds(timings.total_seconds());
+  result.timings.receive = absl::Seconds(timings.receive_seconds());
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <google/rpc/status.pb.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
@@ -48,6 +49,10 @@ absl::Status FromRpcStatus(const grpc::Status& status) {
   // Servers other than lossd may send anything: what is not google.rpc.Status counts as nothing.
   if (!details.ParseFromString(status.error_details())) details.Clear();
   absl::Status result = Plain(status, details);
+  const auto info = Find<google::rpc::ErrorInfo>(details);
+  if (info.has_value() && info->domain() == "lossd") {
+    result = WithReason(info->reason(), std::move(result));
+  }
   for (const auto& any : details.details()) {
     result.SetPayload(any.type_url(), absl::Cord(any.value()));
   }

@@ -11,7 +11,8 @@
 namespace lossd {
 
 // gRPC's status as absl's: same code and message; each google.rpc detail a payload under its type
-// URL; the field of a BadRequest where ErrorField finds it.
+// URL; the field of a BadRequest where ErrorField finds it, the reason of a lossd's ErrorInfo,
+// which all of its errors have, where ErrorReason does.
 absl::Status FromRpcStatus(const grpc::Status& status);
 
 // How long the server asks to wait before a repetition (google.rpc.RetryInfo); nothing when it does

@@ -4,6 +4,8 @@
 #include <google/rpc/status.pb.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "lossd/base/error.h"
 
 namespace lossd {
@@ -30,6 +32,21 @@ TEST(FromRpcStatusTest, RestoresTheField) {
   EXPECT_EQ(ErrorField(status), "labels.shape");
   EXPECT_EQ(status.message(), "labels.shape: got [1], expected [2]");
   EXPECT_TRUE(status.GetPayload("type.googleapis.com/google.rpc.BadRequest").has_value());
+}
+
+// Only a lossd's: what others call their errors is no reason of ours.
+TEST(FromRpcStatusTest, RestoresTheReason) {
+  const auto reason = [](const std::string& domain) {
+    google::rpc::ErrorInfo info;
+    info.set_domain(domain);
+    info.set_reason("QUEUE_FULL");
+    google::rpc::Status details;
+    details.add_details()->PackFrom(info);
+    return ErrorReason(FromRpcStatus(
+        grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", details.SerializeAsString())));
+  };
+  EXPECT_EQ(reason("lossd"), "QUEUE_FULL");
+  EXPECT_FALSE(reason("googleapis.com").has_value());
 }
 
 TEST(RetryDelayTest, ReadsRetryInfo) {

@@ -1,0 +1,60 @@
+#ifndef LOSSD_CLIENT_OPTIONS_H_
+#define LOSSD_CLIENT_OPTIONS_H_
+
+// How a client of the C++ SDK behaves, and each of its calls.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "absl/time/time.h"
+
+namespace lossd {
+
+// How a batch travels.
+enum class Transport {
+  kAuto,    // What suits its size best.
+  kUnary,   // In one message each way, of at most 2 GiB.
+  kStream,  // In pieces.
+};
+
+// Options of gRPC's channel, by name: {{"grpc.keepalive_time_ms", 60'000}}.
+using ChannelOptions = std::map<std::string, std::variant<int, std::string>>;
+
+struct ClientOptions {
+  // How long Connect waits for the server.
+  absl::Duration connect_timeout = absl::Seconds(10);
+  // Bound on every call, repetitions included: DEADLINE_EXCEEDED when it passes.
+  // absl::InfiniteDuration() is none.
+  absl::Duration timeout = absl::Minutes(10);
+  // How long a call goes on trying after its first failure, for example while a server restarts or
+  // its queue is full. Computing is pure, so nothing happens twice. absl::ZeroDuration() returns
+  // the first failure, absl::InfiniteDuration() leaves it to `timeout`.
+  absl::Duration retry_timeout = absl::Minutes(1);
+  Transport transport = Transport::kAuto;
+  // Instead of what the client chooses.
+  ChannelOptions channel_options = {};
+};
+
+// How far a call has come, in bytes of tensors as they are sent: in one attempt, of which there may
+// be several.
+struct Progress {
+  int64_t sent = 0;
+  int64_t to_send = 0;
+  int64_t received = 0;
+  int64_t to_receive = 0;  // Known once the answer begins; 0 before.
+};
+
+struct CallOptions {
+  // Identifies the call in the server's log: at most 128 characters of printable ASCII without
+  // spaces. Drawn when empty.
+  std::string request_id = {};
+  // Called on the thread that makes the call, with each piece of a stream that is sent or received.
+  std::function<void(const Progress&)> progress = {};
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_CLIENT_OPTIONS_H_
