@@ -18,7 +18,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -34,6 +33,7 @@
 #include "absl/strings/string_view.h"
 #include "bench/eager_losses.h"
 #include "bench/malis_data.h"
+#include "bench/measure.h"
 #include "lossd/base/instruction_sets.h"
 #include "lossd/base/resident_memory.h"
 #include "lossd/base/task_pool.h"
@@ -253,18 +253,6 @@ void CheckSame(const Case& c, const ValueAndGradient& eager, const ValueAndGradi
   check("value", eager.value, lossd.value);
   check("gradient", eager.gradient, lossd.gradient);
   if (eager.gradient2.defined()) check("second gradient", eager.gradient2, lossd.gradient2);
-}
-
-double Milliseconds(const std::function<void()>& body) {
-  const auto start = std::chrono::steady_clock::now();
-  body();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 struct Settings {

@@ -1,68 +1,148 @@
 """What a training step's losses cost from Python: PerChannelBCE and MALIS over the full volume.
 
-    .venv/bin/python bench/step_bench.py [--server build/release/server/lossd] [--size 128]
+    scripts/bench.sh build/release step_bench
 
-Batch 2, 3 affinities in float32, a mask and a segmentation in float32, as trainers have them;
-trainer and server share this machine. Prints the time of a step and its ratio to the time for which
-the server computes.
+Batch 2 at 128³, 3 affinities: predictions, labels and a mask in float32, a segmentation in int64,
+as trainers have them; trainer and server share this machine. First the bytes that a step moves,
+then how long it takes, the transports in turns, against the time for which the server computes.
 """
 
 from __future__ import annotations
 
-import argparse
-import pathlib
+import dataclasses
 import statistics
-import sys
-import time
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
+from counting_relay import CountingRelay
+from local_server import LocalServer
+from measure import in_turns, offers_shared_memory, parse_arguments, print_figure, seconds
+from neurites import NHOOD, affinities, erode, make_neurites
+from torch import Tensor
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "demo"))
+import lossd
+import lossd.pytc
+from lossd.transport import Transport
 
-from local_server import LocalServer  # noqa: E402
-from neurites import affinities  # noqa: E402
+SIZE = 128
+STEPS = 11
+LOSSES = [{"function": "PerChannelBCEWithLogitsLoss"}, {"function": "MalisLoss"}]
 
-import lossd  # noqa: E402
-import lossd.pytc  # noqa: E402
 
-CFG = {
-    "model": {
-        "loss": {"losses": [{"function": "PerChannelBCEWithLogitsLoss"}, {"function": "MalisLoss"}]}
-    }
-}
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What a step sends; logits, labels and mask [2, C, Z, Y, X], gt_seg [2, 1, Z, Y, X]."""
+
+    logits: Tensor
+    labels: Tensor
+    mask: Tensor
+    gt_seg: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """A way to make the step, and how much longer than the server's computing it may take."""
+
+    transport: Literal["stream", "shm"]
+    dtype: torch.dtype
+    limit: float
+
+
+VARIANTS = [
+    Variant("stream", torch.float32, 1.5),
+    Variant("stream", torch.bfloat16, 1.3),
+    Variant("shm", torch.float32, 1.25),
+]
+
+
+def make_batch() -> Batch:
+    """Neurites, of more ids than fit into a byte and as large as a data set's, half learned."""
+    rng = np.random.default_rng(0)
+    cells = [erode(make_neurites((SIZE,) * 3, 300, rng, growth=8)) for _ in range(2)]
+    labels = torch.from_numpy(np.stack([affinities(of_one)[0] for of_one in cells])).float()
+    ids = np.stack([of_one.astype(np.int64) + 2**35 * (of_one > 0) for of_one in cells])
+    ids[1] += 300 * (ids[1] > 0)
+    torch.manual_seed(0)
+    return Batch(
+        logits=4 * labels - 2 + 2 * torch.randn_like(labels),
+        labels=labels,
+        mask=(torch.rand_like(labels[:, :1]) < 0.9).float(),
+        gt_seg=torch.from_numpy(ids)[:, None],
+    )
+
+
+def print_bytes(server: LocalServer, batch: Batch) -> None:
+    """How many bytes a step moves both ways, bfloat16, with labels and with labels derived."""
+    arrays = (batch.logits, batch.labels, batch.mask, batch.gt_seg, batch.logits)
+    plain = sum(array.nbytes for array in arrays) / 1e6
+    print(f"| a step in bfloat16 | MB both ways |\n| --- | --- |\n| float32, plain | {plain:.1f} |")
+    options: list[tuple[str, float, dict[str, Any]]] = [
+        ("labels sent", 62, {"labels": batch.labels}),
+        ("labels derived from gt_seg", 60, {"labels_from_gt_seg": NHOOD}),
+    ]
+    for words, limit, labels in options:
+        with (
+            CountingRelay(server.address) as relay,
+            lossd.Client(relay.address, transport="stream") as client,
+        ):
+            client.compute(
+                LOSSES, batch.logits.bfloat16(), mask=batch.mask, gt_seg=batch.gt_seg, **labels
+            )
+            megabytes = relay.passed / 1e6
+        print(f"| {words} | {megabytes:.1f} |")
+        print_figure(4, megabytes, "at most", limit, f"MB on the wire, both ways: {words}")
+
+
+class Step:
+    """One variant of the step."""
+
+    def __init__(self, client: lossd.Client, variant: Variant, batch: Batch) -> None:
+        config = {"model": {"loss": {"losses": LOSSES}}}
+        self._orchestrator = lossd.pytc.RemoteLossOrchestrator(config, client=client)
+        self._batch = batch
+        self._logits = batch.logits.to(variant.dtype).requires_grad_()
+
+    def __call__(self) -> tuple[float, float]:
+        """Makes it; its seconds, and those for which the server computed."""
+        elapsed = seconds(self._make)
+        self._logits.grad = None
+        assert self._orchestrator.last_result is not None
+        return elapsed, self._orchestrator.last_result.timings.compute
+
+    def _make(self) -> None:
+        loss, _ = self._orchestrator.compute_standard_loss(
+            self._logits, self._batch.labels, mask=self._batch.mask, gt_seg=self._batch.gt_seg
+        )
+        loss.backward()
+
+
+def print_times(server: LocalServer, batch: Batch) -> None:
+    """How long the step takes, by each transport that the SDK offers."""
+    variants = [v for v in VARIANTS if v.transport != "shm" or offers_shared_memory()]
+    clients = [
+        lossd.Client(server.address, transport=cast(Transport, v.transport)) for v in variants
+    ]
+    pairs = zip(clients, variants, strict=True)
+    turns = in_turns(STEPS, *(Step(client, variant, batch) for client, variant in pairs))
+    print("\n| step by | ms | the server computes, ms | ratio |\n| --- | --- | --- | --- |")
+    for variant, of_one in zip(variants, turns, strict=True):
+        step, compute = (statistics.median(values) for values in zip(*of_one, strict=True))
+        words = f"{variant.transport}, {str(variant.dtype).removeprefix('torch.')}"
+        print(f"| {words} | {1e3 * step:.0f} | {1e3 * compute:.0f} | {step / compute:.2f} |")
+        what = f"times the server's computing: a step by {words}"
+        print_figure(5, step / compute, "at most", variant.limit, what)
+    for client in clients:
+        client.close()
 
 
 def main() -> None:
-    """Measures some steps, after one that warms up."""
-    parser = argparse.ArgumentParser(description="What the losses of a training step cost.")
-    parser.add_argument("--server", default=ROOT / "build/release/server/lossd", type=pathlib.Path)
-    parser.add_argument("--size", default=128, type=int)
-    parser.add_argument("--steps", default=7, type=int)
-    flags = parser.parse_args()
-
-    torch.manual_seed(0)
-    cells = torch.randint(1, 200, (2, *[flags.size // 16] * 3))
-    for axis in (1, 2, 3):
-        cells = cells.repeat_interleave(16, axis)
-    labels = torch.stack([torch.from_numpy(affinities(sample.numpy())[0]) for sample in cells])
-    labels = labels.float()
-    logits = (4 * labels - 2 + 2 * torch.randn_like(labels)).requires_grad_()
-    mask, gt_seg = torch.ones_like(labels[:, :1]), cells.float()[:, None]
-
-    with LocalServer(flags.server) as server, lossd.Client(server.address) as client:
-        orchestrator = lossd.pytc.RemoteLossOrchestrator(CFG, client=client)
-        seconds, computed = [], []
-        for _ in range(flags.steps + 1):
-            start = time.perf_counter()
-            loss, _ = orchestrator.compute_standard_loss(logits, labels, mask=mask, gt_seg=gt_seg)
-            loss.backward()
-            seconds.append(time.perf_counter() - start)
-            logits.grad = None
-            assert orchestrator.last_result is not None
-            computed.append(orchestrator.last_result.timings.compute)
-    step, compute = statistics.median(seconds[1:]), statistics.median(computed[1:])
-    print(f"step {step:.3f} s, the server computes {compute:.3f} s, ratio {step / compute:.2f}")
+    """Measures bytes, then times."""
+    build = parse_arguments("What the losses of a training step cost.").build
+    batch = make_batch()
+    with LocalServer(build / "server/lossd", "--log_level=error") as server:
+        print_bytes(server, batch)
+        print_times(server, batch)
 
 
 if __name__ == "__main__":

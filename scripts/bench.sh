@@ -1,25 +1,47 @@
 #!/usr/bin/env bash
-# Runs every benchmark of a build tree, one after the other: two at a time would measure each other.
+# Runs the benchmarks of a build tree, one after the other: two at a time would measure each other. All of them, or
+# those named; at the end come the figures that have a limit.
+#
+#   scripts/bench.sh [build/release [NAME...]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
-# Real data for MALIS where there are any, as the .npy file that its benchmark reads.
-data=../shared/data/cortex_seg_256.npz
-segmentation=
-if [[ -f $data ]]; then
-  segmentation=$build/bench/segmentation.npy
-  .venv/bin/python -c 'import sys, numpy; numpy.save(sys.argv[2], numpy.load(sys.argv[1])["seg"])' \
-    "$data" "$segmentation"
+names=("${@:2}")
+if ((${#names[@]} == 0)); then
+  names=($(basename -a "$build"/bench/*_bench bench/*_bench.py))
 fi
-for program in "$build"/bench/*_bench; do
-  echo "== $(basename "$program")"
-  if [[ $(basename "$program") == malis_bench ]]; then
-    "$program" ${segmentation:+"$segmentation"}
+# The benchmarks in Python use parts of the demo.
+export PYTHONPATH=demo${PYTHONPATH:+:$PYTHONPATH}
+
+run() {
+  local name=${1%.py}
+  echo "== $name"
+  if [[ -f bench/$name.py ]]; then
+    .venv/bin/python "bench/$name.py" --build "$build"
+  elif [[ $name == malis_bench ]]; then
+    malis_bench
   else
-    "$program"
+    "$build/bench/$name"
   fi
+}
+
+malis_bench() {
+  # Real data where there are any, as the .npy file that the program reads.
+  local data=../shared/data/cortex_seg_256.npz segmentation=
+  if [[ -f $data ]]; then
+    segmentation=$build/bench/segmentation.npy
+    .venv/bin/python -c 'import sys, numpy; numpy.save(sys.argv[2], numpy.load(sys.argv[1])["seg"])' \
+      "$data" "$segmentation"
+  fi
+  "$build/bench/malis_bench" ${segmentation:+"$segmentation"}
+}
+
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+for name in "${names[@]}"; do
+  run "$name" | tee -a "$output"
 done
-echo "== step_bench"
-.venv/bin/python bench/step_bench.py --server "$build"/server/lossd
-echo "== transport_bench"
-.venv/bin/python bench/transport_bench.py --build "$build"
+if grep -q '^figure' "$output"; then
+  echo "== figures"
+  grep '^figure' "$output" | sort -V
+fi

@@ -1,6 +1,5 @@
 // lossd: the loss server.
 
-#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
@@ -14,21 +13,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "lossd/base/freed_memory.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/server.h"
 
 namespace {
-
-// Has malloc keep what gRPC frees with each message, and take for the next: given back to the
-// system in between, it comes back page by page, which takes longer than the transfer. Either
-// setting alone would freeze the other at its default.
-void KeepFreedMemory() {
-  constexpr int kTrimThreshold = 1 << 30;
-  constexpr int kMmapThreshold = 32 << 20;
-  mallopt(M_TRIM_THRESHOLD, kTrimThreshold);
-  mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
-}
 
 lossd::Log MakeLog(const lossd::Config& config) {
   return {config.log_format == "json" ? lossd::Log::Format::kJson : lossd::Log::Format::kText,
@@ -89,7 +79,7 @@ int main(int argc, char** argv) {
   lossd::Config config;
   lossd::DeclareConfig(app, config);
   CLI11_PARSE(app, argc, argv);
-  KeepFreedMemory();
+  lossd::KeepFreedMemory();
 
   // Blocked before any thread exists, so that none of them takes the signal.
   sigset_t signals;

@@ -1,19 +1,13 @@
 // The program `lossd` as an operator runs it: start, SIGTERM, exit.
 
+#include "tests/integration/server_process.h"
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <filesystem>
-#include <fstream>
+#include <chrono>
 #include <future>
-#include <string>
-#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lossd/client.h"
@@ -22,59 +16,6 @@ namespace lossd {
 namespace {
 
 constexpr char kPlan[] = "[{function: MalisLoss}]";
-
-// A server that computes one request at a time and lets none wait.
-class ServerProcess {
- public:
-  ServerProcess() : port_file_(absl::StrCat(testing::TempDir(), "lossd_port_", getpid())) {
-    std::filesystem::remove(port_file_);
-    std::vector<std::string> command = {LOSSD_SERVER,
-                                        "--listen=127.0.0.1:0",
-                                        absl::StrCat("--port_file=", port_file_),
-                                        "--max_concurrent_requests=1",
-                                        "--max_queued_requests=0",
-                                        "--log_level=error"};
-    std::vector<char*> arguments;
-    for (std::string& argument : command) arguments.push_back(argument.data());
-    arguments.push_back(nullptr);
-    EXPECT_EQ(posix_spawn(&pid_, LOSSD_SERVER, nullptr, nullptr, arguments.data(), environ), 0);
-  }
-
-  ~ServerProcess() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    std::filesystem::remove(port_file_);
-  }
-
-  ServerProcess(const ServerProcess&) = delete;
-  ServerProcess& operator=(const ServerProcess&) = delete;
-
-  // Where it serves, once it does; empty when it does not within half a minute.
-  std::string Address() const {
-    for (int i = 0; i < 3000; ++i) {
-      int port = 0;
-      if (std::ifstream(port_file_) >> port) return absl::StrCat("127.0.0.1:", port);
-      absl::SleepFor(absl::Milliseconds(10));
-    }
-    return "";
-  }
-
-  void Terminate() const { kill(pid_, SIGTERM); }
-
-  // Its exit status; -1 when a signal ended it.
-  int Wait() {
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  std::string port_file_;
-  pid_t pid_ = 0;
-};
 
 // Affinities of a cube.
 Batch Affinities(int64_t size) {
@@ -86,7 +27,9 @@ Batch Affinities(int64_t size) {
 }
 
 TEST(ServerProcessTest, AnswersWhatItAcceptedBeforeSigterm) {
-  ServerProcess server;
+  // Computes one request at a time and lets none wait.
+  ServerProcess server(LOSSD_SERVER, {"--max_concurrent_requests=1", "--max_queued_requests=0",
+                                      "--log_level=error"});
   // On a busy machine short calls may be in the long one's way for a while.
   const absl::StatusOr<Client> client = Client::Connect(server.Address());
   ASSERT_TRUE(client.ok()) << client.status();

@@ -1,0 +1,13 @@
+#ifndef LOSSD_BASE_FREED_MEMORY_H_
+#define LOSSD_BASE_FREED_MEMORY_H_
+
+namespace lossd {
+
+// Has this program's malloc keep what gRPC frees with each message, and take it for the next: given
+// back to the system in between, it comes back page by page, which takes longer than the transfer.
+// To be called at its start; a library must not choose that for others. Linux.
+void KeepFreedMemory();
+
+}  // namespace lossd
+
+#endif  // LOSSD_BASE_FREED_MEMORY_H_
