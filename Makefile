@@ -39,8 +39,8 @@ test-cpp: build
 test-python: build
 	@$(PYTHON) -m pytest tests/python
 
-bench: build  ## Run the benchmarks; each prints ratios against its reference.
-	@scripts/bench.sh $(BUILD)
+bench: build  ## Run the benchmarks, or those in ARGS; each prints ratios against its reference.
+	@scripts/bench.sh $(BUILD) $(ARGS)
 
 # The sanitizer builds run the unit tests: LibTorch and gRPC are not instrumented, our code is.
 asan tsan: setup  ## Build with sanitizers and run the unit tests.

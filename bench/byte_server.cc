@@ -53,8 +53,8 @@ class Call : public grpc::ServerGenericBidiReactor {
   // Whether there is room for the message.
   bool Keep() {
     std::vector<grpc::Slice> slices;
-    if (!message_.Dump(&slices).ok() || message_.Length() > memory_.size() - received_)
-      return false;
+    const size_t room = memory_.size() - received_;
+    if (!message_.Dump(&slices).ok() || message_.Length() > room) return false;
     for (const grpc::Slice& slice : slices) {
       std::memcpy(memory_.data() + received_, slice.begin(), slice.size());
       received_ += slice.size();

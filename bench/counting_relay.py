@@ -11,7 +11,7 @@ _PIECE_BYTES = 2**18
 
 
 class CountingRelay:
-    """Passes one connection on to a server, for as long as a `with` block lasts.
+    """Passes one connection on to a server, until the client ends it.
 
     Attributes:
         address: Where clients connect to, "127.0.0.1:port".
@@ -37,7 +37,6 @@ class CountingRelay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     @property
@@ -56,6 +55,6 @@ class CountingRelay:
 
     def _pass_on(self, way: int, source: socket.socket, sink: socket.socket) -> None:
         while data := source.recv(_PIECE_BYTES):
-            sink.sendall(data)
             self._passed[way] += len(data)
+            sink.sendall(data)
         sink.shutdown(socket.SHUT_WR)

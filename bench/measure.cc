@@ -39,7 +39,7 @@ absl::StatusOr<std::vector<double>> MediansInTurns(
 void PrintFigure(int number, double value, Limit limit, absl::string_view what) {
   const bool at_least = limit.kind == Limit::Kind::kAtLeast;
   const bool kept = at_least ? value >= limit.value : value <= limit.value;
-  absl::PrintF("figure %d: %.2f (limit: %s %g, %s) %s\n", number, value,
+  absl::PrintF("figure %d: %.3f (limit: %s %g, %s) %s\n", number, value,
                at_least ? "at least" : "at most", limit.value, kept ? "ok" : "MISSED", what);
   std::fflush(stdout);
 }

@@ -41,7 +41,7 @@ def resident_bytes(pid: int, key: str) -> int:
 
 def messages(pause: float, sent: threading.Event, end: threading.Event) -> Iterator[bytes]:
     """A request's header and all chunks but the last."""
-    plan = plan_pb2.PlanSource(text=lossd.Plan.of(CHEAPEST_PLAN).text)
+    plan = plan_pb2.PlanSource(text=CHEAPEST_PLAN.text)
     header = service_pb2.ComputeRequest(plan=plan)
     tensor = tensor_pb2.Tensor(dtype=tensor_pb2.D_TYPE_FLOAT32, shape=SHAPE)
     header.predictions.add(name="output", tensor=tensor)
@@ -68,44 +68,36 @@ def growth(server: LocalServer, pause: float) -> int:
     with lossd.Client(server.address, transport="stream") as client:
         # It loads what it needs.
         client.compute(CHEAPEST_PLAN, np.zeros((1, 3, 16, 16, 16), np.float32))
-    before = -1
-    while (now := resident_bytes(pid, "VmRSS")) != before:
-        before = now
-        time.sleep(REST_SECONDS)
-
-
-def growth(server: LocalServer, pause: float) -> int:
-    """By how many bytes the server's high-water mark rises while it receives."""
-    with lossd.Client(server.address, transport="stream") as client:
-        client.compute(
-            CHEAPEST_PLAN, np.zeros((1, 3, 16, 16, 16), np.float32)
-        )  # It loads what it needs.
     before = resident_bytes(server.pid, "VmRSS")
     pathlib.Path(f"/proc/{server.pid}/clear_refs").write_text("5")  # Resets the mark.
     sent, end = threading.Event(), threading.Event()
     with grpc.insecure_channel(server.address) as channel:
         stream: Any = channel.stream_stream("/lossd.v1.LossService/ComputeStream")
         call = stream(messages(pause, sent, end))
-        while not sent.wait(0.1):
+        try:
+            while not sent.wait(0.1):
+                assert call.is_active(), call.details()
+            wait_until_at_rest(server.pid)
             assert call.is_active(), call.details()
-        wait_until_at_rest(server.pid)
-        assert call.is_active(), call.details()
-        highest = resident_bytes(server.pid, "VmHWM")
-        call.cancel()
-        end.set()
-    return highest - before
+            return resident_bytes(server.pid, "VmHWM") - before
+        finally:
+            call.cancel()
+            end.set()
 
 
 def main() -> None:
     """Measures a server of its own for each speed."""
     build = parse_arguments("What memory the server takes while it receives.").build
     print("| sent | MB declared | MB taken | ratio |\n| --- | --- | --- | --- |")
+    ratios = {}
     for words, pause in (("at full speed", 0.0), ("slowly", 0.004)):
         with LocalServer(build / "server/lossd", "--log_level=error") as server:
             taken = growth(server, pause)
+        ratios[words] = taken / BYTES
         print(f"| {words} | {BYTES / 1e6:.1f} | {taken / 1e6:.1f} | {taken / BYTES:.3f} |")
+    for words, ratio in ratios.items():
         what = f"times the declared bytes: the server's memory while it receives, sent {words}"
-        print_figure(6, taken / BYTES, "at most", 1.05, what)
+        print_figure(6, ratio, "at most", 1.05, what)
 
 
 if __name__ == "__main__":

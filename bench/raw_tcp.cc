@@ -70,7 +70,8 @@ absl::StatusOr<std::unique_ptr<RawTcp>> RawTcp::Connect(size_t bytes) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   auto* const any = reinterpret_cast<sockaddr*>(&address);
   socklen_t size = sizeof(address);
-  if (bind(listener.descriptor(), any, size) != 0 || listen(listener.descriptor(), 1) != 0 ||
+  if (listener.descriptor() < 0 || client.descriptor() < 0 ||
+      bind(listener.descriptor(), any, size) != 0 || listen(listener.descriptor(), 1) != 0 ||
       getsockname(listener.descriptor(), any, &size) != 0 ||
       connect(client.descriptor(), any, size) != 0) {
     return SystemError("a connection over loopback");
