@@ -18,7 +18,7 @@ endfunction()
 
 set(LOSSD_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lossd)
 lossd_install(malis lossd_base lossd_malis)
-lossd_install(client lossd_messages lossd_service lossd_tensor lossd_wire_tensor lossd_rpc lossd_client)
+lossd_install(client lossd_messages lossd_service lossd_shared_memory lossd_tensor lossd_wire_tensor lossd_rpc lossd_client)
 
 # lossd_install_headers(folder headers...): what programs include as lossd/…; the folders are those of the sources.
 function(lossd_install_headers folder)

@@ -11,10 +11,13 @@ void DeclareTransport(CLI::App& command, Session& session) {
           [&session](const std::string& word) {
             session.transport = word == "unary"    ? Transport::kUnary
                                 : word == "stream" ? Transport::kStream
+                                : word == "shm"    ? Transport::kShared
                                                    : Transport::kAuto;
           },
-          "How tensors travel: in one message each way, in pieces, or as suits their size")
-      ->check(CLI::IsMember({"auto", "unary", "stream"}))
+          "How tensors travel: in one message each way, in pieces, in memory shared with a server "
+          "on "
+          "this host, or as suits their size")
+      ->check(CLI::IsMember({"auto", "unary", "stream", "shm"}))
       ->default_str("auto");
 }
 

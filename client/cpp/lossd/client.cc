@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "lossd/attempts.h"
 #include "lossd/call_control.h"
+#include "lossd/compute_shared.h"
 #include "lossd/compute_streamed.h"
 #include "lossd/compute_unary.h"
 #include "lossd/connection.h"
@@ -38,11 +39,15 @@ absl::StatusOr<std::unique_ptr<Delivery>> PrepareDelivery(Transport transport,
                                                           absl::string_view plan,
                                                           const Batch& batch,
                                                           absl::string_view request_id) {
-  const bool large = TensorBytes(batch) >= kLeastStreamedBytes;
-  if (transport == Transport::kStream || (transport == Transport::kAuto && large)) {
-    return PrepareStreamed(plan, batch, request_id);
+  const bool small = TensorBytes(batch) < kLeastStreamedBytes;
+  if (transport == Transport::kUnary || (transport == Transport::kAuto && small)) {
+    return PrepareUnary(plan, batch, request_id);
   }
-  return PrepareUnary(plan, batch, request_id);
+  absl::StatusOr<OutgoingRequest> written = WriteOutgoingRequest(plan, batch, request_id);
+  if (!written.ok()) return written.status();
+  auto request = std::make_shared<const OutgoingRequest>(*std::move(written));
+  if (transport == Transport::kStream) return DeliverStreamed(std::move(request));
+  return DeliverShared(std::move(request), /*required=*/transport == Transport::kShared);
 }
 
 // A computation that has all it needs of its caller.

@@ -15,9 +15,11 @@ namespace lossd {
 
 // How a batch travels.
 enum class Transport {
-  kAuto,    // What suits its size best.
+  kAuto,    // What suits its size best: large ones in shared memory where that can be, else in
+            // pieces.
   kUnary,   // In one message each way, of at most 2 GiB.
   kStream,  // In pieces.
+  kShared,  // In memory shared with a server on this host; an error where that cannot be.
 };
 
 // Options of gRPC's channel, by name: {{"grpc.keepalive_time_ms", 60'000}}.

@@ -195,13 +195,14 @@ class Exchange {
 
 class StreamedDelivery final : public Delivery {
  public:
-  explicit StreamedDelivery(OutgoingRequest request) : request_(std::move(request)) {}
+  explicit StreamedDelivery(std::shared_ptr<const OutgoingRequest> request)
+      : request_(std::move(request)) {}
 
   absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
                                  const ProgressFunction& progress) const override {
     const absl::Time start = absl::Now();
     Stream stream(connection.channel, context);
-    Exchange exchange(request_, progress, stream);
+    Exchange exchange(*request_, progress, stream);
     const bool taken = exchange.Send();
     const absl::Time sent = absl::Now();
     IncomingAnswer answer;
@@ -229,17 +230,13 @@ class StreamedDelivery final : public Delivery {
                       [&next](const v1::Tensor& message) { return FromBytes(message, *next++); });
   }
 
-  const OutgoingRequest request_;
+  const std::shared_ptr<const OutgoingRequest> request_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Delivery>> PrepareStreamed(absl::string_view plan,
-                                                          const Batch& batch,
-                                                          absl::string_view request_id) {
-  absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest(plan, batch, request_id);
-  if (!request.ok()) return request.status();
-  return std::make_unique<StreamedDelivery>(*std::move(request));
+std::unique_ptr<Delivery> DeliverStreamed(std::shared_ptr<const OutgoingRequest> request) {
+  return std::make_unique<StreamedDelivery>(std::move(request));
 }
 
 }  // namespace lossd

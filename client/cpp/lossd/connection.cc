@@ -59,6 +59,7 @@ absl::StatusOr<std::shared_ptr<const Connection>> Connections::Get() {
                                                   ToArguments(options));
   connection->stub = v1::LossService::NewStub(connection->channel);
   connection->proxy = std::move(target->proxy);
+  if (!target->several) connection->shared_memory = std::make_unique<SharedMemoryNegotiation>();
   connection_ = std::move(connection);
   return connection_;
 }

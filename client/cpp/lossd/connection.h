@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/client_options.h"
+#include "lossd/shared_memory_negotiation.h"
 #include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {
@@ -20,6 +21,8 @@ struct Connection {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::LossService::Stub> stub;
   std::string proxy;  // That it goes through; empty without one.
+  // Memory shared with the server; null where there may be several.
+  std::unique_ptr<SharedMemoryNegotiation> shared_memory;
 };
 
 // A client's way to its server: made when it is first used, and anew when it has become useless.

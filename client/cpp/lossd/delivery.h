@@ -12,8 +12,9 @@
 
 namespace lossd {
 
-// A batch on its way to a server by one of the transports: PrepareUnary, PrepareStreamed. What is
-// sent is made once, for all attempts, and holds what it needs of the caller's tensors.
+// A batch on its way to a server by one of the transports: PrepareUnary, DeliverStreamed,
+// DeliverShared. What is sent is made once, for all attempts, and holds what it needs of the
+// caller's tensors.
 class Delivery {
  public:
   using ProgressFunction = std::function<void(const Progress&)>;

@@ -148,7 +148,7 @@ absl::StatusOr<Target> ReadTarget(absl::string_view address) {
   if (absl::StripAsciiWhitespace(address).empty()) {
     return FieldError("target", "none", "\"host:port\" or several of them");
   }
-  Target target = {.uri = std::string(address), .options = {}, .proxy = ""};
+  Target target = {.uri = std::string(address), .options = {}, .several = false, .proxy = ""};
   std::string scheme(SchemeOf(address));
   const bool named = scheme.empty();
   bool direct = named && IsLoopback(address);
@@ -162,7 +162,8 @@ absl::StatusOr<Target> ReadTarget(absl::string_view address) {
     direct = absl::c_linear_search(kLocalSchemes, scheme) ||
              absl::c_linear_search(kNumericSchemes, scheme);
   }
-  if (listed || scheme == "dns") target.options[GRPC_ARG_SERVICE_CONFIG] = kSeveral;
+  target.several = listed || scheme == "dns";
+  if (target.several) target.options[GRPC_ARG_SERVICE_CONFIG] = kSeveral;
   if (direct) {
     target.options[GRPC_ARG_ENABLE_HTTP_PROXY] = 0;
   } else {

@@ -13,6 +13,7 @@ namespace lossd {
 struct Target {
   std::string uri;
   ChannelOptions options;  // That go with it.
+  bool several = false;    // More than one server may answer.
   std::string proxy;       // That the environment puts in between, as in "http_proxy=http://…".
 };
 

@@ -1,0 +1,212 @@
+#include "lossd/compute_shared.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lossd/base/error.h"
+#include "lossd/compute_streamed.h"
+#include "lossd/rpc_error.h"
+#include "lossd/shared_segments.h"
+#include "lossd/tensor/large_tensor.h"
+#include "lossd/wire/tensor.h"
+
+namespace lossd {
+namespace {
+
+// An answer whose gradients are beside it: the bytes of each, in memory of its own.
+struct IncomingAnswer {
+  v1::ComputeResponse header;
+  std::vector<at::Tensor> data;
+};
+
+// Each tensor begins where a vector register and a cache line do.
+constexpr size_t kAlignment = 64;
+
+size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Room for the gradients of the predictions: none where there are none, and where those of terms
+// come, too, as only the server knows how many these are. What has no room comes in the answer.
+size_t GradientRoom(const v1::ComputeRequest& request) {
+  size_t bytes = 0;
+  if (request.losses_only() || request.per_term_gradients()) return bytes;
+  for (const v1::NamedTensor& prediction : request.predictions()) {
+    v1::Tensor gradient = prediction.tensor();
+    if (request.gradient_dtype() == v1::D_TYPE_FLOAT32) gradient.set_dtype(v1::D_TYPE_FLOAT32);
+    // What is no tensor has no gradient either: the server says so.
+    bytes += static_cast<size_t>(DataBytes(gradient).value_or(0));
+  }
+  return bytes;
+}
+
+// Bytes of a segment, as a tensor over them.
+at::Tensor Over(absl::Span<std::byte> bytes) {
+  return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte);
+}
+
+// Tensors of a request as they come: the header's messages, in the order of a stream.
+std::vector<v1::Tensor*> TensorsOf(v1::ComputeRequest& header) {
+  std::vector<v1::Tensor*> messages;
+  for (v1::NamedTensor& prediction : *header.mutable_predictions()) {
+    messages.push_back(prediction.mutable_tensor());
+  }
+  if (header.has_labels()) messages.push_back(header.mutable_labels());
+  if (header.has_mask()) messages.push_back(header.mutable_mask());
+  if (header.has_label_mask()) messages.push_back(header.mutable_label_mask());
+  if (header.has_gt_seg()) messages.push_back(header.mutable_gt_seg());
+  return messages;
+}
+
+void Name(const SharedSegments::Loan& loan, size_t offset, size_t bytes, v1::SharedRegion* region) {
+  region->set_segment(std::string(loan.token()));
+  region->set_offset(offset);
+  region->set_bytes(bytes);
+}
+
+// Copies the tensors into the segment; the header then says where they lie.
+v1::ComputeRequest PutIn(const OutgoingRequest& request, const SharedSegments::Loan& loan) {
+  v1::ComputeRequest header = request.header;
+  size_t begin = 0;
+  const at::Tensor* next = request.tensors.data();
+  for (v1::Tensor* const message : TensorsOf(header)) {
+    const at::Tensor& tensor = *next++;
+    const size_t bytes = tensor.nbytes();
+    const at::Tensor flat =
+        at::from_blob(tensor.data_ptr(), {static_cast<int64_t>(bytes)}, at::kByte);
+    Over(loan.bytes().subspan(begin, bytes)).copy_(flat);
+    Name(loan, begin, bytes, message->mutable_shared());
+    begin += Aligned(bytes);
+  }
+  return header;
+}
+
+// Takes gradients that came in the answer out of it.
+absl::Status TakeInline(IncomingAnswer* answer) {
+  const auto take = [answer](v1::NamedTensor& gradient) {
+    const std::string data = std::move(*gradient.mutable_tensor()->mutable_data());
+    gradient.mutable_tensor()->clear_data();
+    at::Tensor taken = EmptyLarge({static_cast<int64_t>(data.size())}, at::kByte);
+    std::memcpy(taken.mutable_data_ptr(), data.data(), data.size());
+    answer->data.push_back(std::move(taken));
+  };
+  for (v1::TermResult& term : *answer->header.mutable_terms()) {
+    std::ranges::for_each(*term.mutable_gradients(), take);
+  }
+  std::ranges::for_each(*answer->header.mutable_gradients(), take);
+  return absl::OkStatus();
+}
+
+// Takes the answer's gradients out of the segment.
+absl::Status TakeOut(const SharedSegments::Loan& loan, const v1::SharedRegion& room,
+                     IncomingAnswer* answer) {
+  for (v1::NamedTensor& gradient : *answer->header.mutable_gradients()) {
+    v1::Tensor* const message = gradient.mutable_tensor();
+    const absl::StatusOr<int64_t> bytes = DataBytes(*message);
+    if (!bytes.ok()) return absl::InternalError(bytes.status().message());
+    const v1::SharedRegion& region = message->shared();
+    const uint64_t offset = region.offset();
+    if (region.segment() != loan.token() || std::cmp_not_equal(region.bytes(), *bytes) ||
+        offset < room.offset() || region.bytes() > room.bytes() ||
+        offset - room.offset() > room.bytes() - region.bytes()) {
+      return absl::InternalError(absl::StrCat("the server's answer: gradient ", gradient.name(),
+                                              " is not where it was asked to be"));
+    }
+    at::Tensor taken = EmptyLarge({*bytes}, at::kByte);
+    taken.copy_(Over(loan.bytes().subspan(offset, region.bytes())));
+    answer->data.push_back(std::move(taken));
+    message->clear_shared();
+  }
+  return absl::OkStatus();
+}
+
+// Whether the server has forgotten our segments, or never knew them: it is another one.
+bool IsUnknownSegment(const absl::Status& status) {
+  return ErrorReason(status) == "UNKNOWN_SEGMENT";
+}
+
+class SharedDelivery final : public Delivery {
+ public:
+  SharedDelivery(std::shared_ptr<const OutgoingRequest> request, bool required)
+      : request_(std::move(request)), required_(required), streamed_(DeliverStreamed(request_)) {}
+
+  absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
+                                 const ProgressFunction& progress) const override {
+    absl::StatusOr<SharedSegments::Loan> loan = Borrow(connection, context);
+    if (loan.ok()) return Compute(connection, context, *loan);
+    const bool cannot_be = absl::IsFailedPrecondition(loan.status());
+    if (!cannot_be || required_) return loan.status();
+    return streamed_->Attempt(connection, context, progress);
+  }
+
+ private:
+  // A segment for the request and its gradients. FAILED_PRECONDITION where there is none to be had.
+  absl::StatusOr<SharedSegments::Loan> Borrow(const Connection& connection,
+                                              const grpc::ClientContext& context) const {
+    if (connection.shared_memory == nullptr) {
+      return absl::FailedPreconditionError("memory is not shared with several servers");
+    }
+    const absl::StatusOr<std::shared_ptr<SharedSegments>> segments =
+        connection.shared_memory->Get(*connection.stub, absl::FromChrono(context.deadline()));
+    if (!segments.ok()) return segments.status();
+    absl::StatusOr<SharedSegments::Loan> loan =
+        (*segments)->Borrow(TensorRoom() + GradientRoom(request_->header));
+    if (!loan.ok()) return absl::FailedPreconditionError(loan.status().message());
+    return loan;
+  }
+
+  // What the tensors take, each aligned.
+  size_t TensorRoom() const {
+    size_t bytes = 0;
+    for (const at::Tensor& tensor : request_->tensors) bytes += Aligned(tensor.nbytes());
+    return bytes;
+  }
+
+  absl::StatusOr<Result> Compute(const Connection& connection, grpc::ClientContext& context,
+                                 SharedSegments::Loan& loan) const {
+    const absl::Time start = absl::Now();
+    v1::ComputeRequest header = PutIn(*request_, loan);
+    const size_t room = GradientRoom(header);
+    if (room > 0) Name(loan, TensorRoom(), room, header.mutable_gradients_into());
+    const absl::Time sent = absl::Now();
+    IncomingAnswer answer;
+    absl::Status status = FromRpcStatus(connection.stub->Compute(&context, header, &answer.header));
+    if (!status.ok()) {
+      loan.MayBeInUse();
+      // Another attempt, on another connection, asks anew.
+      return IsUnknownSegment(status) ? absl::UnavailableError(status.message()) : status;
+    }
+    const absl::Time answered = absl::Now();
+    const CallBytes bytes = {.sent = static_cast<int64_t>(header.ByteSizeLong()),
+                             .received = static_cast<int64_t>(answer.header.ByteSizeLong())};
+    status = room > 0 ? TakeOut(loan, header.gradients_into(), &answer) : TakeInline(&answer);
+    if (!status.ok()) return status;
+    auto next = answer.data.begin();
+    absl::StatusOr<Result> result = ReadResult(
+        answer.header, [&](const v1::Tensor& message) { return FromBytes(message, *next++); });
+    if (!result.ok()) return result;
+    result->timings.client_send = sent - start;
+    result->timings.client_receive = absl::Now() - answered;
+    result->bytes = bytes;
+    return result;
+  }
+
+  const std::shared_ptr<const OutgoingRequest> request_;
+  const bool required_;
+  const std::unique_ptr<Delivery> streamed_;
+};
+
+}  // namespace
+
+std::unique_ptr<Delivery> DeliverShared(std::shared_ptr<const OutgoingRequest> request,
+                                        bool required) {
+  return std::make_unique<SharedDelivery>(std::move(request), required);
+}
+
+}  // namespace lossd
