@@ -3,6 +3,7 @@
 
 #include <grpcpp/server.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -26,6 +27,9 @@ class Server {
 
   // The port it listens on.
   int port() const { return port_; }
+
+  // Bytes that clients share with it.
+  int64_t shared_bytes() { return service_.segments().bytes(); }
 
   // As Handlers' method.
   void GiveBackScratch() { service_.GiveBackScratch(); }

@@ -122,22 +122,30 @@ class RoundTripTest : public StreamTest {
     }
   }
 
-  // Computes both ways, and returns what the stream brought.
+  static void ExpectSame(const Result& actual, const Result& expected) {
+    EXPECT_EQ(actual.total, expected.total);
+    EXPECT_EQ(actual.logs, expected.logs);
+    EXPECT_EQ(actual.log_vars_gradient, expected.log_vars_gradient);
+    EXPECT_EQ(actual.malis_crop_seed, expected.malis_crop_seed);
+    ExpectSame(actual.gradients, expected.gradients);
+    ASSERT_EQ(actual.terms.size(), expected.terms.size());
+    for (size_t i = 0; i < actual.terms.size(); ++i) {
+      ExpectSame(actual.terms[i].gradients, expected.terms[i].gradients);
+    }
+  }
+
+  // Computes by all transports, and returns what the last brought.
   Result Compare(const std::string& plan, Batch batch) {
     batch.malis_crop_seed = 7;
     const absl::StatusOr<Result> expected = Connect(Transport::kUnary).Compute(plan, batch);
-    const absl::StatusOr<Result> actual = Connect(Transport::kStream).Compute(plan, batch);
     EXPECT_TRUE(expected.ok()) << expected.status();
-    EXPECT_TRUE(actual.ok()) << actual.status();
-    if (!expected.ok() || !actual.ok()) return {};
-    EXPECT_EQ(actual->total, expected->total);
-    EXPECT_EQ(actual->logs, expected->logs);
-    EXPECT_EQ(actual->log_vars_gradient, expected->log_vars_gradient);
-    EXPECT_EQ(actual->malis_crop_seed, expected->malis_crop_seed);
-    ExpectSame(actual->gradients, expected->gradients);
-    EXPECT_EQ(actual->terms.size(), expected->terms.size());
-    for (size_t i = 0; i < actual->terms.size(); ++i) {
-      ExpectSame(actual->terms[i].gradients, expected->terms[i].gradients);
+    if (!expected.ok()) return {};
+    absl::StatusOr<Result> actual;
+    for (const Transport transport : {Transport::kStream, Transport::kShared}) {
+      actual = Connect(transport).Compute(plan, batch);
+      EXPECT_TRUE(actual.ok()) << actual.status();
+      if (!actual.ok()) return {};
+      ExpectSame(*actual, *expected);
     }
     return *actual;
   }
