@@ -14,9 +14,10 @@ from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
+from segment_stub import Destination, SegmentStub, UnknownSegmentError
 
-from lossd.v1 import service_pb2, service_pb2_grpc, tensor_pb2
+from lossd.v1 import plan_pb2, service_pb2, service_pb2_grpc, tensor_pb2
 
 _CHUNK_BYTES = 2**18
 TENSOR = tensor_pb2.Tensor.DESCRIPTOR
@@ -28,6 +29,9 @@ class StubService(service_pb2_grpc.LossServiceServicer):
     Attributes:
         requests: Those that came, streamed ones as they would have come in one message.
         streamed: How many of them were streamed.
+        shared: How many of them had their tensors in shared memory.
+        memory: Where that is; None for none.
+        spoil: What is done to an answer before it is sent.
         failures: What goes wrong with the next ones.
 
     Args:
@@ -38,20 +42,30 @@ class StubService(service_pb2_grpc.LossServiceServicer):
         self._seconds = seconds
         self.requests: list[service_pb2.ComputeRequest] = []
         self.streamed = 0
+        self.shared = 0
+        self.memory: SegmentStub | None = SegmentStub()
+        self.spoil: Callable[[service_pb2.ComputeResponse], Any] = lambda _: None
         self.failures: list[Callable[[grpc.ServicerContext], None]] = []
 
     def GetServerInfo(self, *_: Any) -> service_pb2.GetServerInfoResponse:  # noqa: N802
-        return service_pb2.GetServerInfoResponse()
+        if self.memory is None:
+            return service_pb2.GetServerInfoResponse()
+        return service_pb2.GetServerInfoResponse(
+            instance=self.memory.instance, shared_memory_socket=self.memory.name
+        )
 
     def ListLosses(self, *_: Any) -> service_pb2.ListLossesResponse:  # noqa: N802
         return service_pb2.ListLossesResponse()
 
     def ValidatePlan(self, *_: Any) -> service_pb2.ValidatePlanResponse:  # noqa: N802
-        return service_pb2.ValidatePlanResponse()
+        # The two terms that it answers with, whatever it is asked for.
+        terms = [plan_pb2.Term(), plan_pb2.Term()]
+        return service_pb2.ValidatePlanResponse(plan=plan_pb2.Plan(losses=terms))
 
     def Compute(  # noqa: N802
         self, request: service_pb2.ComputeRequest, context: grpc.ServicerContext
     ) -> service_pb2.ComputeResponse:
+        into = self._fetch(request, context)
         self.requests.append(request)
         if self.failures:
             self.failures.pop(0)(context)
@@ -64,7 +78,21 @@ class StubService(service_pb2_grpc.LossServiceServicer):
         if request.per_term_gradients:
             for index in range(2):
                 response.terms.add(name=f"term_{index}", gradients=request.predictions)
+        if self.memory is not None and into is not None:
+            self.memory.put(response, into)
+        self.spoil(response)
         return response
+
+    def _fetch(
+        self, request: service_pb2.ComputeRequest, context: grpc.ServicerContext
+    ) -> Destination | None:
+        self.shared += any(of.HasField("shared") for of in request_tensors(request))
+        try:
+            return None if self.memory is None else self.memory.fetch(request)
+        except UnknownSegmentError:
+            unknown = error_details_pb2.ErrorInfo(reason="UNKNOWN_SEGMENT", domain="lossd")
+            fail(grpc.StatusCode.FAILED_PRECONDITION, "no such segment", unknown)(context)
+            raise
 
     def ComputeStream(  # noqa: N802
         self,
@@ -116,11 +144,13 @@ def serving(
     )
     service_pb2_grpc.add_LossServiceServicer_to_server(service, server)
     port = server.add_insecure_port(address)
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
+    memory = service.memory if isinstance(service, StubService) else None
+    with memory.listening() if memory is not None else contextlib.nullcontext():
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(None).wait()
 
 
 @contextlib.contextmanager

@@ -89,7 +89,7 @@ def submit(client: lossd.Client, size: int, value: float) -> lossd.Result:
     return client.submit(PLAN, **batch(size, value)).result()
 
 
-@pytest.mark.parametrize("transport", ["unary", "stream"])
+@pytest.mark.parametrize("transport", ["unary", "stream", "shm"])
 @pytest.mark.parametrize("ask", [compute, submit])
 @pytest.mark.parametrize(("seconds", "size"), [(0.0, 96), (0.3, 4)], ids=["sending", "waiting"])
 def test_forks_during_calls(
@@ -158,7 +158,7 @@ def test_a_child_has_no_part_in_its_parents_calls() -> None:
 
 
 def test_forks_of_idle_clients(server: LocalServer) -> None:
-    transports: tuple[Transport, ...] = ("unary", "stream")
+    transports: tuple[Transport, ...] = ("unary", "stream", "shm")
     clients = [lossd.Client(server.address, transport=transport) for transport in transports]
     nowhere = lossd.Client("127.0.0.1:1", retry_seconds=0)
 

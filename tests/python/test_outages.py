@@ -63,7 +63,7 @@ def address(service: ObservingService) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["unary", "stream"])
+@pytest.fixture(params=["unary", "stream", "shm"])
 def client(address: str, request: pytest.FixtureRequest) -> Iterator[lossd.Client]:
     with lossd.Client(address, transport=request.param) as client:
         yield client
@@ -72,7 +72,7 @@ def client(address: str, request: pytest.FixtureRequest) -> Iterator[lossd.Clien
 # Retries.
 
 
-@pytest.mark.parametrize("way", ["unary", "stream"])
+@pytest.mark.parametrize("way", ["unary", "stream", "shm"])
 def test_a_restart_is_survived(service: ObservingService, way: transport.Transport) -> None:
     with serving(service) as address:
         client = lossd.Client(address, transport=way)
@@ -412,12 +412,12 @@ def test_a_request_has_no_second_copy(
     client: lossd.Client, service: ObservingService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[Request] = []
-    for name in ("encode_request", "request_messages"):
+    for name in ("encode_request", "request_messages", "SharedRequest"):
         original = getattr(transport, name)
 
-        def watched(request: Request, original: Callable[[Request], Any] = original) -> Any:
+        def watched(request: Request, *more: int, original: Callable[..., Any] = original) -> Any:
             encoded.append(request)
-            return original(request)
+            return original(request, *more)
 
         monkeypatch.setattr(transport, name, watched)
     service.failures = [fail(grpc.StatusCode.UNAVAILABLE, "draining")]

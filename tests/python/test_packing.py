@@ -206,7 +206,7 @@ def step(size: int) -> dict[str, Any]:
 PLAN = {"losses": [{"function": "PerChannelBCEWithLogitsLoss"}, {"function": "MalisLoss"}]}
 
 
-@pytest.mark.parametrize("transport", ["unary", "stream"])
+@pytest.mark.parametrize("transport", ["unary", "stream", "shm"])
 def test_nothing_is_lost(
     server: LocalServer, monkeypatch: pytest.MonkeyPatch, transport: Transport
 ) -> None:

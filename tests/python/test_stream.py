@@ -37,6 +37,12 @@ def client(service: StubService) -> Iterator[lossd.Client]:
         yield client
 
 
+@pytest.fixture(params=["stream", "shm"])
+def either(service: StubService, request: pytest.FixtureRequest) -> Iterator[lossd.Client]:
+    with serving(service) as address, lossd.Client(address, transport=request.param) as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     "array",
     [
@@ -55,10 +61,10 @@ def client(service: StubService) -> Iterator[lossd.Client]:
     ids=lambda array: f"{type(array).__module__} {array.dtype} {tuple(array.shape)}",
 )
 def test_what_is_sent_comes_back(
-    client: lossd.Client, service: StubService, array: np.ndarray[Any, Any] | torch.Tensor
+    either: lossd.Client, service: StubService, array: np.ndarray[Any, Any] | torch.Tensor
 ) -> None:
-    result = client.compute(PLAN, {"a": array, "b": BATCH}, per_term_gradients=True)
-    assert service.streamed == 1
+    result = either.compute(PLAN, {"a": array, "b": BATCH}, per_term_gradients=True)
+    assert service.streamed + service.shared == 1
     for gradients in (result.gradients, *(term.gradients for term in result.terms)):
         gradient = gradients["a"]
         assert type(gradient) is type(array)
@@ -113,23 +119,32 @@ def test_messages_are_what_the_contract_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "streamed"),
-    [("auto", [False, True]), ("unary", [False] * 2), ("stream", [True] * 2)],
+    ("chosen", "shares", "small", "large"),
+    [
+        ("auto", True, "unary", "shm"),
+        ("auto", False, "unary", "stream"),
+        ("unary", True, "unary", "unary"),
+        ("stream", True, "stream", "stream"),
+        ("shm", True, "shm", "shm"),
+    ],
 )
-def test_large_batches_are_streamed(
-    service: StubService, chosen: transport.Transport, streamed: list[bool]
+def test_how_batches_travel(
+    service: StubService, chosen: transport.Transport, shares: bool, small: str, large: str
 ) -> None:
-    large = np.zeros((1, 1, 1024, 1024), np.float32)
+    if not shares:
+        service.memory = None
+    array = np.zeros((1, 1, 1024, 1024), np.float32)
     with serving(service) as address, lossd.Client(address, transport=chosen) as client:
-        for expected, array in zip(streamed, (large[:, :, 1:], large), strict=True):
-            before = service.streamed
-            client.compute(PLAN, array)
-            assert service.streamed - before == expected
+        for expected, batch in ((small, array[:, :, 1:]), (large, array)):
+            service.streamed = service.shared = 0
+            client.compute(PLAN, batch)
+            came = "stream" if service.streamed else "shm" if service.shared else "unary"
+            assert came == expected
 
 
 def test_unknown_transport() -> None:
     with pytest.raises(lossd.InvalidArgumentError, match="stream") as caught:
-        lossd.Client(transport="shm")  # type: ignore[arg-type]
+        lossd.Client(transport="pigeon")  # type: ignore[arg-type]
     assert caught.value.field == "transport"
 
 
@@ -159,11 +174,11 @@ def test_more_than_a_message_may_hold_is_streamed() -> None:
     assert service.size == 2049 * 2**20 + BATCH.nbytes
 
 
-def test_a_tensor_that_cannot_be_read_ends_the_call(client: lossd.Client) -> None:
+def test_a_tensor_that_cannot_be_read_ends_the_call(either: lossd.Client) -> None:
     nowhere = torch.empty(1, 1, 2, 2, 2, device="meta")
     with pytest.raises(NotImplementedError):
-        client.compute(PLAN, BATCH, nowhere)
-    client.compute(PLAN, BATCH)
+        either.compute(PLAN, BATCH, nowhere)
+    either.compute(PLAN, BATCH)
 
 
 # What is believed of an answer.

@@ -61,7 +61,7 @@ def service() -> HeldService:
     return HeldService()
 
 
-@pytest.fixture(params=["unary", "stream"])
+@pytest.fixture(params=["unary", "stream", "shm"])
 def client(service: HeldService, request: pytest.FixtureRequest) -> Iterator[lossd.Client]:
     with serving(service) as address, lossd.Client(address, transport=request.param) as client:
         yield client
@@ -188,12 +188,12 @@ def test_a_tensor_changed_under_way_is_an_error(
     with torch.inference_mode():  # Nobody counts changes there.
         client.submit(PLAN, torch.zeros(1, 1, 4, 4)).result()
     logits = torch.zeros(1, 1, 4, 4)
-    for name in ("encode_request", "request_messages"):
+    for name in ("encode_request", "request_messages", "SharedRequest"):
         original = getattr(transport, name)
 
-        def late(request: Any, original: Callable[[Any], Any] = original) -> Any:
+        def late(request: Any, *more: int, original: Callable[..., Any] = original) -> Any:
             request.predictions["output"].array.add_(1)
-            return original(request)
+            return original(request, *more)
 
         monkeypatch.setattr(transport, name, late)
     with pytest.raises(lossd.InvalidArgumentError, match="changed in place") as caught:
@@ -201,7 +201,7 @@ def test_a_tensor_changed_under_way_is_an_error(
     assert caught.value.field == "predictions[output]"
 
 
-@pytest.mark.parametrize("transport", ["unary", "stream"])
+@pytest.mark.parametrize("transport", ["unary", "stream", "shm"])
 def test_an_interpreter_ends_with_calls_under_way(service: HeldService, transport: str) -> None:
     service.held.clear()
     program = f"""

@@ -20,7 +20,7 @@ SHAPE = (2, 3, 13, 44, 51)  # In float32 a chunk of a megabyte, and some more.
 @pytest.fixture(scope="module")
 def clients(server: LocalServer) -> Iterator[dict[str, lossd.Client]]:
     """One of each transport."""
-    transports: tuple[Transport, ...] = ("unary", "stream")
+    transports: tuple[Transport, ...] = ("unary", "stream", "shm")
     clients: dict[str, lossd.Client] = {}
     for transport in transports:
         clients[transport] = lossd.Client(server.address, transport=transport)
@@ -50,9 +50,10 @@ def test_the_same_bits_come_back(
     clients: dict[str, lossd.Client], dtype: torch.dtype, options: dict[str, Any]
 ) -> None:
     arguments = {"plan": PLAN, **batch(dtype), **options}
-    unary, stream = (clients[name].compute(**arguments) for name in ("unary", "stream"))
-    submitted = clients["stream"].submit(**arguments).result()
-    for result in (stream, submitted):
+    unary = clients["unary"].compute(**arguments)
+    others = [clients[name].compute(**arguments) for name in ("stream", "shm")]
+    submitted = [clients[name].submit(**arguments).result() for name in ("stream", "shm")]
+    for result in (*others, *submitted):
         assert result.total == unary.total
         assert result.logs == unary.logs
         pairs: Iterator[tuple[Any, Any]] = zip(
@@ -74,17 +75,22 @@ def test_heads_of_deep_supervision(clients: dict[str, lossd.Client]) -> None:
         for name, size in (("output", 64), ("ds_1", 32), ("ds_2", 16))
     }
     labels = rng.random((1, 3, 64, 64, 64)) > 0.5
-    unary, stream = (
-        clients[name].compute(
-            [{"function": "WeightedMSELoss"}], outputs, labels, mode="deep_supervision"
+    term = {"function": "WeightedMSELoss"}
+    unary, *others = (
+        client.compute(
+            [term, term], outputs, labels, mode="deep_supervision", per_term_gradients=True
         )
-        for name in ("unary", "stream")
+        for client in clients.values()
     )
-    assert stream.logs == unary.logs
-    for name in outputs:
-        np.testing.assert_array_equal(
-            np.asarray(stream.gradients[name]), np.asarray(unary.gradients[name])
+    for other in others:
+        assert other.logs == unary.logs
+        pairs: Iterator[tuple[Any, Any]] = zip(
+            [other, *other.terms], [unary, *unary.terms], strict=True
         )
+        for ours, theirs in pairs:
+            assert ours.gradients.keys() == theirs.gradients.keys()
+            for name, gradient in theirs.gradients.items():
+                np.testing.assert_array_equal(ours.gradients[name], gradient)
 
 
 def test_a_batch_that_is_refused_is_not_sent_to_its_end(clients: dict[str, lossd.Client]) -> None:

@@ -14,6 +14,7 @@ import grpc
 from lossd.cancellation import Cancellation
 from lossd.errors import CancelledError, Error, from_rpc
 from lossd.gate import gate
+from lossd.sharing import Sharing
 from lossd.target import Address, target_of
 from lossd.v1 import service_pb2_grpc
 
@@ -55,6 +56,7 @@ class Connection:
         compute: Its Compute, for requests and answers in bytes.
         compute_stream: Its ComputeStream, likewise.
         proxy: The proxy that it goes through, or None.
+        sharing: The memory that it shares with the server.
         to_several: Whether it leads to several servers, some of which it may look for in vain.
         calls: How many it has.
         left: Whether it gets no more calls, and is closed after the last.
@@ -65,11 +67,17 @@ class Connection:
     stub: service_pb2_grpc.LossServiceStub
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes]
     compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
+    sharing: Sharing
     proxy: str | None
     to_several: bool
     calls: int = 0
     left: bool = False
     interrupted: bool = False
+
+    def close(self) -> None:
+        """Ends its calls."""
+        self.channel.close()
+        self.sharing.refuse("the connection is closed")
 
 
 class LazyConnection:
@@ -156,7 +164,7 @@ class LazyConnection:
             caller.cancel("the client was closed")
         with gate.passed(), self._lock:
             if self._connection is not None:
-                self._connection.channel.close()
+                self._connection.close()
                 self._connection = None
 
     def before_fork(self) -> float:
@@ -172,7 +180,7 @@ class LazyConnection:
         if self._interruptible or connection.to_several or not connection.calls:
             self._connection = None
             connection.interrupted = True
-            connection.channel.close()
+            connection.close()
         return seconds
 
     def begin_anew(self) -> None:
@@ -202,7 +210,7 @@ class LazyConnection:
             if connection.left and self._connection is connection:
                 self._connection = None
             if connection.left and not connection.calls:
-                connection.channel.close()
+                connection.close()
 
 
 def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
@@ -217,7 +225,9 @@ def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
         "/lossd.v1.LossService/ComputeStream"
     )
     stub = service_pb2_grpc.LossServiceStub(channel)
-    return Connection(channel, stub, compute, compute_stream, target.proxy, target.several)
+    several = "it is for one server, not several" if target.several else None
+    sharing = Sharing(several)
+    return Connection(channel, stub, compute, compute_stream, sharing, target.proxy, target.several)
 
 
 _of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.

@@ -25,9 +25,8 @@ from lossd.transport import (
     Transport,
     check_transport,
     exchange_at_once,
-    exchange_streamed,
+    exchange_for,
     exchange_unary,
-    is_streamed,
 )
 from lossd.v1 import plan_pb2, service_pb2
 from lossd.wire import Answer, Request
@@ -50,8 +49,9 @@ class Client:
             says at the first call, or else "localhost:50051".
         retry_seconds: How long a call goes on trying after its first failure, for example while a
             server restarts; 0 raises its error at once, None tries until the call's timeout.
-        transport: "auto" streams batches from 4 MiB on and sends smaller ones in one message;
-            "unary" and "stream" do the one or the other, for tests and measurements.
+        transport: "auto" has batches from 4 MiB on in memory that it shares with a server of its
+            host, or else streams them, and sends smaller ones in one message; "shm", "stream" and
+            "unary" do the one or the other, for tests and measurements.
         channel_options: Options of gRPC's channel, by name, instead of what the client chooses.
     """
 
@@ -142,8 +142,7 @@ class Client:
             Error: Any other failure, by its code.
         """
         request = make_request(plan, outputs, labels, mask, label_mask, gt_seg, **options)
-        streamed = is_streamed(request, self._transport)
-        call = (self._compute if streamed else self._compute_at_once)(request, timeout)
+        call = self._compute(request, timeout, at_once=True)
         return _result(call, call.run(), request, options)
 
     def submit(
@@ -204,15 +203,17 @@ class Client:
                 f"no server at {self.address} within {timeout} s: {error}"
             ) from None
 
-    def _compute(self, request: Request, timeout: float | None) -> Call[Answer]:
-        """A call that a fork leaves alone, and that may be given up."""
-        streamed = is_streamed(request, self._transport)
-        exchange = exchange_streamed if streamed else exchange_unary
-        return self._call(self._long, functools.partial(exchange, request), timeout)
+    def _compute(
+        self, request: Request, timeout: float | None, *, at_once: bool = False
+    ) -> Call[Answer]:
+        """A call that a fork leaves alone, and that may be given up.
 
-    def _compute_at_once(self, request: Request, timeout: float | None) -> Call[Answer]:
-        """The same for a small request, a little quicker."""
-        return self._call(self._short, functools.partial(exchange_at_once, request), timeout)
+        With `at_once` a small one is not, and is a little quicker.
+        """
+        exchange, connection = exchange_for(request, self._transport), self._long
+        if at_once and exchange is exchange_unary:
+            exchange, connection = exchange_at_once, self._short
+        return self._call(connection, functools.partial(exchange, request), timeout)
 
     def _ask(
         self,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Mapping
 
-from lossd.tensors import Array, Outgoing, empty_like
+import numpy as np
+
+from lossd.tensors import Array, Outgoing, elements_size, empty_like
 from lossd.v1 import tensor_pb2
 
 
@@ -24,6 +26,11 @@ class Landing:
         self._filled = 0
 
     @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self._elements)
+
+    @property
     def complete(self) -> bool:
         """Whether all of it has come."""
         return self._filled == len(self._elements)
@@ -39,7 +46,8 @@ class Landing:
         left = len(self._elements) - self._filled
         if not 0 < len(data) <= left:
             raise ValueError(f"{self._field}: got {len(data)} bytes, expected 1 to {left}")
-        self._elements[offset : offset + len(data)] = data
+        # By NumPy: that leaves the interpreter to other threads meanwhile.
+        self._elements[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
         self._filled += len(data)
 
     def finish(self) -> Array:
@@ -66,6 +74,11 @@ class Expected:
     predictions: Mapping[str, Outgoing]
     dtype: tensor_pb2.DType.ValueType
 
+    @property
+    def sizes(self) -> list[int]:
+        """The bytes of each."""
+        return [elements_size(self._description(of)) for of in self.predictions.values()]
+
     def landing(self, named: tensor_pb2.NamedTensor, taken: Container[str]) -> Landing:
         """Memory for a tensor of the answer, of which the message has no data.
 
@@ -76,13 +89,15 @@ class Expected:
         if named.name not in self.predictions or named.name in taken:
             raise ValueError(f"{field}: expected one for each of {', '.join(self.predictions)}")
         prediction = self.predictions[named.name]
-        expected = tensor_pb2.Tensor(
-            dtype=self.dtype or prediction.description.dtype, shape=prediction.description.shape
-        )
+        expected = self._description(prediction)
         if named.tensor != expected:
             got = _in_words(named.tensor)
             raise ValueError(f"{field}: got {got}, expected {_in_words(expected)}")
         return Landing(field, expected, prediction.array)
+
+    def _description(self, prediction: Outgoing) -> tensor_pb2.Tensor:
+        of = prediction.description
+        return tensor_pb2.Tensor(dtype=self.dtype or of.dtype, shape=of.shape)
 
 
 def _in_words(tensor: tensor_pb2.Tensor) -> str:

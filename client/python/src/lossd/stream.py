@@ -29,12 +29,7 @@ _ANSWER_DATA = number_of(service_pb2.ComputeStreamResponse.DESCRIPTOR, "data")
 
 def request_messages(request: Request) -> Iterator[bytes]:
     """The request's messages, made from its tensors one by one as they are asked for."""
-    header = service_pb2.ComputeRequest()
-    header.CopyFrom(request.header)
-    for name, tensor in request.predictions.items():
-        header.predictions.add(name=name, tensor=tensor.message)
-    for field, tensor in request.fields:
-        getattr(header, field).CopyFrom(tensor.message)
+    header, _ = request.described()
     yield service_pb2.ComputeStreamRequest(header=header).SerializeToString()
     for index, tensor in enumerate(request.tensors):
         yield from _chunks(index, tensor)

@@ -88,6 +88,22 @@ class Outgoing:
         """
         yield from map(_elements, _slabs(self._sent(), limit))
 
+    def write(self, place: npt.NDArray[np.uint8]) -> None:
+        """Writes its data, in one copy.
+
+        Args:
+            place: Where to; `data_size` bytes.
+        """
+        if self._packed is not None:
+            np.copyto(place, self._packed.elements.reshape(-1).view(np.uint8))
+            return
+        target = _array_of(place, self.description, self.array)
+        if is_torch(self.array) and is_torch(target):
+            with self._reading():
+                target.copy_(self.array.detach())
+        else:
+            np.copyto(target, self.array)  # type: ignore[arg-type]
+
     def check_unchanged(self) -> None:
         """Whether it is what it was when the call was made, as far as that can be known.
 
@@ -172,32 +188,46 @@ def outgoing(array: Any, field: str, use: Use | None = None) -> Outgoing:
     return Outgoing(field, description, array, use, size, _version(array), _ready(array))
 
 
-def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, memoryview]:
+def elements_size(description: tensor_pb2.Tensor) -> int:
+    """The bytes of a tensor's elements, as its dtype says."""
+    name = _NAME_BY_DTYPE[description.dtype]
+    # NumPy itself has no bfloat16.
+    item = 2 if name == "bfloat16" else np.dtype(name).itemsize
+    return math.prod(description.shape) * item
+
+
+def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     """An array of this process's memory, not yet filled, and its bytes.
 
     Args:
         description: Its dtype and shape.
         like: PyTorch's or NumPy's, as the array shall be.
     """
-    name, shape = _NAME_BY_DTYPE[description.dtype], tuple(description.shape)
-    if is_torch(like):
-        import torch
-
-        # NumPy asks for large pages, which are quicker to fill.
-        torch_dtype: torch.dtype = getattr(torch, name)
-        elements = np.empty(math.prod(shape) * torch_dtype.itemsize, dtype=np.uint8)
-        flat = torch.from_numpy(elements)
-        flat = flat.view(torch_dtype) if len(flat) else flat.to(torch_dtype)
-        return flat.reshape(shape), elements.data
-    # NumPy itself has no bfloat16; who sends one (from ml_dtypes) brought the type along.
-    dtype: np.dtype[Any] = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
-    array = np.empty(shape, dtype=dtype)
-    return array, array.reshape(-1).view(np.uint8).data
+    # NumPy asks for large pages, which are quicker to fill.
+    elements = np.empty(elements_size(description), dtype=np.uint8)
+    return _array_of(elements, description, like), elements
 
 
 def on_device_of(array: Array, like: Any) -> Array:
     """The array, moved to where `like` is."""
     return array.to(like.device) if is_torch(array) else array
+
+
+def _array_of(
+    elements: npt.NDArray[np.uint8], description: tensor_pb2.Tensor, like: Array
+) -> Array:
+    """The array that these bytes are, of the same kind as another one."""
+    name, shape = _NAME_BY_DTYPE[description.dtype], tuple(description.shape)
+    if is_torch(like):
+        import torch
+
+        torch_dtype: torch.dtype = getattr(torch, name)
+        flat = torch.from_numpy(elements)
+        flat = flat.view(torch_dtype) if len(flat) else flat.to(torch_dtype)
+        return flat.reshape(shape)
+    # Who sends a bfloat16 (from ml_dtypes) brought the type along.
+    dtype = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
+    return elements.view(dtype).reshape(shape)
 
 
 def _version(array: Array) -> int | None:

@@ -1,24 +1,50 @@
-"""How a request gets to the server, and its answer back: in one message each way, or in many."""
+"""How a request gets to the server, and its answer back.
+
+In one message each way; in many; or in memory that both share, with one small message each way.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from typing import Literal, get_args
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeVar, get_args
+
+import grpc
 
 from lossd.cancellation import Cancellation
 from lossd.channel import Connection
-from lossd.errors import InternalError, InvalidArgumentError
+from lossd.errors import InternalError, InvalidArgumentError, from_rpc
 from lossd.gate import gate
+from lossd.seconds import Deadline
+from lossd.segment_socket import SegmentsLostError
+from lossd.segments import NotSharedError, Segment
+from lossd.shared import SharedRequest
 from lossd.stream import AnswerReader, request_messages
+from lossd.v1 import service_pb2
 from lossd.wire import Answer, Request, decode_response, encode_request
 
-# "auto" chooses by size; the others are for tests and measurements.
-Transport = Literal["auto", "unary", "stream"]
+# "auto" chooses; the others are for tests and measurements.
+Transport = Literal["auto", "unary", "stream", "shm"]
 
-# From here on a stream is quicker.
+# From here on a stream is quicker, and shared memory is still more so.
 _LARGE_BYTES = 4 * 2**20
+
+# The server knows no such segment; another one may.
+_UNKNOWN_SEGMENT = "UNKNOWN_SEGMENT"
+
+# These end an attempt, whichever way it was to go.
+_PASSING = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+)
+
+# One attempt to have a request answered.
+Exchange = Callable[[Request, Connection, float | None, Cancellation], Answer]
+
+_Question = TypeVar("_Question")
+_Answer = TypeVar("_Answer")
 
 
 def check_transport(transport: str) -> None:
@@ -34,9 +60,12 @@ def check_transport(transport: str) -> None:
         )
 
 
-def is_streamed(request: Request, transport: Transport) -> bool:
-    """Whether the request goes in many messages."""
-    return transport == "stream" or (transport == "auto" and request.size >= _LARGE_BYTES)
+def exchange_for(request: Request, transport: Transport) -> Exchange:
+    """How the request travels."""
+    if transport == "auto":
+        return exchange_large if request.size >= _LARGE_BYTES else exchange_unary
+    by_name = {"unary": exchange_unary, "stream": exchange_streamed, "shm": exchange_shared}
+    return by_name[transport]
 
 
 def exchange_at_once(
@@ -63,13 +92,8 @@ def exchange_unary(
         grpc.RpcError: As `exchange_at_once`, which says of the other errors, too.
     """
     data = _encoded(request)
-    done = _Signal()
-    with gate.passed():
-        answer = connection.compute.future(data, timeout=timeout)
-        answer.add_done_callback(done.set)
-    with cancellation.of(answer):
-        done.wait()
-        return _checked(decode_response(answer.result(), request.expected), request)
+    answer = _asked(connection.compute, data, timeout, cancellation)
+    return _checked(decode_response(answer, request.expected), request)
 
 
 def exchange_streamed(
@@ -96,6 +120,115 @@ def exchange_streamed(
     finally:
         outbox.check()
     return _checked(reader.finish(), request)
+
+
+def exchange_shared(
+    request: Request, connection: Connection, timeout: float | None, cancellation: Cancellation
+) -> Answer:
+    """Has the server find the request in memory that both share, and leave its answer there.
+
+    Raises:
+        NotSharedError: There is no such memory.
+        grpc.RpcError: The server answered with an error, or was not reached.
+        grpc.FutureCancelledError: The call was given up.
+        InternalError: What came is no answer to this request.
+    """
+    sharing, deadline = connection.sharing, Deadline(timeout)
+    why = ""
+    for _ in range(2):
+        segments = sharing.segments(lambda: _server_info(connection, deadline, cancellation))
+        terms = _terms(request, connection, deadline, cancellation)
+        shared = SharedRequest(request, terms)
+        try:
+            with segments.segment(shared.size, deadline.left()) as segment:
+                data = shared.write(segment)
+                request.check_unchanged()
+                answer = _asked_within(segment, connection, data, deadline.left(), cancellation)
+                return _checked(shared.read(answer, segment), request)
+        except SegmentsLostError as error:
+            why = str(error)
+        except grpc.RpcError as error:
+            if from_rpc(error).reason != _UNKNOWN_SEGMENT:
+                raise
+            why = "another server answers than the one that shares it"
+        sharing.lose(segments)
+    sharing.refuse(why)
+    raise NotSharedError(why)
+
+
+def exchange_large(
+    request: Request, connection: Connection, timeout: float | None, cancellation: Cancellation
+) -> Answer:
+    """By shared memory where there is such, or else in many messages; raises what these do."""
+    deadline = Deadline(timeout)
+    try:
+        return exchange_shared(request, connection, timeout, cancellation)
+    except NotSharedError as error:
+        connection.sharing.tell(error)
+    return exchange_streamed(request, connection, deadline.left(), cancellation)
+
+
+def _asked_within(
+    segment: Segment,
+    connection: Connection,
+    data: bytes,
+    timeout: float | None,
+    cancellation: Cancellation,
+) -> bytes:
+    """The answer to a request in a segment, busy until the call is known to be over."""
+    segment.busy = True
+    try:
+        answer = _asked(connection.compute, data, timeout, cancellation)
+    except grpc.RpcError as rpc_error:
+        error = from_rpc(rpc_error)
+        # A server of ours says a reason, and has come to an end by then unless nobody waited.
+        segment.busy = error.reason is None or error.code in _PASSING
+        raise
+    segment.busy = False
+    return answer
+
+
+def _server_info(
+    connection: Connection, deadline: Deadline, cancellation: Cancellation
+) -> service_pb2.GetServerInfoResponse:
+    question = service_pb2.GetServerInfoRequest()
+    try:
+        return _asked(connection.stub.GetServerInfo, question, deadline.left(), cancellation)
+    except grpc.RpcError as error:
+        reason = from_rpc(error)
+        if reason.code in _PASSING:
+            raise
+        raise NotSharedError(f"the server does not say what it is: {reason}") from None
+
+
+def _terms(
+    request: Request, connection: Connection, deadline: Deadline, cancellation: Cancellation
+) -> int:
+    """Of how many terms the answer may bring gradients; the server is asked once for each plan."""
+    if not request.header.per_term_gradients or request.header.losses_only:
+        return 0
+    plan, sharing = request.header.plan, connection.sharing
+    if sharing.terms is None or sharing.terms[0] != plan.text:
+        question = service_pb2.ValidatePlanRequest(plan=plan)
+        check = _asked(connection.stub.ValidatePlan, question, deadline.left(), cancellation)
+        sharing.terms = plan.text, len(check.plan.losses)  # Of a bad plan none; it will be refused.
+    return sharing.terms[1]
+
+
+def _asked(
+    method: grpc.UnaryUnaryMultiCallable[_Question, _Answer],
+    question: _Question,
+    timeout: float | None,
+    cancellation: Cancellation,
+) -> _Answer:
+    """The answer of a call with one message each way."""
+    done = _Signal()
+    with gate.passed():
+        answer = method.future(question, timeout=timeout)
+        answer.add_done_callback(done.set)
+    with cancellation.of(answer):
+        done.wait()
+        return answer.result()
 
 
 def _messages(answers: Iterator[bytes]) -> Iterator[bytes]:

@@ -70,6 +70,18 @@ class Request:
         """What an answer may bring."""
         return Expected(self.predictions, self.header.gradient_dtype)
 
+    def described(self) -> tuple[service_pb2.ComputeRequest, list[tensor_pb2.Tensor]]:
+        """Its message, whose tensors have no data; and these, in the order of `tensors`."""
+        message = service_pb2.ComputeRequest()
+        message.CopyFrom(self.header)
+        described = []
+        for name, tensor in self.predictions.items():
+            described.append(message.predictions.add(name=name, tensor=tensor.message).tensor)
+        for field, tensor in self.fields:
+            getattr(message, field).CopyFrom(tensor.message)
+            described.append(getattr(message, field))
+        return message, described
+
     def check_unchanged(self) -> None:
         """Whether what was sent is what the caller gave, as far as that can be known.
 
