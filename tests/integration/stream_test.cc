@@ -246,7 +246,8 @@ TEST_F(RoundTripTest, SaysWhereTheTimeWent) {
   const CallTimings& timings = result->timings;
   EXPECT_GT(timings.client_send, absl::ZeroDuration());
   EXPECT_GT(timings.client_receive, absl::ZeroDuration());
-  EXPECT_EQ(timings.client_send + timings.network + timings.queue + timings.decode +
+  // Server and client may be at work at the same time.
+  EXPECT_GE(timings.client_send + timings.network + timings.queue + timings.decode +
                 timings.compute + timings.encode + timings.client_receive,
             timings.round_trip);
   // Both tensors one way, the gradient the other; and little else.
