@@ -240,10 +240,36 @@ def test_transport(lossctl: Run, server: LocalServer, transport: str, method: st
     assert f'done method="{method}"' in server.log.read_text().splitlines()[-1]
 
 
-def test_bench(lossctl: Run) -> None:
-    shown = lossctl("bench", "--size=8", "--requests=5", "--concurrency=2").stdout
-    assert shown.startswith("5 requests, 2 at a time")
-    assert "requests/s" in shown
+def test_bench(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    count = 5
+    flags = ("--size=8", f"--requests={count}", "--concurrency=1:3:2", "--json=bench.json")
+    shown = lossctl("bench", *flags, "--transport=stream").stdout.splitlines()
+    assert shown[0].startswith("predictions [2, 3, 8, 8, 8] float32")
+    assert [line.split()[:2] for line in shown[2:4]] == [["1", "5"], ["3", "5"]]
+    report = json.loads((tmp_path / "bench.json").read_text())
+    assert (report["dtype"], report["transport"], report["rate"]) == ("float32", "stream", None)
+    for level in report["levels"]:
+        assert (level["requests"], level["stable"]) == (count, True)
+        latency = level["latency_seconds"]
+        assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
+        assert latency["p99"] <= latency["max"]
+        assert sum(level["stage_seconds"].values()) == pytest.approx(latency["mean"], rel=0.05)
+        # Predictions one way and gradients the other; labels and ids are less in any encoding.
+        gradients = 2 * 3 * 8**3 * 4
+        assert gradients < level["bytes_received"] < 1.2 * gradients
+        assert gradients < level["bytes_sent"] < 2 * gradients
+
+
+def test_bench_until_stable(lossctl: Run) -> None:
+    flags = ("--size=8", "--window=0.01", "--max_windows=1")
+    assert "not stable after 1 window, 1 at a time" in lossctl("bench", *flags).stdout
+
+
+def test_bench_at_a_rate(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    flags = ("--size=8", "--rate=50", "--duration=0.5", "--json=bench.json")
+    lossctl("bench", *flags)
+    (level,) = json.loads((tmp_path / "bench.json").read_text())["levels"]
+    assert level["requests_per_second"] == pytest.approx(50, rel=0.3)
 
 
 def test_no_server(lossctl: Run) -> None:
@@ -259,6 +285,8 @@ def test_no_server(lossctl: Run) -> None:
         (["compte"], "compte"),
         (["check-plan"], "FILE"),
         (["bench", "--size=0"], "--size"),
+        (["bench", "--concurrency=3:1"], "--concurrency: got '3:1'"),
+        (["bench", "--requests=1", "--duration=1"], "--requests"),
         (["bench", "--transport=pigeon"], "--transport"),
     ],
 )

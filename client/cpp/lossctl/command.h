@@ -29,6 +29,9 @@ struct Session {
 // Declares the flag that says how tensors travel; both must outlive the parse.
 void DeclareTransport(CLI::App& command, Session& session);
 
+// The word for it.
+std::string TransportName(Transport transport);
+
 // Each declares a subcommand of `app` that works in `session`; both must outlive the parse.
 
 // What the server is.

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
@@ -13,6 +15,7 @@
 #include "absl/time/time.h"
 #include "lossctl/command.h"
 #include "lossctl/plan_file.h"
+#include "lossctl/progress_line.h"
 #include "lossd/base/error.h"
 #include "lossd/tensor/npy.h"
 
@@ -113,6 +116,15 @@ absl::Status WriteGradients(const Result& result, const std::string& folder) {
   return absl::OkStatus();
 }
 
+// Computes, and shows a person how far it has come.
+absl::StatusOr<Result> ComputeShown(const Client& client, const std::string& plan,
+                                    const Batch& batch) {
+  if (isatty(STDERR_FILENO) == 0) return client.Compute(plan, batch);
+  ProgressLine line(std::cerr);
+  return client.Compute(plan, batch,
+                        {.progress = [&line](const Progress& progress) { line.Show(progress); }});
+}
+
 absl::Status Compute(const Session& session, const ComputeFlags& flags) {
   const absl::StatusOr<std::string> plan = ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
@@ -124,7 +136,7 @@ absl::Status Compute(const Session& session, const ComputeFlags& flags) {
   }
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
-  const absl::StatusOr<Result> result = client->Compute(*plan, *batch);
+  const absl::StatusOr<Result> result = ComputeShown(*client, *plan, *batch);
   if (!result.ok()) return result.status();
   Print(*result);
   return flags.out.empty() ? absl::OkStatus() : WriteGradients(*result, flags.out);

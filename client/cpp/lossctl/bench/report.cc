@@ -1,0 +1,150 @@
+#include "lossctl/bench/report.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace lossd {
+namespace {
+
+constexpr double kMegabyte = 1e6;
+
+// The stages that a round trip consists of, in their order.
+constexpr struct {
+  const char* name;
+  const char* key;
+  absl::Duration CallTimings::* time;
+} kStages[] = {{"client send", "client_send", &CallTimings::client_send},
+               {"network", "network", &CallTimings::network},
+               {"queue", "queue", &CallTimings::queue},
+               {"decode", "decode", &CallTimings::decode},
+               {"compute", "compute", &CallTimings::compute},
+               {"encode", "encode", &CallTimings::encode},
+               {"client receive", "client_receive", &CallTimings::client_receive}};
+
+constexpr struct {
+  const char* name;
+  absl::Duration Latency::* time;
+} kLatencies[] = {{"p50", &Latency::p50},
+                  {"p90", &Latency::p90},
+                  {"p95", &Latency::p95},
+                  {"p99", &Latency::p99},
+                  {"max", &Latency::max}};
+
+double Milliseconds(absl::Duration time) { return absl::ToDoubleMilliseconds(time); }
+
+std::string LatencyTable(absl::Span<const BenchLevel> levels) {
+  std::string text = "concurrency  requests  requests/s     MB/s";
+  for (const auto& latency : kLatencies) {
+    absl::StrAppendFormat(&text, "  %8s", absl::StrCat(latency.name, " ms"));
+  }
+  text += "\n";
+  for (const BenchLevel& level : levels) {
+    const Summary& summary = level.summary;
+    const double bytes = summary.bytes_sent + summary.bytes_received;
+    absl::StrAppendFormat(&text, "%11d  %8d  %10.2f  %7.1f", level.concurrency, summary.requests,
+                          summary.requests_per_second,
+                          summary.requests_per_second * bytes / kMegabyte);
+    for (const auto& latency : kLatencies) {
+      absl::StrAppendFormat(&text, "  %8.1f", Milliseconds(summary.latency.*latency.time));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string StageTable(absl::Span<const BenchLevel> levels) {
+  std::string text = "concurrency";
+  for (const auto& stage : kStages) absl::StrAppendFormat(&text, "  %11s", stage.name);
+  text += "  (mean ms)\n";
+  for (const BenchLevel& level : levels) {
+    absl::StrAppendFormat(&text, "%11d", level.concurrency);
+    for (const auto& stage : kStages) {
+      const auto width =
+          static_cast<int>(std::max<size_t>(absl::string_view(stage.name).size(), 11));
+      absl::StrAppendFormat(&text, "  %*.2f", width,
+                            Milliseconds(level.summary.timings.*stage.time));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+using Member = std::pair<absl::string_view, std::string>;
+
+std::string Object(const std::vector<Member>& members) {
+  return absl::StrCat("{",
+                      absl::StrJoin(members, ", ",
+                                    [](std::string* out, const Member& member) {
+                                      absl::StrAppend(out, "\"", member.first,
+                                                      "\": ", member.second);
+                                    }),
+                      "}");
+}
+
+std::string Number(double value) { return absl::StrFormat("%.9g", value); }
+std::string Seconds(absl::Duration time) { return Number(absl::ToDoubleSeconds(time)); }
+// Of plain words.
+std::string Text(absl::string_view words) { return absl::StrCat("\"", words, "\""); }
+
+std::string LevelJson(const BenchLevel& level) {
+  const Summary& summary = level.summary;
+  std::vector<Member> latencies = {{"mean", Seconds(summary.latency.mean)}};
+  for (const auto& latency : kLatencies) {
+    latencies.emplace_back(latency.name, Seconds(summary.latency.*latency.time));
+  }
+  std::vector<Member> stages;
+  for (const auto& stage : kStages) {
+    stages.emplace_back(stage.key, Seconds(summary.timings.*stage.time));
+  }
+  return Object({{"concurrency", absl::StrCat(level.concurrency)},
+                 {"requests", absl::StrCat(summary.requests)},
+                 {"seconds", Seconds(summary.length)},
+                 {"windows", absl::StrCat(level.windows)},
+                 {"stable", level.stable ? "true" : "false"},
+                 {"requests_per_second", Number(summary.requests_per_second)},
+                 {"bytes_sent", Number(summary.bytes_sent)},
+                 {"bytes_received", Number(summary.bytes_received)},
+                 {"latency_seconds", Object(latencies)},
+                 {"stage_seconds", Object(stages)},
+                 {"server_receive_seconds", Seconds(summary.timings.receive)}});
+}
+
+}  // namespace
+
+std::string ReportTable(const BenchSetup& setup, absl::Span<const BenchLevel> levels) {
+  const Summary& first = levels.front().summary;
+  std::string text = absl::StrFormat(
+      "predictions [%d, 3, %d, %d, %d] %s; a request has %.2f MB sent and %.2f MB received",
+      setup.batch, setup.size, setup.size, setup.size, setup.dtype, first.bytes_sent / kMegabyte,
+      first.bytes_received / kMegabyte);
+  if (setup.rate.has_value()) absl::StrAppendFormat(&text, "; %g are due a second", *setup.rate);
+  absl::StrAppend(&text, "\n", LatencyTable(levels), StageTable(levels));
+  for (const BenchLevel& level : levels) {
+    if (level.stable) continue;
+    absl::StrAppend(&text, "not stable after ", level.windows,
+                    level.windows == 1 ? " window, " : " windows, ", level.concurrency,
+                    " at a time\n");
+  }
+  return text;
+}
+
+std::string ReportJson(const BenchSetup& setup, absl::Span<const BenchLevel> levels) {
+  const std::string list = absl::StrJoin(
+      levels, ", ",
+      [](std::string* out, const BenchLevel& level) { absl::StrAppend(out, LevelJson(level)); });
+  return Object({{"batch", absl::StrCat(setup.batch)},
+                 {"size", absl::StrCat(setup.size)},
+                 {"dtype", Text(setup.dtype)},
+                 {"transport", Text(setup.transport)},
+                 {"rate", setup.rate.has_value() ? Number(*setup.rate) : "null"},
+                 {"levels", absl::StrCat("[", list, "]")}}) +
+         "\n";
+}
+
+}  // namespace lossd

@@ -1,0 +1,57 @@
+#include "lossctl/bench/summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace lossd {
+namespace {
+
+// The times that a call's timings consist of.
+constexpr absl::Duration CallTimings::* kTimings[] = {
+    &CallTimings::queue,     &CallTimings::decode,      &CallTimings::compute,
+    &CallTimings::encode,    &CallTimings::total,       &CallTimings::receive,
+    &CallTimings::network,   &CallTimings::client_send, &CallTimings::client_receive,
+    &CallTimings::round_trip};
+
+Latency SummarizeLatency(const Window& window) {
+  std::vector<absl::Duration> sorted;
+  absl::Duration sum;
+  for (const Sample& sample : window.samples) {
+    sorted.push_back(sample.latency);
+    sum += sample.latency;
+  }
+  std::ranges::sort(sorted);
+  return {.mean = sum / static_cast<double>(sorted.size()),
+          .p50 = Percentile(sorted, 0.5),
+          .p90 = Percentile(sorted, 0.9),
+          .p95 = Percentile(sorted, 0.95),
+          .p99 = Percentile(sorted, 0.99),
+          .max = sorted.back()};
+}
+
+}  // namespace
+
+Summary Summarize(const Window& window) {
+  const auto count = static_cast<double>(window.samples.size());
+  Summary summary;
+  summary.requests = static_cast<int64_t>(window.samples.size());
+  summary.length = window.length;
+  summary.requests_per_second = count / absl::ToDoubleSeconds(window.length);
+  for (const Sample& sample : window.samples) {
+    summary.bytes_sent += static_cast<double>(sample.bytes.sent) / count;
+    summary.bytes_received += static_cast<double>(sample.bytes.received) / count;
+    for (const auto time : kTimings) summary.timings.*time += sample.timings.*time / count;
+  }
+  summary.latency = SummarizeLatency(window);
+  return summary;
+}
+
+absl::Duration Percentile(absl::Span<const absl::Duration> sorted, double share) {
+  const auto count = static_cast<double>(sorted.size());
+  // What is a whole number but for rounding is one: 0.95 of 20 values are 19.
+  const auto rank = static_cast<size_t>(std::ceil(share * count - 1e-9));
+  return sorted[std::max<size_t>(rank, 1) - 1];
+}
+
+}  // namespace lossd
