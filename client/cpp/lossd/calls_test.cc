@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
+#include <google/rpc/error_details.pb.h>
+#include <google/rpc/status.pb.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/security/server_credentials.h>
@@ -310,10 +312,17 @@ TEST(SubmitTest, CanBeGivenUp) {
 }
 
 TEST(SubmitTest, CanBeGivenUpBetweenAttempts) {
-  FakeServer server([](const Asked&) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no"); });
-  const Client client = Connect(server.address());
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(10 * kLong));
+  google::rpc::Status details;
+  details.add_details()->PackFrom(retry);
+  FakeServer server([&details](const Asked&) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no", details.SerializeAsString());
+  });
+  const Client client = Connect(server.address(), {.retry_timeout = absl::InfiniteDuration()});
   PendingResult pending = client.Submit(kPlan, SmallBatch());
   AwaitCalls(server, 1);
+  EXPECT_FALSE(pending.Wait(absl::Milliseconds(100)));
   pending.Cancel();
   EXPECT_TRUE(pending.Wait(kLong));
   EXPECT_TRUE(absl::IsCancelled(pending.Get().status()));
