@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -20,8 +19,10 @@ constexpr struct {
 }  // namespace
 
 std::string TransportName(Transport transport) {
-  return std::ranges::find(kTransports, transport, [](const auto& one) { return one.transport; })
-      ->name;
+  for (const auto& one : kTransports) {
+    if (one.transport == transport) return one.name;
+  }
+  return "";
 }
 
 void DeclareTransport(CLI::App& command, Session& session) {

@@ -31,8 +31,9 @@ constexpr char kMethod[] = "/lossd.v1.LossService/ComputeStream";
 absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const std::vector<StreamedTensor>& tensors) {
   try {
     std::vector<at::Tensor> memory;
-    for (const StreamedTensor& tensor : tensors)
+    for (const StreamedTensor& tensor : tensors) {
       memory.push_back(EmptyLarge({tensor.bytes}, at::kByte));
+    }
     return memory;
   } catch (const std::exception&) {
     return absl::ResourceExhaustedError(
