@@ -27,6 +27,7 @@
 #include "bench/raw_tcp.h"
 #include "lossd/client.h"
 #include "lossd/tensor/large_tensor.h"
+#include "lossd/v1/service.grpc.pb.h"
 #include "tests/integration/server_process.h"
 
 namespace lossd {
@@ -43,7 +44,9 @@ struct Way {
   const char* name;
 };
 
-constexpr Way kWays[] = {{Transport::kUnary, "unary"}, {Transport::kStream, "stream"}};
+constexpr Way kWays[] = {{Transport::kUnary, "unary"},
+                         {Transport::kStream, "stream"},
+                         {Transport::kShared, "shared memory"}};
 
 using Body = std::function<absl::StatusOr<double>()>;
 
@@ -124,6 +127,9 @@ void PrintFigureOf(const Way& way, double megabytes, const Times& times) {
   if (way.transport == Transport::kStream) {
     PrintFigure(1, times.tcp / times.transport, {Limit::Kind::kAtLeast, 0.65},
                 absl::StrFormat("of raw TCP's throughput: %s", what));
+  } else if (way.transport == Transport::kShared) {
+    PrintFigure(3, times.transport / times.memcpy, {Limit::Kind::kAtMost, 2.2},
+                absl::StrFormat("times copying the bytes there and back: %s", what));
   }
 }
 
