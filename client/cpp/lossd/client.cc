@@ -1,5 +1,6 @@
 #include "lossd/client.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <mutex>
 #include <set>

@@ -1,7 +1,8 @@
 #include <ATen/ops/zeros.h>
 #include <lossd/client.h>
 
-// What the client is made of is none of its users' business. (Generated code is not even installed.)
+// What the client is made of is none of its users' business. (Generated code is not even
+// installed.)
 #if defined(GOOGLE_PROTOBUF_VERSION) || defined(GRPCPP_CHANNEL_H)
 #error "lossd/client.h includes gRPC or Protocol Buffers"
 #endif

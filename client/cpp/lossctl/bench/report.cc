@@ -1,5 +1,6 @@
 #include "lossctl/bench/report.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
