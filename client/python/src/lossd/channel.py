@@ -25,6 +25,8 @@ _OPTIONS: Mapping[str, Any] = {
     "grpc.use_local_subchannel_pool": 1,
     # A server that restarts is found soon.
     "grpc.initial_reconnect_backoff_ms": 200,
+    # So long an attempt to connect may take; one that is closed in the midst of it lives on as long.
+    "grpc.min_reconnect_backoff_ms": 5000,
     "grpc.max_reconnect_backoff_ms": 2000,
     # A peer that is gone without a word is noticed: while data is on its way after the timeout,
     # while a call waits at the next ping. More pings than one in five minutes a server may take
@@ -38,8 +40,10 @@ _OPTIONS: Mapping[str, Any] = {
 # After these the next call gets another channel: nobody is there any more, or without a word.
 _USELESS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
-# What gRPC's own threads get before a fork: to close a channel; to end calls or let them rest.
-_CLOSING_SECONDS = 0.1
+# What gRPC's own threads get before a fork, at most: to close a channel, to end its calls as well,
+# and to let those rest that go on.
+_CLOSING_SECONDS = 1.0
+_ENDING_SECONDS = 6.0
 _SETTLING_SECONDS = 0.5
 
 
@@ -176,11 +180,12 @@ class LazyConnection:
         connection = self._connection
         if connection is None:
             return 0.0
-        seconds = _SETTLING_SECONDS if connection.calls else _CLOSING_SECONDS
-        if self._interruptible or connection.to_several or not connection.calls:
-            self._connection = None
-            connection.interrupted = True
-            connection.close()
+        if connection.calls and not (self._interruptible or connection.to_several):
+            return _SETTLING_SECONDS
+        seconds = _ENDING_SECONDS if connection.calls else _CLOSING_SECONDS
+        self._connection = None
+        connection.interrupted = True
+        connection.close()
         return seconds
 
     def begin_anew(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import pathlib
 import threading
 import time
 import weakref
@@ -30,10 +31,34 @@ class Member(Protocol):
         """Ends all that is under way."""
 
     def before_fork(self) -> float:
-        """Closes what need not stay open; for how many seconds gRPC's threads are at work then."""
+        """Closes what need not stay open; for how many seconds gRPC may be at work then, at most."""
 
     def begin_anew(self) -> None:
         """Forgets, in the forked process, what is the parent's."""
+
+
+def _wait_for_grpc(seconds: float) -> None:
+    """Until gRPC has no threads any more, but no longer.
+
+    It has none once nothing of it is left in this process: a channel goes some time after it was
+    closed, and a forked process that inherits a part of one is ended by gRPC, with status 64.
+    """
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and _grpc_threads():
+        time.sleep(min(left, 0.005))
+
+
+def _grpc_threads() -> bool:
+    """Whether there are any; where the system does not tell, there may be."""
+    try:
+        threads = list(pathlib.Path("/proc/self/task").iterdir())
+    except OSError:
+        return True
+    for thread in threads:
+        with contextlib.suppress(OSError):
+            if (thread / "comm").read_text().strip() == "event_engine":
+                return True
+    return False
 
 
 class Gate:
@@ -97,7 +122,7 @@ class Gate:
         self._wait(_GRACE_SECONDS)
         settling = [member.before_fork() for member in self.members()]
         self._wait(_PATIENCE_SECONDS)
-        time.sleep(max(settling, default=0.0))
+        _wait_for_grpc(max(settling, default=0.0))
 
     def _at_exit(self) -> None:
         # A thread that is still inside gRPC when the interpreter goes would take the process along.
