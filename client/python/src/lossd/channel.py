@@ -25,7 +25,7 @@ _OPTIONS: Mapping[str, Any] = {
     "grpc.use_local_subchannel_pool": 1,
     # A server that restarts is found soon.
     "grpc.initial_reconnect_backoff_ms": 200,
-    # So long an attempt to connect may take; one that is closed in the midst of it lives on as long.
+    # So long an attempt to connect may take; a channel closed in the midst of one lives on as long.
     "grpc.min_reconnect_backoff_ms": 5000,
     "grpc.max_reconnect_backoff_ms": 2000,
     # A peer that is gone without a word is noticed: while data is on its way after the timeout,

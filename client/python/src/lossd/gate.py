@@ -31,7 +31,7 @@ class Member(Protocol):
         """Ends all that is under way."""
 
     def before_fork(self) -> float:
-        """Closes what need not stay open; for how many seconds gRPC may be at work then, at most."""
+        """Closes what need not stay open; how many seconds gRPC may be at work then, at most."""
 
     def begin_anew(self) -> None:
         """Forgets, in the forked process, what is the parent's."""
