@@ -6,7 +6,6 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -149,7 +148,7 @@ absl::StatusOr<Target> ReadTarget(absl::string_view address) {
     return FieldError("target", "none", "\"host:port\" or several of them");
   }
   Target target = {.uri = std::string(address), .options = {}, .several = false, .proxy = ""};
-  std::string scheme(SchemeOf(address));
+  const absl::string_view scheme = SchemeOf(address);
   const bool named = scheme.empty();
   bool direct = named && IsLoopback(address);
   const bool listed = absl::StrContains(address, ',');
@@ -163,9 +162,9 @@ absl::StatusOr<Target> ReadTarget(absl::string_view address) {
              absl::c_linear_search(kNumericSchemes, scheme);
   }
   target.several = listed || scheme == "dns";
-  if (target.several) target.options[GRPC_ARG_SERVICE_CONFIG] = kSeveral;
+  if (target.several) target.options.emplace(GRPC_ARG_SERVICE_CONFIG, std::string(kSeveral));
   if (direct) {
-    target.options[GRPC_ARG_ENABLE_HTTP_PROXY] = 0;
+    target.options.emplace(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   } else {
     target.proxy = ProxyTo(target.uri);
   }
