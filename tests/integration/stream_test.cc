@@ -99,6 +99,13 @@ class StreamTest : public testing::Test {
     return *std::move(client);
   }
 
+  Client ConnectCompressing() {
+    absl::StatusOr<Client> client =
+        Client::Connect(address_, {.transport = Transport::kStream, .compress = true});
+    EXPECT_TRUE(client.ok()) << client.status();
+    return *std::move(client);
+  }
+
   const std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
   Log log_{Log::Format::kText, spdlog::level::debug, lines_};
   Config config_;
@@ -147,6 +154,9 @@ class RoundTripTest : public StreamTest {
       if (!actual.ok()) return {};
       ExpectSame(*actual, *expected);
     }
+    const absl::StatusOr<Result> compressed = ConnectCompressing().Compute(plan, batch);
+    EXPECT_TRUE(compressed.ok()) << compressed.status();
+    if (compressed.ok()) ExpectSame(*compressed, *expected);
     return *actual;
   }
 };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -289,6 +289,38 @@ def test_labels_that_cannot_be_made_are_refused(client: lossd.Client) -> None:
     assert field(gt_seg=gt_seg.astype(float), labels_from_gt_seg=OFFSETS) == "gt_seg.dtype"
 
 
+@pytest.mark.parametrize("transport", get_args(Transport))
+def test_what_is_compressed_comes_back(
+    client: lossd.Client, server: LocalServer, transport: Transport
+) -> None:
+    batch = step(48)
+    expected = client.compute(PLAN, **batch)
+    with lossd.Client(server.address, transport=transport, compression="lz4") as compressing:
+        result = compressing.compute(PLAN, **batch)
+    assert result.logs == expected.logs
+    gradients = (of.gradients["output"] for of in (result, expected))
+    assert torch.equal(*(torch.as_tensor(of) for of in gradients))
+
+
+def test_only_what_gets_smaller_is_compressed() -> None:
+    noise = np.random.default_rng(0).integers(0, 2**16, (1, 1, 40, 40, 40))
+    service = StubService()
+    with serving(service) as address, lossd.Client(address, compression="lz4") as client:
+        client.compute(PLAN, outputs=np.zeros((1, 1, 2, 2, 2), np.float32), gt_seg=noise)
+        client.compute(PLAN, outputs=np.zeros((1, 1, 2, 2, 2), np.float32), gt_seg=noise // 2**8)
+        client.compute(PLAN, outputs=np.zeros((1, 1, 2, 2, 2), np.float32), gt_seg=0 * noise)
+    noisy, less_so, empty = (request.gt_seg for request in service.requests)
+    assert (noisy.compression, noisy.compressed_bytes) == (tensor_pb2.COMPRESSION_UNSPECIFIED, 0)
+    assert (less_so.encoding, less_so.compression) == (tensor_pb2.ENCODING_UINT8, 0)
+    assert empty.compression == tensor_pb2.COMPRESSION_LZ4
+    assert len(empty.data) == empty.compressed_bytes < 40**3 / 8
+
+
+def test_compressions_that_are_none() -> None:
+    with pytest.raises(lossd.InvalidArgumentError, match="compression: got 'zip', expected 'lz4'"):
+        lossd.Client(compression="zip")  # type: ignore[arg-type]
+
+
 def test_bytes_of_a_step() -> None:
     """Batch 2 at 128³, 3 affinities: 235 MB both ways in float32 and int64."""
     service, batch = StubService(), step(128)
@@ -296,6 +328,8 @@ def test_bytes_of_a_step() -> None:
         client.compute(PLAN, **batch)
         del batch["labels"]
         client.compute(PLAN, **batch, labels_from_gt_seg=OFFSETS)
-    for request, most in zip(service.requests, (62e6, 60e6), strict=True):
+        with lossd.Client(address, compression="lz4") as compressing:
+            compressing.compute(PLAN, **batch, labels_from_gt_seg=OFFSETS)
+    for request, most in zip(service.requests, (62e6, 60e6, 53e6), strict=True):
         answer = request.predictions[0].tensor
         assert request.ByteSize() + answer.ByteSize() < most

@@ -37,14 +37,12 @@ std::string NewRequestId() {
 }
 
 absl::StatusOr<std::unique_ptr<Delivery>> PrepareDelivery(Transport transport,
-                                                          absl::string_view plan,
-                                                          const Batch& batch,
-                                                          absl::string_view request_id) {
-  const bool small = TensorBytes(batch) < kLeastStreamedBytes;
+                                                          const CallInputs& call) {
+  const bool small = TensorBytes(call.batch) < kLeastStreamedBytes;
   if (transport == Transport::kUnary || (transport == Transport::kAuto && small)) {
-    return PrepareUnary(plan, batch, request_id);
+    return PrepareUnary(call);
   }
-  absl::StatusOr<OutgoingRequest> written = WriteOutgoingRequest(plan, batch, request_id);
+  absl::StatusOr<OutgoingRequest> written = WriteOutgoingRequest(call);
   if (!written.ok()) return written.status();
   auto request = std::make_shared<const OutgoingRequest>(*std::move(written));
   if (transport == Transport::kStream) return DeliverStreamed(std::move(request));
@@ -60,12 +58,14 @@ struct Computation {
   absl::Duration preparation;
 };
 
-absl::StatusOr<Computation> Prepare(Transport transport, absl::string_view plan, const Batch& batch,
-                                    const CallOptions& options) {
+absl::StatusOr<Computation> Prepare(const ClientOptions& client, absl::string_view plan,
+                                    const Batch& batch, const CallOptions& options) {
   const absl::Time start = absl::Now();
   if (absl::Status checked = CheckBatch(batch); !checked.ok()) return checked;
   const std::string id = options.request_id.empty() ? NewRequestId() : options.request_id;
-  absl::StatusOr<std::unique_ptr<Delivery>> delivery = PrepareDelivery(transport, plan, batch, id);
+  absl::StatusOr<std::unique_ptr<Delivery>> delivery = PrepareDelivery(
+      client.transport,
+      {.plan = plan, .batch = batch, .request_id = id, .compress = client.compress});
   if (!delivery.ok()) return delivery.status();
   return Computation{.delivery = *std::move(delivery),
                      .request_id = id,
@@ -232,8 +232,7 @@ absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batc
                                        const CallOptions& options) const {
   const std::shared_ptr<Impl> impl = impl_;
   if (absl::Status usable = impl->process().Check("the client"); !usable.ok()) return usable;
-  const absl::StatusOr<Computation> computation =
-      Prepare(impl->options().transport, plan, batch, options);
+  const absl::StatusOr<Computation> computation = Prepare(impl->options(), plan, batch, options);
   if (!computation.ok()) return computation.status();
   CallControl control;
   return impl->Compute(*computation, control);
@@ -243,7 +242,7 @@ PendingResult Client::Submit(absl::string_view plan, const Batch& batch,
                              const CallOptions& options) const {
   absl::Status usable = impl_->process().Check("the client");
   if (!usable.ok()) return PendingResult(std::make_shared<PendingWork>(usable));
-  absl::StatusOr<Computation> prepared = Prepare(impl_->options().transport, plan, batch, options);
+  absl::StatusOr<Computation> prepared = Prepare(impl_->options(), plan, batch, options);
   if (!prepared.ok()) return PendingResult(std::make_shared<PendingWork>(prepared.status()));
   const auto computation = std::make_shared<const Computation>(*std::move(prepared));
   const auto control = std::make_shared<CallControl>();

@@ -36,6 +36,9 @@ struct ClientOptions {
   // the first failure, absl::InfiniteDuration() leaves it to `timeout`.
   absl::Duration retry_timeout = absl::Minutes(1);
   Transport transport = Transport::kAuto;
+  // Whether labels, masks and segmentations are compressed by LZ4 on top of their shortest
+  // encoding, at some 2 GB/s: worth it over a network of less than 10 Gbit/s.
+  bool compress = false;
   // Instead of what the client chooses.
   ChannelOptions channel_options = {};
 };

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "lossd/messages.h"
 #include "lossd/rpc_error.h"
 #include "lossd/v1/service.pb.h"
 #include "lossd/wire/tensor.h"
@@ -45,9 +44,8 @@ class UnaryDelivery final : public Delivery {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Delivery>> PrepareUnary(absl::string_view plan, const Batch& batch,
-                                                       absl::string_view request_id) {
-  absl::StatusOr<v1::ComputeRequest> request = WriteRequest(plan, batch, request_id);
+absl::StatusOr<std::unique_ptr<Delivery>> PrepareUnary(const CallInputs& call) {
+  absl::StatusOr<v1::ComputeRequest> request = WriteRequest(call);
   if (!request.ok()) return request.status();
   return std::make_unique<UnaryDelivery>(*std::move(request));
 }

@@ -4,15 +4,13 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "lossd/compute/batch.h"
 #include "lossd/delivery.h"
+#include "lossd/messages.h"
 
 namespace lossd {
 
 // A batch in one message each way, by Compute. Errors: those of WriteRequest.
-absl::StatusOr<std::unique_ptr<Delivery>> PrepareUnary(absl::string_view plan, const Batch& batch,
-                                                       absl::string_view request_id);
+absl::StatusOr<std::unique_ptr<Delivery>> PrepareUnary(const CallInputs& call);
 
 }  // namespace lossd
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/compression.h"
 #include "lossd/wire/encoding.h"
 #include "lossd/wire/tensor.h"
 
@@ -74,11 +75,11 @@ absl::Status CheckFits(const Batch& batch, int64_t rest) {
 }
 
 // A request without its tensors.
-v1::ComputeRequest WriteSettings(absl::string_view plan, const Batch& batch,
-                                 absl::string_view request_id) {
+v1::ComputeRequest WriteSettings(const CallInputs& call) {
+  const Batch& batch = call.batch;
   v1::ComputeRequest request;
-  request.set_request_id(std::string(request_id));
-  request.mutable_plan()->set_text(std::string(plan));
+  request.set_request_id(std::string(call.request_id));
+  request.mutable_plan()->set_text(std::string(call.plan));
   request.set_mode(batch.mode == Mode::kDeepSupervision ? v1::MODE_DEEP_SUPERVISION
                                                         : v1::MODE_STANDARD);
   request.set_stage(batch.stage);
@@ -112,22 +113,28 @@ absl::StatusOr<at::Tensor> Describe(const at::Tensor& tensor, v1::Tensor* messag
   return DenseOnCpu(tensor);
 }
 
-// The same in the shortest encoding.
-absl::StatusOr<at::Tensor> DescribeEncoded(const at::Tensor& tensor, ElementUse use,
+// The same in the shortest encoding, and compressed if that is asked for and makes it smaller.
+absl::StatusOr<at::Tensor> DescribeEncoded(const at::Tensor& tensor, ElementUse use, bool compress,
                                            v1::Tensor* message) {
   const absl::StatusOr<at::Tensor> dense = Describe(tensor, message);
   if (!dense.ok()) return dense.status();
   EncodedElements elements = Encode(*dense, use);
   message->set_encoding(elements.encoding);
-  return std::move(elements.data);
+  if (!compress || elements.encoding == v1::ENCODING_UNSPECIFIED) return std::move(elements.data);
+  at::Tensor frame = Compress(elements.data);
+  if (!frame.defined()) return std::move(elements.data);
+  message->set_compression(v1::COMPRESSION_LZ4);
+  message->set_compressed_bytes(frame.nbytes());
+  return frame;
 }
 
 using DataWriter = absl::FunctionRef<void(at::Tensor data, v1::Tensor* message)>;
 
 // A request with its tensors, whose elements `write_data` gets one by one, in the order of a
 // stream. Predictions are as the network made them: there is nothing shorter.
-absl::StatusOr<v1::ComputeRequest> WriteTensors(v1::ComputeRequest request, const Batch& batch,
+absl::StatusOr<v1::ComputeRequest> WriteTensors(const CallInputs& call, v1::ComputeRequest request,
                                                 DataWriter write_data) {
+  const Batch& batch = call.batch;
   absl::Status status;
   const auto write = [&](const std::string& field, absl::StatusOr<at::Tensor> data,
                          v1::Tensor* message) {
@@ -144,7 +151,7 @@ absl::StatusOr<v1::ComputeRequest> WriteTensors(v1::ComputeRequest request, cons
                             auto mutable_message) {
     if (!tensor.defined()) return;
     v1::Tensor* message = (request.*mutable_message)();
-    write(field, DescribeEncoded(tensor, use, message), message);
+    write(field, DescribeEncoded(tensor, use, call.compress, message), message);
   };
   constexpr auto kNumbers = ElementUse::kNumbers;
   write_if(batch.labels, "labels", kNumbers, &v1::ComputeRequest::mutable_labels);
@@ -162,7 +169,14 @@ absl::StatusOr<std::vector<NamedTensor>> ReadTensors(const NamedTensorMessages& 
                                                      TensorReader read) {
   std::vector<NamedTensor> tensors;
   for (const v1::NamedTensor& message : messages) {
-    absl::StatusOr<at::Tensor> tensor = read(message.tensor());
+    const v1::Tensor& sent = message.tensor();
+    if (sent.encoding() != v1::ENCODING_UNSPECIFIED ||
+        sent.compression() != v1::COMPRESSION_UNSPECIFIED) {
+      // It could make us take many times the memory that came.
+      return absl::InternalError(
+          absl::StrCat("the server's answer: gradient ", message.name(), " is encoded"));
+    }
+    absl::StatusOr<at::Tensor> tensor = read(sent);
     if (!tensor.ok()) {
       return absl::InternalError(absl::StrCat("the server's answer: ", tensor.status().message()));
     }
@@ -207,21 +221,19 @@ int64_t TensorBytes(const Batch& batch) {
   return total;
 }
 
-absl::StatusOr<v1::ComputeRequest> WriteRequest(absl::string_view plan, const Batch& batch,
-                                                absl::string_view request_id) {
-  v1::ComputeRequest request = WriteSettings(plan, batch, request_id);
-  absl::Status fits = CheckFits(batch, static_cast<int64_t>(request.ByteSizeLong()));
+absl::StatusOr<v1::ComputeRequest> WriteRequest(const CallInputs& call) {
+  v1::ComputeRequest request = WriteSettings(call);
+  absl::Status fits = CheckFits(call.batch, static_cast<int64_t>(request.ByteSizeLong()));
   if (!fits.ok()) return fits;
-  return WriteTensors(std::move(request), batch, [](const at::Tensor& data, v1::Tensor* message) {
+  return WriteTensors(call, std::move(request), [](const at::Tensor& data, v1::Tensor* message) {
     message->set_data(data.const_data_ptr(), data.nbytes());
   });
 }
 
-absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(absl::string_view plan, const Batch& batch,
-                                                     absl::string_view request_id) {
+absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const CallInputs& call) {
   OutgoingRequest request;
-  absl::StatusOr<v1::ComputeRequest> header = WriteTensors(
-      WriteSettings(plan, batch, request_id), batch, [&](at::Tensor data, v1::Tensor* /*message*/) {
+  absl::StatusOr<v1::ComputeRequest> header =
+      WriteTensors(call, WriteSettings(call), [&](at::Tensor data, v1::Tensor* /*message*/) {
         request.tensors.push_back(std::move(data));
       });
   if (!header.ok()) return header.status();

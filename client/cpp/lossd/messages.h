@@ -25,10 +25,17 @@ absl::Status CheckBatch(const Batch& batch);
 // The bytes of the batch's tensors, before any encoding.
 int64_t TensorBytes(const Batch& batch);
 
+// What is asked for.
+struct CallInputs {
+  absl::string_view plan;
+  const Batch& batch;
+  absl::string_view request_id;
+  bool compress = false;  // As ClientOptions has it.
+};
+
 // A request in one message. A FieldError about the largest tensor where that would be too large,
 // before gigabytes are copied: gRPC ends the process that sends such a one.
-absl::StatusOr<v1::ComputeRequest> WriteRequest(absl::string_view plan, const Batch& batch,
-                                                absl::string_view request_id);
+absl::StatusOr<v1::ComputeRequest> WriteRequest(const CallInputs& call);
 
 // A request whose tensors follow it, contiguous and on the CPU, in the order of a stream. Those of
 // the batch themselves where they are so and have no shorter encoding.
@@ -36,8 +43,7 @@ struct OutgoingRequest {
   v1::ComputeRequest header;
   std::vector<at::Tensor> tensors;
 };
-absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(absl::string_view plan, const Batch& batch,
-                                                     absl::string_view request_id);
+absl::StatusOr<OutgoingRequest> WriteOutgoingRequest(const CallInputs& call);
 
 // What a server has computed. `read` makes a tensor of its message, and is called in the order of a
 // stream. INTERNAL where it cannot.

@@ -26,7 +26,8 @@ Batch Large() {
 
 TEST(WriteOutgoingRequestTest, EncodesWhatIsNoPrediction) {
   const Batch batch = Large();
-  const absl::StatusOr<OutgoingRequest> request = WriteOutgoingRequest("", batch, "");
+  const absl::StatusOr<OutgoingRequest> request =
+      WriteOutgoingRequest({.plan = "", .batch = batch, .request_id = ""});
   ASSERT_TRUE(request.ok()) << request.status();
   const v1::ComputeRequest& header = request->header;
   EXPECT_EQ(header.predictions(0).tensor().encoding(), v1::ENCODING_UNSPECIFIED);
@@ -43,13 +44,28 @@ TEST(WriteOutgoingRequestTest, EncodesWhatIsNoPrediction) {
   EXPECT_TRUE(at::equal(*FromBytes(header.labels(), bytes), batch.labels));
 }
 
+TEST(WriteOutgoingRequestTest, CompressesWhatIsEncoded) {
+  const Batch batch = Large();
+  const absl::StatusOr<OutgoingRequest> request =
+      WriteOutgoingRequest({.plan = "", .batch = batch, .request_id = "", .compress = true});
+  ASSERT_TRUE(request.ok()) << request.status();
+  const v1::ComputeRequest& header = request->header;
+  EXPECT_EQ(header.predictions(0).tensor().compression(), v1::COMPRESSION_UNSPECIFIED);
+  EXPECT_EQ(header.gt_seg().encoding(), v1::ENCODING_UINT16);
+  EXPECT_EQ(header.gt_seg().compression(), v1::COMPRESSION_LZ4);
+  EXPECT_EQ(header.gt_seg().compressed_bytes(), request->tensors[4].nbytes());
+  EXPECT_LT(request->tensors[4].nbytes(), 1 << 12);
+  EXPECT_TRUE(at::equal(*FromBytes(header.labels(), request->tensors[1]), batch.labels));
+}
+
 TEST(WriteRequestTest, HoldsWhatAStreamBrings) {
   Batch batch = Large();
   batch.labels = at::Tensor();
   batch.labels_from_gt_seg = {{-1, 0, 0}, {0, 2, -3}};
-  const absl::StatusOr<v1::ComputeRequest> whole = WriteRequest("", batch, "");
+  const absl::StatusOr<v1::ComputeRequest> whole =
+      WriteRequest({.plan = "", .batch = batch, .request_id = ""});
   ASSERT_TRUE(whole.ok()) << whole.status();
-  OutgoingRequest streamed = *WriteOutgoingRequest("", batch, "");
+  OutgoingRequest streamed = *WriteOutgoingRequest({.plan = "", .batch = batch, .request_id = ""});
   const auto put = [](const at::Tensor& data, v1::Tensor* message) {
     message->set_data(data.const_data_ptr(), data.nbytes());
   };

@@ -1,12 +1,15 @@
-"""Elements in fewer bytes, where their values allow it: the encodings of the contract."""
+"""Elements in fewer bytes, where their values allow it: the contract's encodings, compression."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Protocol, TypeAlias
+import importlib.util
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
+import numpy as np
 import numpy.typing as npt
 
+from lossd.errors import InvalidArgumentError
 from lossd.v1 import tensor_pb2
 
 # What elements are used for. Numbers mean what they are; ids are integers that are only compared,
@@ -14,6 +17,9 @@ from lossd.v1 import tensor_pb2
 Use: TypeAlias = Literal["numbers", "ids"]
 
 Elements: TypeAlias = npt.NDArray[Any]
+
+# How elements may be compressed, on top of the shortest encoding.
+Compression: TypeAlias = Literal["lz4"]
 
 # From here on it is worth a look at the values.
 LEAST_BYTES = 2**16
@@ -35,6 +41,21 @@ _NARROW = (
     (2, tensor_pb2.ENCODING_UINT16),
     (4, tensor_pb2.ENCODING_UINT32),
 )
+
+
+def check_compression(compression: str | None) -> None:
+    """Whether there is such a one.
+
+    Raises:
+        InvalidArgumentError: There is none.
+        ImportError: Its package is not installed.
+    """
+    if compression not in (None, *get_args(Compression)):
+        raise InvalidArgumentError(
+            f"compression: got {compression!r}, expected 'lz4' or None", field="compression"
+        )
+    if compression is not None and importlib.util.find_spec("lz4") is None:
+        raise ImportError("compression: 'lz4' needs the package lz4: pip install 'lossd[lz4]'")
 
 
 class Words(Protocol):
@@ -66,10 +87,12 @@ class Packed:
     Attributes:
         encoding: What the contract calls it.
         elements: In one piece, in this process's memory.
+        compression: How they are compressed.
     """
 
     encoding: tensor_pb2.Encoding.ValueType
     elements: Elements
+    compression: tensor_pb2.Compression.ValueType = tensor_pb2.COMPRESSION_UNSPECIFIED
 
 
 def pack(words: Words, dtype: str, use: Use) -> Packed | None:
@@ -96,3 +119,14 @@ def pack(words: Words, dtype: str, use: Use) -> Packed | None:
         if size < words.size and greatest < 256**size:
             return Packed(encoding, words.narrowed(size))
     return None
+
+
+def compress(packed: Packed) -> Packed:
+    """The same, compressed where that makes it smaller."""
+    import lz4.frame
+
+    frame = lz4.frame.compress(packed.elements.data, block_size=lz4.frame.BLOCKSIZE_MAX4MB)
+    if len(frame) >= packed.elements.nbytes:
+        return packed
+    elements = np.frombuffer(frame, np.uint8)
+    return Packed(packed.encoding, elements, tensor_pb2.COMPRESSION_LZ4)

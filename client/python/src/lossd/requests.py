@@ -78,6 +78,7 @@ def make_request(
     label_mask: Array | None,
     gt_seg: Array | None,
     *,
+    compressed: bool = False,
     mode: Mode = "standard",
     stage: str = "train",
     malis_crop_origin: Voxel | Sequence[Voxel] | None = None,
@@ -124,7 +125,11 @@ def make_request(
     return Request(
         header,
         {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
-        {name: outgoing(of, name, _USES[name]) for name, of in others.items() if of is not None},
+        {
+            name: outgoing(of, name, _USES[name], compressed=compressed)
+            for name, of in others.items()
+            if of is not None
+        },
     )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from lossd.errors import InvalidArgumentError
 from lossd.host_words import HostWords
-from lossd.packing import LEAST_BYTES, Packed, Use, pack
+from lossd.packing import LEAST_BYTES, Packed, Use, compress, pack
 from lossd.v1 import tensor_pb2
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Outgoing:
         description: Its dtype and shape.
         array: The array, on any device and in any layout.
         use: What its elements are used for, where they may be sent in fewer bytes than they have.
+        compressed: Whether these are compressed, too.
         size: The bytes of its elements.
         version: PyTorch's count of its changes in place; None where nobody counts.
         ready: The moment in the caller's stream from which it may be read; None where it may be.
@@ -59,6 +60,7 @@ class Outgoing:
     description: tensor_pb2.Tensor
     array: Array
     use: Use | None
+    compressed: bool
     size: int
     version: int | None
     ready: torch.cuda.Event | None
@@ -70,6 +72,9 @@ class Outgoing:
         message.CopyFrom(self.description)
         if self._packed is not None:
             message.encoding = self._packed.encoding
+            message.compression = self._packed.compression
+            if self._packed.compression:
+                message.compressed_bytes = self._packed.elements.nbytes
         return message
 
     @property
@@ -131,19 +136,23 @@ class Outgoing:
         """Its elements in fewer bytes; found when they are asked for, and kept."""
         if self.use is None or self.size < LEAST_BYTES:
             return None
+        packed = self._encoded(self.use)
+        return compress(packed) if packed is not None and self.compressed else packed
+
+    def _encoded(self, use: Use) -> Packed | None:
         name = _NAME_BY_DTYPE[self.description.dtype]
         if is_torch(self.array) and self.array.device.type != "cpu":
             from lossd.device_words import DeviceWords
 
             with self._reading():
-                return pack(DeviceWords(self.array.detach()), name, self.use)
+                return pack(DeviceWords(self.array.detach()), name, use)
         array = self.array.detach() if is_torch(self.array) else self.array
         words = HostWords(
             lambda: map(_elements, _slabs(array, _SLAB_BYTES)),
             math.prod(array.shape),
             array.dtype.itemsize,
         )
-        return pack(words, name, self.use)
+        return pack(words, name, use)
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
@@ -163,13 +172,16 @@ class Outgoing:
             yield
 
 
-def outgoing(array: Any, field: str, use: Use | None = None) -> Outgoing:
+def outgoing(
+    array: Any, field: str, use: Use | None = None, *, compressed: bool = False
+) -> Outgoing:
     """An array as it will be sent; nothing is copied yet.
 
     Args:
         array: A PyTorch tensor, or anything NumPy takes for an array.
         field: What to call it in an error.
         use: What its elements are used for, where they may be sent in fewer bytes than they have.
+        compressed: Whether these are compressed, too.
 
     Raises:
         InvalidArgumentError: For what is no array, or a dtype that the wire does not have.
@@ -185,7 +197,9 @@ def outgoing(array: Any, field: str, use: Use | None = None) -> Outgoing:
         )
     description = tensor_pb2.Tensor(dtype=_DTYPE_BY_NAME[name], shape=array.shape)
     size = math.prod(array.shape) * array.dtype.itemsize
-    return Outgoing(field, description, array, use, size, _version(array), _ready(array))
+    return Outgoing(
+        field, description, array, use, compressed, size, _version(array), _ready(array)
+    )
 
 
 def elements_size(description: tensor_pb2.Tensor) -> int:
