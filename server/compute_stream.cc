@@ -32,9 +32,9 @@ std::vector<at::Tensor> TakeMemory(const Arrivals& arrivals,
 
 }  // namespace
 
-ComputeStream* ComputeStream::Start(StreamSurroundings surroundings,
+ComputeStream* ComputeStream::Start(const StreamSurroundings& surroundings,
                                     const grpc::CallbackServerContext& context) {
-  const std::shared_ptr<ComputeStream> stream(new ComputeStream(std::move(surroundings), context));
+  const std::shared_ptr<ComputeStream> stream(new ComputeStream(surroundings, context));
   stream->self_ = stream;
   const std::lock_guard lock(stream->mutex_);
   stream->Watch();
@@ -42,9 +42,9 @@ ComputeStream* ComputeStream::Start(StreamSurroundings surroundings,
   return stream.get();
 }
 
-ComputeStream::ComputeStream(StreamSurroundings surroundings,
+ComputeStream::ComputeStream(const StreamSurroundings& surroundings,
                              const grpc::CallbackServerContext& context)
-    : surroundings_(std::move(surroundings)),
+    : surroundings_(surroundings),
       context_(context),
       call_(surroundings_.call, context, "ComputeStream",
             [this](const absl::Status& status) { Answer(status); }) {}

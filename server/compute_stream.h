@@ -35,11 +35,11 @@ class ComputeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
                             public std::enable_shared_from_this<ComputeStream> {
  public:
   // Lives until gRPC is done with it.
-  static ComputeStream* Start(StreamSurroundings surroundings,
+  static ComputeStream* Start(const StreamSurroundings& surroundings,
                               const grpc::CallbackServerContext& context);
 
  private:
-  ComputeStream(StreamSurroundings surroundings, const grpc::CallbackServerContext& context);
+  ComputeStream(const StreamSurroundings& surroundings, const grpc::CallbackServerContext& context);
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from conftest import server_binary
 from local_server import LocalServer
 from stub_service import serving_elsewhere
+from traffic import Traffic
 
 import lossd
 from lossd.transport import Transport
@@ -47,38 +47,6 @@ def in_a_child(run: Callable[[], None]) -> int:
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return -1
-
-
-class Traffic:
-    """Calls that are made all the time, by threads, each of which checks its own answers."""
-
-    def __init__(self, call: Callable[[float], None], threads: int) -> None:
-        self._call = call
-        self._over = threading.Event()
-        self.calls = 0
-        self.errors: list[BaseException] = []
-        self._threads = [
-            threading.Thread(target=self._run, args=(float(value),)) for value in range(threads)
-        ]
-
-    def __enter__(self) -> Traffic:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join(60)
-            assert not thread.is_alive()
-
-    def _run(self, value: float) -> None:
-        try:
-            while not self._over.is_set():
-                self._call(value)
-                self.calls += 1
-        except BaseException as error:
-            self.errors.append(error)
 
 
 def compute(client: lossd.Client, size: int, value: float) -> lossd.Result:

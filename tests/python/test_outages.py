@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import server_binary
 from google.protobuf import duration_pb2
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from local_server import LocalServer
 from stub_service import StubService, fail, serving, serving_elsewhere
 
@@ -158,6 +158,21 @@ def test_what_is_retried(
             client.compute(PLAN, BATCH)
         assert caught.value.code == code
     assert len(service.requests) == 1 + again
+
+
+def test_a_servers_word_counts_more_than_a_balancers(
+    client: lossd.Client, service: ObservingService
+) -> None:
+    def cut_off(context: grpc.ServicerContext) -> None:
+        code = grpc.StatusCode.INVALID_ARGUMENT
+        status = status_pb2.Status(code=code.value[0], message="labels: got none")
+        details = ("grpc-status-details-bin", status.SerializeToString())
+        context.set_trailing_metadata((details,))
+        context.abort(grpc.StatusCode.CANCELLED, "RST_STREAM")
+
+    service.failures = [cut_off]
+    with pytest.raises(lossd.InvalidArgumentError, match="labels: got none"):
+        client.compute(PLAN, BATCH)
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])

@@ -133,6 +133,9 @@ def _pause(error: Error, failures: int) -> float | None:
     # Without a delay the message itself is too large, and stays so.
     if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
         return jittered + error.retry_after
+    # The way to the server, or this process, stood still for a while.
+    if error.reason == "RECEIVE_TIMEOUT":
+        return jittered
     # Nobody here cancelled: that is a server, or a balancer, that stopped.
     if error.code == grpc.StatusCode.CANCELLED and not of_ours:
         return jittered

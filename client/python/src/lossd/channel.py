@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from lossd.cancellation import Cancellation
-from lossd.errors import CancelledError, Error, from_rpc
+from lossd.errors import CancelledError, DeadlineExceededError, Error, from_rpc
 from lossd.gate import gate
 from lossd.sharing import Sharing
 from lossd.target import Address, target_of
@@ -137,6 +137,9 @@ class LazyConnection:
                 if error.code in _USELESS:
                     connection.left = True
                 raise error from None
+            except DeadlineExceededError:  # Our own word, of what gRPC is still at.
+                connection.left = True
+                raise
             except ValueError as error:  # Also gRPC's word for a channel that was closed meanwhile.
                 if isinstance(error, Error) or not (connection.interrupted or self._closed):
                     raise

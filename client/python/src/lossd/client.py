@@ -28,6 +28,7 @@ from lossd.transport import (
     exchange_at_once,
     exchange_for,
     exchange_unary,
+    is_small,
 )
 from lossd.v1 import plan_pb2, service_pb2
 from lossd.wire import Answer, Request
@@ -220,7 +221,7 @@ class Client:
         With `at_once` a small one is not, and is a little quicker.
         """
         exchange, connection = exchange_for(request, self._transport), self._long
-        if at_once and exchange is exchange_unary:
+        if at_once and exchange is exchange_unary and is_small(request):
             exchange, connection = exchange_at_once, self._short
         return self._call(connection, functools.partial(exchange, request), timeout)
 

@@ -98,6 +98,12 @@ _CLASSES: dict[grpc.StatusCode, type[Error]] = {
 }
 
 
+# Those of failures, by number.
+_CODES: dict[int, grpc.StatusCode] = {
+    code.value[0]: code for code in grpc.StatusCode if code != grpc.StatusCode.OK
+}
+
+
 class _Details(TypedDict, total=False):
     field: str
     retry_after: float
@@ -113,26 +119,35 @@ def from_rpc(error: grpc.RpcError, proxy: str | None = None) -> Error:
     """
     if not isinstance(error, grpc.Call):
         return Error(str(error))
-    message = error.details() or ""
-    if proxy is not None and error.code() == grpc.StatusCode.UNAVAILABLE:
+    code, message = error.code(), error.details() or ""
+    status = _status(error)
+    # A balancer that cuts an upload off may make its own of an answer's code, not of its details.
+    if status.code in _CODES and status.code != code.value[0]:
+        code, message = _CODES[status.code], status.message
+    if proxy is not None and code == grpc.StatusCode.UNAVAILABLE:
         message += f" (through the proxy {proxy} of the environment)"
-    cls = _CLASSES.get(error.code(), Error)
-    return cls(message, code=error.code(), **_read_details(error))
+    cls = _CLASSES.get(code, Error)
+    return cls(message, code=code, **_read_details(status))
 
 
-def _read_details(call: grpc.Call) -> _Details:
-    details = _Details()
+def _status(call: grpc.Call) -> status_pb2.Status:
+    """What the server itself said; OK when nothing."""
     for key, value in call.trailing_metadata() or ():
-        if key != _DETAILS_KEY or not isinstance(value, bytes):
-            continue
-        for detail in status_pb2.Status.FromString(value).details:
-            bad_request = error_details_pb2.BadRequest()
-            retry_info = error_details_pb2.RetryInfo()
-            error_info = error_details_pb2.ErrorInfo()
-            if detail.Unpack(bad_request) and bad_request.field_violations:
-                details["field"] = bad_request.field_violations[0].field
-            elif detail.Unpack(retry_info):
-                details["retry_after"] = retry_info.retry_delay.ToTimedelta().total_seconds()
-            elif detail.Unpack(error_info):
-                details["reason"] = error_info.reason
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status()
+
+
+def _read_details(status: status_pb2.Status) -> _Details:
+    details = _Details()
+    for detail in status.details:
+        bad_request = error_details_pb2.BadRequest()
+        retry_info = error_details_pb2.RetryInfo()
+        error_info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(bad_request) and bad_request.field_violations:
+            details["field"] = bad_request.field_violations[0].field
+        elif detail.Unpack(retry_info):
+            details["retry_after"] = retry_info.retry_delay.ToTimedelta().total_seconds()
+        elif detail.Unpack(error_info):
+            details["reason"] = error_info.reason
     return details

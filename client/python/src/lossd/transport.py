@@ -14,7 +14,7 @@ import grpc
 
 from lossd.cancellation import Cancellation
 from lossd.channel import Connection
-from lossd.errors import InternalError, InvalidArgumentError, from_rpc
+from lossd.errors import DeadlineExceededError, InternalError, InvalidArgumentError, from_rpc
 from lossd.gate import gate
 from lossd.seconds import Deadline
 from lossd.segment_socket import SegmentsLostError
@@ -29,6 +29,12 @@ Transport = Literal["auto", "unary", "stream", "shm"]
 
 # From here on a stream is quicker, and shared memory is still more so.
 _LARGE_BYTES = 4 * 2**20
+
+# gRPC ends no call while it is writing a part of its message, not even at its deadline: what is
+# larger than the buffers of sockets is waited for here.
+_SMALL_BYTES = 2**16
+# So late gRPC's own word of a deadline may be.
+_GRACE_SECONDS = 0.2
 
 # The server knows no such segment; another one may.
 _UNKNOWN_SEGMENT = "UNKNOWN_SEGMENT"
@@ -68,6 +74,11 @@ def exchange_for(request: Request, transport: Transport) -> Exchange:
     return by_name[transport]
 
 
+def is_small(request: Request) -> bool:
+    """Whether gRPC is rid of the request at once."""
+    return request.size <= _SMALL_BYTES
+
+
 def exchange_at_once(
     request: Request, connection: Connection, timeout: float | None, _: Cancellation
 ) -> Answer:
@@ -89,6 +100,7 @@ def exchange_unary(
 
     Raises:
         grpc.FutureCancelledError: It was.
+        DeadlineExceededError: The time has passed, and gRPC is still sending.
         grpc.RpcError: As `exchange_at_once`, which says of the other errors, too.
     """
     data = _encoded(request)
@@ -221,13 +233,20 @@ def _asked(
     timeout: float | None,
     cancellation: Cancellation,
 ) -> _Answer:
-    """The answer of a call with one message each way."""
+    """The answer of a call with one message each way.
+
+    Raises:
+        grpc.RpcError: The server answered with an error, or was not reached.
+        grpc.FutureCancelledError: The call was given up.
+        DeadlineExceededError: The time has passed, and gRPC is still sending.
+    """
     done = _Signal()
     with gate.passed():
         answer = method.future(question, timeout=timeout)
         answer.add_done_callback(done.set)
     with cancellation.of(answer):
-        done.wait()
+        if not done.wait(None if timeout is None else timeout + _GRACE_SECONDS):
+            raise DeadlineExceededError(f"got no answer within {timeout:.3g} s")
         return answer.result()
 
 
@@ -270,9 +289,9 @@ class _Signal:
         with contextlib.suppress(RuntimeError):  # Set twice.
             self._lock.release()
 
-    def wait(self) -> None:
-        """Returns when it has been set."""
-        self._lock.acquire()
+    def wait(self, seconds: float | None = None) -> bool:
+        """Returns when it has been set, or so many seconds later; whether it has."""
+        return self._lock.acquire(timeout=-1 if seconds is None else seconds)
 
 
 class _Outbox:
