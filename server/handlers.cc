@@ -137,7 +137,11 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_by
     const absl::Status answered =
         Answer(*announcement, *batch, start, context, response, shared ? &gradients : nullptr);
     if (!answered.ok() || !shared) return answered;
+    const absl::Time written = absl::Now();
     WriteIntoRegion(*into, request.gradients_into(), gradients, context, response);
+    v1::Timings* timings = response->mutable_timings();
+    timings->set_encode_seconds(timings->encode_seconds() +
+                                absl::ToDoubleSeconds(absl::Now() - written));
     return context.status();
   });
 }

@@ -17,7 +17,7 @@
 #include "lossd/compute/orchestrator.h"
 #include "lossd/v1/service.pb.h"
 #include "lossd/wire/stream_layout.h"
-#include "server/arrivals.h"
+#include "lossd/tensor/arrivals.h"
 #include "server/batch_codec.h"
 #include "server/plan_cache.h"
 #include "server/shared_memory/segments.h"

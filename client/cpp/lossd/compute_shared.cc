@@ -13,9 +13,9 @@
 #include "absl/time/clock.h"
 #include "lossd/base/error.h"
 #include "lossd/compute_streamed.h"
+#include "lossd/gradient_memory.h"
 #include "lossd/rpc_error.h"
 #include "lossd/shared_segments.h"
-#include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/tensor.h"
 
 namespace lossd {
@@ -88,24 +88,29 @@ v1::ComputeRequest PutIn(const OutgoingRequest& request, const SharedSegments::L
 }
 
 // Takes gradients that came in the answer out of it.
-absl::Status TakeInline(IncomingAnswer* answer) {
-  const auto take = [answer](v1::NamedTensor& gradient) {
-    const std::string data = std::move(*gradient.mutable_tensor()->mutable_data());
+absl::Status TakeInline(const Arrivals& arrivals, IncomingAnswer* answer) {
+  absl::Status status;
+  const auto take = [&](v1::NamedTensor& gradient) {
+    if (!status.ok()) return;
+    const std::string& data = gradient.tensor().data();
+    absl::StatusOr<at::Tensor> taken =
+        TakeGradientMemory(arrivals, static_cast<int64_t>(data.size()));
+    status = taken.status();
+    if (!status.ok()) return;
+    std::memcpy(taken->mutable_data_ptr(), data.data(), data.size());
+    answer->data.push_back(*std::move(taken));
     gradient.mutable_tensor()->clear_data();
-    at::Tensor taken = EmptyLarge({static_cast<int64_t>(data.size())}, at::kByte);
-    std::memcpy(taken.mutable_data_ptr(), data.data(), data.size());
-    answer->data.push_back(std::move(taken));
   };
   for (v1::TermResult& term : *answer->header.mutable_terms()) {
     std::ranges::for_each(*term.mutable_gradients(), take);
   }
   std::ranges::for_each(*answer->header.mutable_gradients(), take);
-  return absl::OkStatus();
+  return status;
 }
 
 // Takes the answer's gradients out of the segment.
 absl::Status TakeOut(const SharedSegments::Loan& loan, const v1::SharedRegion& room,
-                     IncomingAnswer* answer) {
+                     const Arrivals& arrivals, IncomingAnswer* answer) {
   for (v1::NamedTensor& gradient : *answer->header.mutable_gradients()) {
     v1::Tensor* const message = gradient.mutable_tensor();
     const absl::StatusOr<int64_t> bytes = DataBytes(*message);
@@ -118,9 +123,10 @@ absl::Status TakeOut(const SharedSegments::Loan& loan, const v1::SharedRegion& r
       return absl::InternalError(absl::StrCat("the server's answer: gradient ", gradient.name(),
                                               " is not where it was asked to be"));
     }
-    at::Tensor taken = EmptyLarge({*bytes}, at::kByte);
-    taken.copy_(Over(loan.bytes().subspan(offset, region.bytes())));
-    answer->data.push_back(std::move(taken));
+    absl::StatusOr<at::Tensor> taken = TakeGradientMemory(arrivals, *bytes);
+    if (!taken.ok()) return taken.status();
+    taken->copy_(Over(loan.bytes().subspan(offset, region.bytes())));
+    answer->data.push_back(*std::move(taken));
     message->clear_shared();
   }
   return absl::OkStatus();
@@ -185,7 +191,8 @@ class SharedDelivery final : public Delivery {
     const absl::Time answered = absl::Now();
     const CallBytes bytes = {.sent = static_cast<int64_t>(header.ByteSizeLong()),
                              .received = static_cast<int64_t>(answer.header.ByteSizeLong())};
-    status = room > 0 ? TakeOut(loan, header.gradients_into(), &answer) : TakeInline(&answer);
+    status = room > 0 ? TakeOut(loan, header.gradients_into(), connection.arrivals, &answer)
+                      : TakeInline(connection.arrivals, &answer);
     if (!status.ok()) return status;
     auto next = answer.data.begin();
     absl::StatusOr<Result> result = ReadResult(

@@ -15,9 +15,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "lossd/gradient_memory.h"
 #include "lossd/messages.h"
 #include "lossd/rpc_error.h"
-#include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/stream_receiver.h"
 #include "lossd/wire/tensor.h"
 #include "lossd_rpc/stream_message.h"
@@ -28,17 +28,15 @@ namespace {
 constexpr char kMethod[] = "/lossd.v1.LossService/ComputeStream";
 
 // Memory to receive tensors in.
-absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const std::vector<StreamedTensor>& tensors) {
-  try {
-    std::vector<at::Tensor> memory;
-    for (const StreamedTensor& tensor : tensors) {
-      memory.push_back(EmptyLarge({tensor.bytes}, at::kByte));
-    }
-    return memory;
-  } catch (const std::exception&) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("not enough memory for ", TotalBytes(tensors), " bytes of gradients"));
+absl::StatusOr<std::vector<at::Tensor>> TakeMemory(const Arrivals& arrivals,
+                                                   const std::vector<StreamedTensor>& tensors) {
+  std::vector<at::Tensor> memory;
+  for (const StreamedTensor& tensor : tensors) {
+    absl::StatusOr<at::Tensor> taken = TakeGradientMemory(arrivals, tensor.bytes);
+    if (!taken.ok()) return taken.status();
+    memory.push_back(*std::move(taken));
   }
+  return memory;
 }
 
 // The call as the calling thread sees it: one operation after the other. Counts the bytes of its
@@ -121,8 +119,9 @@ struct IncomingAnswer {
 // One attempt.
 class Exchange {
  public:
-  Exchange(const OutgoingRequest& request, const Delivery::ProgressFunction& report, Stream& stream)
-      : request_(request), report_(report), stream_(stream) {
+  Exchange(const OutgoingRequest& request, const Arrivals& arrivals,
+           const Delivery::ProgressFunction& report, Stream& stream)
+      : request_(request), arrivals_(arrivals), report_(report), stream_(stream) {
     progress_.to_send = TotalBytes(request.tensors);
   }
 
@@ -166,7 +165,7 @@ class Exchange {
                                               " bytes, expected at most ", most,
                                               ", as there are predictions"));
     }
-    absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(*tensors);
+    absl::StatusOr<std::vector<at::Tensor>> memory = TakeMemory(arrivals_, *tensors);
     if (!memory.ok()) return memory.status();
     StreamReceiver receiver(*std::move(tensors), *std::move(memory));
     const int64_t before = stream_.bytes().received;
@@ -189,6 +188,7 @@ class Exchange {
   }
 
   const OutgoingRequest& request_;
+  const Arrivals& arrivals_;
   const Delivery::ProgressFunction& report_;
   Stream& stream_;
   Progress progress_;
@@ -203,7 +203,7 @@ class StreamedDelivery final : public Delivery {
                                  const ProgressFunction& progress) const override {
     const absl::Time start = absl::Now();
     Stream stream(connection.channel, context);
-    Exchange exchange(*request_, progress, stream);
+    Exchange exchange(*request_, connection.arrivals, progress, stream);
     const bool taken = exchange.Send();
     const absl::Time sent = absl::Now();
     IncomingAnswer answer;

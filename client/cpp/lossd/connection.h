@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "lossd/client_options.h"
 #include "lossd/shared_memory_negotiation.h"
+#include "lossd/tensor/arrivals.h"
 #include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {
@@ -21,6 +22,7 @@ struct Connection {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::LossService::Stub> stub;
   std::string proxy;  // That it goes through; empty without one.
+  Arrivals arrivals;  // For gradients.
   // Memory shared with the server; null where there may be several.
   std::unique_ptr<SharedMemoryNegotiation> shared_memory;
 };

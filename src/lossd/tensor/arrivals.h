@@ -1,5 +1,5 @@
-#ifndef SERVER_ARRIVALS_H_
-#define SERVER_ARRIVALS_H_
+#ifndef LOSSD_TENSOR_ARRIVALS_H_
+#define LOSSD_TENSOR_ARRIVALS_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -10,15 +10,15 @@
 
 namespace lossd {
 
-// Memory that tensors arrive in, kept for those of the next request: to take it from the system
-// each time would take longer than to receive it. Thread-safe.
+// Memory that tensors arrive in over a network, kept for those of the next call: to take it from
+// the system each time would take longer than to receive it. Thread-safe.
 class Arrivals {
  public:
   // Uninitialised bytes, which the tensor keeps as long as it lives. Throws std::bad_alloc.
   at::Tensor Take(int64_t bytes) const;
 
   // As Workspace's method.
-  void Decay() { workspace_->Decay(); }
+  void Decay() const { workspace_->Decay(); }
 
  private:
   const std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
@@ -26,4 +26,4 @@ class Arrivals {
 
 }  // namespace lossd
 
-#endif  // SERVER_ARRIVALS_H_
+#endif  // LOSSD_TENSOR_ARRIVALS_H_

@@ -1,4 +1,4 @@
-#include "server/arrivals.h"
+#include "lossd/tensor/arrivals.h"
 
 #include <ATen/ATen.h>
 
