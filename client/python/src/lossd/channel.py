@@ -64,6 +64,7 @@ class Connection:
         to_several: Whether it leads to several servers, some of which it may look for in vain.
         calls: How many it has.
         left: Whether it gets no more calls, and is closed after the last.
+        stuck: Whether gRPC may still be sending for a call that is over.
         interrupted: Whether it was closed with calls under way, for them to be made anew.
     """
 
@@ -76,6 +77,7 @@ class Connection:
     to_several: bool
     calls: int = 0
     left: bool = False
+    stuck: bool = False
     interrupted: bool = False
 
     def close(self) -> None:
@@ -136,9 +138,10 @@ class LazyConnection:
                 error = from_rpc(rpc_error, connection.proxy)
                 if error.code in _USELESS:
                     connection.left = True
+                connection.stuck |= error.code == grpc.StatusCode.DEADLINE_EXCEEDED
                 raise error from None
             except DeadlineExceededError:  # Our own word, of what gRPC is still at.
-                connection.left = True
+                connection.left = connection.stuck = True
                 raise
             except ValueError as error:  # Also gRPC's word for a channel that was closed meanwhile.
                 if isinstance(error, Error) or not (connection.interrupted or self._closed):
@@ -217,8 +220,19 @@ class LazyConnection:
             connection.calls -= 1
             if connection.left and self._connection is connection:
                 self._connection = None
-            if connection.left and not connection.calls:
+            over = connection.left and not connection.calls
+            if over and not connection.stuck:
                 connection.close()
+        if over and connection.stuck:
+            threading.Thread(
+                target=_close, args=(connection,), name="lossd-close", daemon=True
+            ).start()
+
+
+def _close(connection: Connection) -> None:
+    """Closes it, which takes as long as gRPC is at sending: until a ping is not answered."""
+    with gate.passed():
+        connection.close()
 
 
 def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
