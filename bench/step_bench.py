@@ -23,6 +23,7 @@ from torch import Tensor
 
 import lossd
 import lossd.pytc
+from lossd.packing import Compression
 from lossd.transport import Transport
 
 SIZE = 128
@@ -81,21 +82,23 @@ def print_bytes(server: LocalServer, batch: Batch) -> None:
     plain = sum(array.nbytes for array in arrays) / 1e6
     print(f"| a step in bfloat16 | MB both ways |\n| --- | --- |\n| float32, plain | {plain:.1f} |")
     megabytes = {}
-    options: list[tuple[str, float, dict[str, Any]]] = [
-        ("labels sent", 62, {"labels": batch.labels}),
-        ("labels derived from gt_seg", 60, {"labels_from_gt_seg": NHOOD}),
+    derived = {"labels_from_gt_seg": NHOOD}
+    options: list[tuple[str, float, dict[str, Any], Compression | None]] = [
+        ("labels sent", 62, {"labels": batch.labels}, None),
+        ("labels derived from gt_seg", 60, derived, None),
+        ("labels derived from gt_seg, LZ4", 53, derived, "lz4"),
     ]
-    for words, _, labels in options:
+    for words, _, labels, compression in options:
         with (
             CountingRelay(server.address) as relay,
-            lossd.Client(relay.address, transport="stream") as client,
+            lossd.Client(relay.address, transport="stream", compression=compression) as client,
         ):
             client.compute(
                 LOSSES, batch.logits.bfloat16(), mask=batch.mask, gt_seg=batch.gt_seg, **labels
             )
             megabytes[words] = relay.passed / 1e6
         print(f"| {words} | {megabytes[words]:.1f} |")
-    for words, limit, _ in options:
+    for words, limit, _, _ in options:
         what = f"MB on the wire, both ways: a step in bfloat16, {words}"
         print_figure(4, megabytes[words], "at most", limit, what)
 

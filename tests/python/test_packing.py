@@ -135,6 +135,20 @@ def test_large_ids_are_renamed(packer: Packer) -> None:
 
 
 @pytest.mark.parametrize("packer", [on_host, on_device])
+@pytest.mark.parametrize("span", [2**16 - 2, 2**16 - 1, 2**16])
+def test_ids_that_lie_close_together_are_renamed(packer: Packer, span: int) -> None:
+    ids = torch.arange(COUNT) // 50 + 2**40
+    ids[-1], ids[7::13] = ids[0] + span, 0
+    packed = packer(ids, "ids")
+    assert packed is not None
+    assert packed.encoding == tensor_pb2.ENCODING_UINT16
+    names = unpacked(packed, ids)
+    assert torch.equal(names == 0, ids == 0)
+    pairs = {*zip(names.tolist(), ids.tolist(), strict=True)}
+    assert len(pairs) == len({name for name, _ in pairs}) == len(ids.unique())
+
+
+@pytest.mark.parametrize("packer", [on_host, on_device])
 def test_too_many_ids_are_not_renamed(packer: Packer) -> None:
     for count, encoding in ((2**16, tensor_pb2.ENCODING_UINT16), (2**16 + 1, None)):
         ids = (torch.arange(count) * 2**40).repeat_interleave(5)

@@ -440,3 +440,13 @@ def test_a_module_with_a_client_can_be_copied(client: lossd.Client) -> None:
     logits, target = batch()
     twin = copy.deepcopy(lossd.torch.RemoteMalisLoss(client=client))
     torch.testing.assert_close(twin(logits, target), oracle.malis_loss(logits, target))
+
+
+def test_going_back_twice_adds_up(client: lossd.Client) -> None:
+    logits, target = batch()
+    loss, _ = lossd.torch.RemoteLoss(client, [BCE])(logits, target)
+    loss.backward(retain_graph=True)
+    assert logits.grad is not None
+    once = logits.grad.clone()
+    loss.backward()
+    assert torch.equal(logits.grad, 2 * once)

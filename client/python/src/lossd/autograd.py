@@ -61,7 +61,14 @@ class _ServedLoss(torch.autograd.Function):
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivatives()
         scaled = [
-            (upstream.to(gradient.device) * gradient.float()).to(dtype)
+            _scaled(gradient, upstream, dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)
         ]
         return (None, None, *[None] * len(scaled), *scaled)
+
+
+def _scaled(gradient: Tensor, upstream: Tensor, dtype: torch.dtype) -> Tensor:
+    # As loss.backward() has it; a device would have to be waited for to know.
+    if upstream.device.type == "cpu" and upstream.item() == 1:
+        return gradient.to(dtype)
+    return (upstream.to(gradient.device) * gradient.float()).to(dtype)

@@ -34,18 +34,16 @@ class HostWords:
         packed = np.empty(-(-self._count // 8), dtype=np.uint8)
         filled = 0
         rest = np.empty(0, dtype=np.bool_)  # Fewer than a byte holds.
-        for words in self._words():
-            for start in range(0, len(words), _BLOCK):
-                block = words[start : start + _BLOCK]
-                ones = block == one
-                if np.count_nonzero(ones) != np.count_nonzero(block):
-                    return None
-                if len(rest):
-                    ones = np.concatenate([rest, ones])
-                whole = len(ones) // 8
-                packed[filled : filled + whole] = np.packbits(ones[: 8 * whole], bitorder="little")
-                filled += whole
-                rest = ones[8 * whole :]
+        for block in self._blocks():
+            ones = block == one
+            if np.count_nonzero(ones) != np.count_nonzero(block):
+                return None
+            if len(rest):
+                ones = np.concatenate([rest, ones])
+            whole = len(ones) // 8
+            packed[filled : filled + whole] = np.packbits(ones[: 8 * whole], bitorder="little")
+            filled += whole
+            rest = ones[8 * whole :]
         packed[filled:] = np.packbits(rest, bitorder="little")
         return packed
 
@@ -64,6 +62,24 @@ class HostWords:
 
     def names(self) -> Elements | None:
         """Two bytes for each."""
+        # What 0 becomes is beyond all others.
+        below = min(int((block - 1).min()) for block in self._blocks())
+        if self.greatest() - below < MOST_NAMES:
+            return self._counted_from(below)
+        return self._names_of_runs()
+
+    def _counted_from(self, below: int) -> Elements:
+        """Their distances from a number below all of them but 0, which stays 0."""
+        names = np.empty(self._count, dtype="<u2")
+        filled = 0
+        for block in self._blocks():
+            place = names[filled : filled + len(block)]
+            np.subtract(block, below, out=place, casting="unsafe")
+            place *= block != 0
+            filled += len(block)
+        return names
+
+    def _names_of_runs(self) -> Elements | None:
         # Of each run of the same id; before them all is 0, which comes first as it is the least.
         ids = [np.zeros(1, dtype=f"<u{self.size}")]
         lengths = [np.zeros(1, dtype=np.int64)]
@@ -82,6 +98,11 @@ class HostWords:
         # Quicker than to have the sort say where each one went.
         names = np.searchsorted(known, of_runs).astype("<u2")
         return np.repeat(names, np.concatenate(lengths))
+
+    def _blocks(self) -> Iterator[Elements]:
+        for words in self._words():
+            for start in range(0, len(words), _BLOCK):
+                yield words[start : start + _BLOCK]
 
     def _words(self) -> Iterator[Elements]:
         for part in self._parts():
