@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
+from lossd import kept_memory
 from lossd.errors import InvalidArgumentError
 from lossd.host_words import HostWords
 from lossd.packing import LEAST_BYTES, Packed, Use, compress, pack
@@ -217,8 +218,7 @@ def empty_like(description: tensor_pb2.Tensor, like: Array) -> tuple[Array, npt.
         description: Its dtype and shape.
         like: PyTorch's or NumPy's, as the array shall be.
     """
-    # NumPy asks for large pages, which are quicker to fill.
-    elements = np.empty(elements_size(description), dtype=np.uint8)
+    elements = kept_memory.take(elements_size(description))
     return _array_of(elements, description, like), elements
 
 
