@@ -18,7 +18,7 @@ using testing::HasSubstr;
 at::Tensor Ids(int64_t size) {
   at::manual_seed(size);
   at::Tensor ids = at::arange(size).div(50, "floor").to(at::kShort);
-  ids.narrow(0, 0, size / 10).random_(0, 30000);
+  ids.narrow(0, 0, size / 10).copy_(at::randint(0, 30'000, {size / 10}, at::kShort));
   return ids;
 }
 
