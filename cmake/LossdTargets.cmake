@@ -7,7 +7,8 @@ target_compile_options(lossd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -
                        $<$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>:-Werror> -pthread)
 target_include_directories(lossd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
 if(LOSSD_SANITIZE)
-  target_compile_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-omit-frame-pointer -g1)
+  target_compile_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer -g1)
   target_link_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE})
 endif()
 

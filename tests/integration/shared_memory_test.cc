@@ -105,8 +105,9 @@ TEST_F(SharedMemoryTest, IsUsedAgain) {
   // Not without bounds where sizes vary, either.
   for (int64_t size = kLarge; size < kLarge + 100; size += 10) Check(client, 1, size);
   int64_t most = 0;
-  for (int64_t size = kLarge + 60; size < kLarge + 100; size += 10)
+  for (int64_t size = kLarge + 60; size < kLarge + 100; size += 10) {
     most += 3 * 4 * size * size * size;
+  }
   EXPECT_LT(server_->shared_bytes(), most);
 }
 

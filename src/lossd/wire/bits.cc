@@ -43,7 +43,7 @@ uint8_t Gather(const uint8_t* bytes) {
 // The opposite of it.
 void Scatter(uint8_t bits, uint8_t* bytes) {
   // Bit i in byte i, then whether it was set.
-  uint64_t eight = (bits * 0x0101010101010101) & 0x8040201008040201;
+  uint64_t eight = (uint64_t{bits} * 0x0101010101010101) & 0x8040201008040201;
   eight = ((eight + 0x7F7F7F7F7F7F7F7F) >> 7) & 0x0101010101010101;
   std::memcpy(bytes, &eight, sizeof(eight));
 }

@@ -12,8 +12,6 @@
 namespace lossd {
 namespace {
 
-using testing::HasSubstr;
-
 // Ids of boxes, which repeat themselves, and a few that do not.
 at::Tensor Ids(int64_t size) {
   at::manual_seed(size);
