@@ -10,10 +10,9 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 from lossd import Plan
-from lossd.transport import Transport
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -29,11 +28,6 @@ def parse_arguments(description: str) -> Any:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--build", default=ROOT / "build/release", type=pathlib.Path)
     return parser.parse_args()
-
-
-def offers_shared_memory() -> bool:
-    """Whether the SDK moves tensors through shared memory."""
-    return "shm" in get_args(Transport)
 
 
 def seconds(body: Callable[[], object]) -> float:

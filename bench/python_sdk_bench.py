@@ -21,7 +21,6 @@ from local_server import LocalServer
 from measure import (
     CHEAPEST_PLAN,
     medians_in_turns,
-    offers_shared_memory,
     parse_arguments,
     print_figure,
     seconds,
@@ -77,7 +76,7 @@ def copies(outputs: Floats) -> Callable[[], float]:
 
 def measure_transports(address: str, build: pathlib.Path) -> None:
     """Prints a table, and the figures of 100 MB."""
-    words = ["unary", "stream", *(["shm"] if offers_shared_memory() else [])]
+    words = ["unary", "stream", "shm"]
     clients = [lossd.Client(address, transport=cast(Transport, word)) for word in words]
     print(
         "| Python SDK by | MB each way | ms beyond computing | bare grpcio ms | copies ms | "

@@ -10,8 +10,8 @@ names=("${@:2}")
 if ((${#names[@]} == 0)); then
   names=($(basename -a "$build"/bench/*_bench bench/*_bench.py))
 fi
-# The benchmarks in Python use parts of the demo.
-export PYTHONPATH=demo${PYTHONPATH:+:$PYTHONPATH}
+# The benchmarks in Python use parts of the demo and of the tests.
+export PYTHONPATH=demo:tests/python${PYTHONPATH:+:$PYTHONPATH}
 
 run() {
   local name=${1%.py}

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/stream_layout.h"
 
 namespace lossd {
 namespace {
@@ -18,15 +19,6 @@ void Copy(const void* from, void* to, size_t bytes, const Context& context) {
     std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin,
                 static_cast<size_t>(end - begin));
   });
-}
-
-// Calls visit(message) for each tensor of an answer, in the order of a stream.
-template <typename Visit>
-void ForEachTensor(v1::ComputeResponse& answer, const Visit& visit) {
-  for (v1::TermResult& term : *answer.mutable_terms()) {
-    for (v1::NamedTensor& gradient : *term.mutable_gradients()) visit(*gradient.mutable_tensor());
-  }
-  for (v1::NamedTensor& gradient : *answer.mutable_gradients()) visit(*gradient.mutable_tensor());
 }
 
 }  // namespace
@@ -61,15 +53,15 @@ void WriteIntoRegion(const Region& region, const v1::SharedRegion& named,
                      v1::ComputeResponse* answer) {
   uint64_t begin = 0;
   const at::Tensor* next = tensors.data();
-  ForEachTensor(*answer, [&](v1::Tensor& message) {
+  for (v1::Tensor* const message : StreamTensors(*answer)) {
     const at::Tensor& tensor = *next++;
     Copy(tensor.const_data_ptr(), region.bytes.data() + begin, tensor.nbytes(), context);
-    v1::SharedRegion* shared = message.mutable_shared();
+    v1::SharedRegion* shared = message->mutable_shared();
     shared->set_segment(named.segment());
     shared->set_offset(named.offset() + begin);
     shared->set_bytes(tensor.nbytes());
     begin += tensor.nbytes();
-  });
+  }
 }
 
 }  // namespace lossd

@@ -4,9 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
-#include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "lossd/base/context.h"

@@ -16,7 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lossd/client.h"
-#include "server/server.h"
+#include "tests/integration/served_test.h"
 
 namespace lossd {
 namespace {
@@ -27,25 +27,12 @@ constexpr char kPlan[] = "[{function: WeightedMSELoss}]";
 // What is streamed, or shared, unless told otherwise.
 constexpr int64_t kLarge = 65;
 
-class SharedMemoryTest : public testing::Test {
+class SharedMemoryTest : public ServedTest {
  protected:
-  SharedMemoryTest() {
-    config_.listen = "127.0.0.1:0";
-    config_.threads = 2;
-  }
-
-  void Start() {
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config_, log_);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    // The same when it starts again.
-    config_.listen = absl::StrCat("127.0.0.1:", server_->port());
-  }
+  SharedMemoryTest() : ServedTest(std::make_shared<spdlog::sinks::null_sink_mt>()) {}
 
   Client Connect(Transport transport) const {
-    absl::StatusOr<Client> client = Client::Connect(config_.listen, {.transport = transport});
-    EXPECT_TRUE(client.ok()) << client.status();
-    return *std::move(client);
+    return ServedTest::Connect({.transport = transport});
   }
 
   static Batch Constant(float value, int64_t size = kLarge) {
@@ -67,11 +54,6 @@ class SharedMemoryTest : public testing::Test {
     EXPECT_TRUE(at::allclose(gradient, at::full_like(gradient, 2 * value / voxels)));
     return result->bytes.sent;
   }
-
-  Log log_{Log::Format::kText, spdlog::level::debug,
-           std::make_shared<spdlog::sinks::null_sink_mt>()};
-  Config config_;
-  std::unique_ptr<Server> server_;
 };
 
 constexpr int64_t kFewBytes = 4096;

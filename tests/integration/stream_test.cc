@@ -29,7 +29,7 @@
 #include "lossd/rpc_error.h"
 #include "lossd/v1/service.grpc.pb.h"
 #include "lossd/wire/chunk.h"
-#include "server/server.h"
+#include "tests/integration/served_test.h"
 
 namespace lossd {
 namespace {
@@ -70,20 +70,9 @@ class Lines : public spdlog::sinks::base_sink<std::mutex> {
   std::vector<std::string> lines_;
 };
 
-class StreamTest : public testing::Test {
+class StreamTest : public ServedTest {
  protected:
-  StreamTest() {
-    at::manual_seed(0);
-    config_.listen = "127.0.0.1:0";
-    config_.threads = 2;
-  }
-
-  void Start() {
-    absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(config_, log_);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-    address_ = absl::StrCat("127.0.0.1:", server_->port());
-  }
+  StreamTest() : StreamTest(std::make_shared<Lines>()) {}
 
   // One that computes one call at a time and lets none wait.
   void StartBusy() {
@@ -92,25 +81,20 @@ class StreamTest : public testing::Test {
     Start();
   }
 
-  Client Connect(Transport transport, absl::Duration retry_timeout = absl::ZeroDuration()) {
-    absl::StatusOr<Client> client =
-        Client::Connect(address_, {.retry_timeout = retry_timeout, .transport = transport});
-    EXPECT_TRUE(client.ok()) << client.status();
-    return *std::move(client);
+  Client Connect(Transport transport, absl::Duration retry_timeout = absl::ZeroDuration()) const {
+    return ServedTest::Connect({.retry_timeout = retry_timeout, .transport = transport});
   }
 
-  Client ConnectCompressing() {
-    absl::StatusOr<Client> client =
-        Client::Connect(address_, {.transport = Transport::kStream, .compress = true});
-    EXPECT_TRUE(client.ok()) << client.status();
-    return *std::move(client);
+  Client ConnectCompressing() const {
+    return ServedTest::Connect({.transport = Transport::kStream, .compress = true});
   }
 
-  const std::shared_ptr<Lines> lines_ = std::make_shared<Lines>();
-  Log log_{Log::Format::kText, spdlog::level::debug, lines_};
-  Config config_;
-  std::string address_;
-  std::unique_ptr<Server> server_;
+  const std::shared_ptr<Lines> lines_;
+
+ private:
+  explicit StreamTest(const std::shared_ptr<Lines>& lines) : ServedTest(lines), lines_(lines) {
+    at::manual_seed(0);
+  }
 };
 
 // ---- The same answers.

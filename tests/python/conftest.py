@@ -1,4 +1,4 @@
-"""A real server for all tests that want one."""
+"""A real server, and a stub, for all tests that want one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from local_server import LocalServer
+from stub_service import StubService, serving
 
 import lossd
 
@@ -35,3 +36,16 @@ def client(server: LocalServer) -> Iterator[lossd.Client]:
     """A client of that server."""
     with lossd.Client(server.address) as client:
         yield client
+
+
+@pytest.fixture
+def service() -> StubService:
+    """A stub of the service; modules have others."""
+    return StubService()
+
+
+@pytest.fixture
+def address(service: StubService) -> Iterator[str]:
+    """Where the stub is served."""
+    with serving(service) as address:
+        yield address

@@ -42,6 +42,7 @@ class FaultyProxy:
         address: Where it listens.
         fault: What happens next; None once it has.
         happened: Set when it has.
+        passed: The bytes that got through so far, both ways together.
         piece_seconds: How long each 64 KiB, or what there is, waits on its way.
 
     Args:
@@ -53,6 +54,7 @@ class FaultyProxy:
         self._server = host, int(port)
         self.fault: Fault | None = None
         self.happened = threading.Event()
+        self.passed = 0
         self.piece_seconds = 0.0
         self._thawed = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -140,6 +142,7 @@ class FaultyProxy:
 
     async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(data)
+        self.passed += len(data)
         await writer.drain()
 
     def _reset(self, *writers: asyncio.StreamWriter) -> None:

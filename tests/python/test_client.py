@@ -14,23 +14,12 @@ import pytest
 import torch
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
-from stub_service import StubService, fail, serving
+from stub_service import StubService, fail
 
 import lossd
 from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
 
 PLAN = {"losses": [{"function": "WeightedMSELoss"}]}
-
-
-@pytest.fixture
-def service() -> StubService:
-    return StubService()
-
-
-@pytest.fixture
-def address(service: StubService) -> Iterator[str]:
-    with serving(service) as address:
-        yield address
 
 
 @pytest.fixture

@@ -57,12 +57,6 @@ def service() -> ObservingService:
     return ObservingService()
 
 
-@pytest.fixture
-def address(service: ObservingService) -> Iterator[str]:
-    with serving(service) as address:
-        yield address
-
-
 @pytest.fixture(params=["unary", "stream", "shm"])
 def client(address: str, request: pytest.FixtureRequest) -> Iterator[lossd.Client]:
     with lossd.Client(address, transport=request.param) as client:

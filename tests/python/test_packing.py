@@ -118,17 +118,22 @@ def test_one_element_decides(packer: Packer) -> None:
     assert chosen(2**32, torch.int64) is None
 
 
-@pytest.mark.parametrize("packer", [on_host, on_device])
-def test_large_ids_are_renamed(packer: Packer) -> None:
-    # Runs, background among them, of ids below 0 and such as differ in their upper halves only.
-    ids = ((torch.arange(COUNT) // 50 % 301) - 100) * 2**33
+def check_renamed(packer: Packer, ids: torch.Tensor, count: int) -> None:
+    """So many ids have names of two bytes, one each, and 0 is 0."""
     packed = packer(ids, "ids")
     assert packed is not None
     assert packed.encoding == tensor_pb2.ENCODING_UINT16
     names = unpacked(packed, ids)
     assert torch.equal(names == 0, ids == 0)
     pairs = {*zip(names.tolist(), ids.tolist(), strict=True)}
-    assert len(pairs) == len({name for name, _ in pairs}) == 301
+    assert len(pairs) == len({name for name, _ in pairs}) == count
+
+
+@pytest.mark.parametrize("packer", [on_host, on_device])
+def test_large_ids_are_renamed(packer: Packer) -> None:
+    # Runs, background among them, of ids below 0 and such as differ in their upper halves only.
+    ids = ((torch.arange(COUNT) // 50 % 301) - 100) * 2**33
+    check_renamed(packer, ids, 301)
     assert packer(ids, "numbers") is None
     narrow = packer((ids // 2**33).to(torch.int16), "ids")
     assert narrow is None
@@ -139,13 +144,7 @@ def test_large_ids_are_renamed(packer: Packer) -> None:
 def test_ids_that_lie_close_together_are_renamed(packer: Packer, span: int) -> None:
     ids = torch.arange(COUNT) // 50 + 2**40
     ids[-1], ids[7::13] = ids[0] + span, 0
-    packed = packer(ids, "ids")
-    assert packed is not None
-    assert packed.encoding == tensor_pb2.ENCODING_UINT16
-    names = unpacked(packed, ids)
-    assert torch.equal(names == 0, ids == 0)
-    pairs = {*zip(names.tolist(), ids.tolist(), strict=True)}
-    assert len(pairs) == len({name for name, _ in pairs}) == len(ids.unique())
+    check_renamed(packer, ids, len(ids.unique()))
 
 
 @pytest.mark.parametrize("packer", [on_host, on_device])

@@ -67,20 +67,9 @@ def descriptors() -> int:
 
 
 @pytest.fixture
-def service() -> StubService:
-    return StubService()
-
-
-@pytest.fixture
 def memory(service: StubService) -> SegmentStub:
     assert service.memory is not None
     return service.memory
-
-
-@pytest.fixture
-def address(service: StubService) -> Iterator[str]:
-    with serving(service) as address:
-        yield address
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ LONG = np.arange(2 * CHUNK_BYTES // 4 + 3, dtype=np.float32).reshape(1, 1, 1, -1
 
 
 @pytest.fixture
-def service() -> StubService:
-    return StubService()
-
-
-@pytest.fixture
 def client(service: StubService) -> Iterator[lossd.Client]:
     with serving(service) as address, lossd.Client(address, transport="stream") as client:
         yield client

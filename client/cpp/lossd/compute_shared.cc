@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -16,6 +15,7 @@
 #include "lossd/gradient_memory.h"
 #include "lossd/rpc_error.h"
 #include "lossd/shared_segments.h"
+#include "lossd/wire/stream_layout.h"
 #include "lossd/wire/tensor.h"
 
 namespace lossd {
@@ -51,19 +51,6 @@ at::Tensor Over(absl::Span<std::byte> bytes) {
   return at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte);
 }
 
-// Tensors of a request as they come: the header's messages, in the order of a stream.
-std::vector<v1::Tensor*> TensorsOf(v1::ComputeRequest& header) {
-  std::vector<v1::Tensor*> messages;
-  for (v1::NamedTensor& prediction : *header.mutable_predictions()) {
-    messages.push_back(prediction.mutable_tensor());
-  }
-  if (header.has_labels()) messages.push_back(header.mutable_labels());
-  if (header.has_mask()) messages.push_back(header.mutable_mask());
-  if (header.has_label_mask()) messages.push_back(header.mutable_label_mask());
-  if (header.has_gt_seg()) messages.push_back(header.mutable_gt_seg());
-  return messages;
-}
-
 void Name(const SharedSegments::Loan& loan, size_t offset, size_t bytes, v1::SharedRegion* region) {
   region->set_segment(std::string(loan.token()));
   region->set_offset(offset);
@@ -75,7 +62,7 @@ v1::ComputeRequest PutIn(const OutgoingRequest& request, const SharedSegments::L
   v1::ComputeRequest header = request.header;
   size_t begin = 0;
   const at::Tensor* next = request.tensors.data();
-  for (v1::Tensor* const message : TensorsOf(header)) {
+  for (v1::Tensor* const message : StreamTensors(header)) {
     const at::Tensor& tensor = *next++;
     const size_t bytes = tensor.nbytes();
     const at::Tensor flat =
@@ -89,23 +76,16 @@ v1::ComputeRequest PutIn(const OutgoingRequest& request, const SharedSegments::L
 
 // Takes gradients that came in the answer out of it.
 absl::Status TakeInline(const Arrivals& arrivals, IncomingAnswer* answer) {
-  absl::Status status;
-  const auto take = [&](v1::NamedTensor& gradient) {
-    if (!status.ok()) return;
-    const std::string& data = gradient.tensor().data();
+  for (v1::Tensor* const gradient : StreamTensors(answer->header)) {
+    const std::string& data = gradient->data();
     absl::StatusOr<at::Tensor> taken =
         TakeGradientMemory(arrivals, static_cast<int64_t>(data.size()));
-    status = taken.status();
-    if (!status.ok()) return;
+    if (!taken.ok()) return taken.status();
     std::memcpy(taken->mutable_data_ptr(), data.data(), data.size());
     answer->data.push_back(*std::move(taken));
-    gradient.mutable_tensor()->clear_data();
-  };
-  for (v1::TermResult& term : *answer->header.mutable_terms()) {
-    std::ranges::for_each(*term.mutable_gradients(), take);
+    gradient->clear_data();
   }
-  std::ranges::for_each(*answer->header.mutable_gradients(), take);
-  return status;
+  return absl::OkStatus();
 }
 
 // Takes the answer's gradients out of the segment.

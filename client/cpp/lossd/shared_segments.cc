@@ -76,7 +76,7 @@ absl::StatusOr<SharedSegments::Segment> SharedSegments::Share(size_t bytes) {
   // All at once is several times as fast as page by page.
   absl::StatusOr<Mapping> mapping = Mapping::Of(*file, bytes, /*populate=*/true);
   if (!mapping.ok()) return mapping.status();
-  absl::StatusOr<std::string> token = Ask(MakeOffer(bytes), &*file);
+  absl::StatusOr<std::string> token = Offer(bytes, *file);
   if (!token.ok()) return token.status();
   return Segment{
       .token = *std::move(token), .mapping = *std::move(mapping), .last_used = absl::Now()};
@@ -107,12 +107,14 @@ void SharedSegments::Decay() {
 
 void SharedSegments::Forget(const Segment& segment) {
   // A server that is gone has forgotten it.
-  Ask(segment.token).IgnoreError();
+  if (SendPacket(socket_, segment.token).ok()) ++answers_due_;
 }
 
-absl::StatusOr<std::string> SharedSegments::Ask(absl::string_view packet,
-                                                const FileDescriptor* file) {
-  if (absl::Status sent = SendPacket(socket_, packet, file); !sent.ok()) return sent;
+absl::StatusOr<std::string> SharedSegments::Offer(size_t bytes, const FileDescriptor& file) {
+  if (absl::Status sent = SendPacket(socket_, MakeOffer(bytes), &file); !sent.ok()) return sent;
+  for (; answers_due_ > 0; --answers_due_) {
+    if (absl::Status late = ReceivePacket(socket_).status(); !late.ok()) return late;
+  }
   absl::StatusOr<Packet> answer = ReceivePacket(socket_);
   if (!answer.ok()) return answer.status();
   if (answer->bytes.empty()) return absl::InternalError("the server's socket: an empty answer");

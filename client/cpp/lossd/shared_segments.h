@@ -66,11 +66,14 @@ class SharedSegments : public std::enable_shared_from_this<SharedSegments> {
   void Return(Segment segment, bool in_use);
   // Has the server forget those that nobody has used lately, and all but a few.
   void Decay();
+  // Does not wait for the server, which may stand still.
   void Forget(const Segment& segment);
-  absl::StatusOr<std::string> Ask(absl::string_view packet, const FileDescriptor* file = nullptr);
+  // What it says to the offer of a segment.
+  absl::StatusOr<std::string> Offer(size_t bytes, const FileDescriptor& file);
 
   std::mutex mutex_;
   const FileDescriptor socket_;
+  int answers_due_ = 0;  // Before the one to the next offer.
   std::vector<Segment> idle_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <utility>
 
 namespace lossd {
 namespace {
@@ -25,10 +26,21 @@ at::Tensor EmptyLarge(at::IntArrayRef sizes, at::ScalarType type) {
       data, sizes, [](void* memory) { ::operator delete(memory, kHugePage); }, type);
 }
 
-at::Tensor BorrowTensor(Workspace& workspace, at::IntArrayRef sizes, at::ScalarType type) {
+at::Tensor BorrowTensor(std::shared_ptr<Workspace> workspace, at::IntArrayRef sizes,
+                        at::ScalarType type) {
+  struct Held {
+    std::shared_ptr<Workspace> workspace;  // Goes after the buffer.
+    Workspace::Buffer<std::byte> buffer;
+  };
   const size_t bytes = static_cast<size_t>(c10::multiply_integers(sizes)) * c10::elementSize(type);
-  const auto buffer = std::make_shared<Workspace::Buffer<std::byte>>(workspace, bytes);
-  return at::from_blob(buffer->data(), sizes, [buffer](void*) {}, type);
+  Workspace::Buffer<std::byte> buffer(*workspace, bytes);
+  const auto held = std::make_shared<Held>(std::move(workspace), std::move(buffer));
+  return at::from_blob(held->buffer.data(), sizes, [held](void*) {}, type);
+}
+
+at::Tensor BorrowTensor(Workspace& workspace, at::IntArrayRef sizes, at::ScalarType type) {
+  return BorrowTensor(std::shared_ptr<Workspace>(std::shared_ptr<Workspace>(), &workspace), sizes,
+                      type);
 }
 
 }  // namespace lossd

@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+
 #include "lossd/base/workspace.h"
 
 namespace lossd {
@@ -12,7 +14,10 @@ namespace lossd {
 // on the system's handing small pages out one by one.
 at::Tensor EmptyLarge(at::IntArrayRef sizes, at::ScalarType type = at::kFloat);
 
-// The same in memory that the workspace keeps, and outlives.
+// The same in memory that the workspace keeps; the tensor keeps the workspace.
+at::Tensor BorrowTensor(std::shared_ptr<Workspace> workspace, at::IntArrayRef sizes,
+                        at::ScalarType type);
+// The same of a workspace that outlives the tensor.
 at::Tensor BorrowTensor(Workspace& workspace, at::IntArrayRef sizes, at::ScalarType type);
 
 }  // namespace lossd

@@ -11,15 +11,13 @@
 namespace lossd {
 namespace {
 
-using NamedTensorMessages = google::protobuf::RepeatedPtrField<v1::NamedTensor>;
-
 // Gathers the tensors of a header.
 class LayoutReader {
  public:
   // Tensors of answers are as their dtype says: who trusts their sizes takes no more memory.
   explicit LayoutReader(bool of_answer) : of_answer_(of_answer) {}
 
-  void Add(std::string field, const v1::Tensor& tensor) {
+  void operator()(std::string field, const v1::Tensor& tensor) {
     if (!status_.ok()) return;
     const absl::StatusOr<int64_t> bytes = DataBytes(tensor);
     if (!bytes.ok()) {
@@ -44,12 +42,6 @@ class LayoutReader {
     }
   }
 
-  void Add(const std::string& field, const NamedTensorMessages& tensors) {
-    for (const v1::NamedTensor& named : tensors) {
-      Add(absl::StrCat(field, "[", named.name(), "]"), named.tensor());
-    }
-  }
-
   absl::StatusOr<std::vector<StreamedTensor>> Finish() {
     if (!status_.ok()) return status_;
     return std::move(tensors_);
@@ -62,26 +54,60 @@ class LayoutReader {
   absl::Status status_;
 };
 
+// Calls visit(field, tensor) for the tensors of a message, in the order of a stream.
+template <typename Visitor>
+void VisitNamed(const std::string& field,
+                const google::protobuf::RepeatedPtrField<v1::NamedTensor>& tensors,
+                Visitor& visit) {
+  for (const v1::NamedTensor& named : tensors) {
+    visit(absl::StrCat(field, "[", named.name(), "]"), named.tensor());
+  }
+}
+
+template <typename Visitor>
+void Visit(const v1::ComputeRequest& message, Visitor& visit) {
+  VisitNamed("predictions", message.predictions(), visit);
+  if (message.has_labels()) visit("labels", message.labels());
+  if (message.has_mask()) visit("mask", message.mask());
+  if (message.has_label_mask()) visit("label_mask", message.label_mask());
+  if (message.has_gt_seg()) visit("gt_seg", message.gt_seg());
+}
+
+template <typename Visitor>
+void Visit(const v1::ComputeResponse& message, Visitor& visit) {
+  for (int i = 0; i < message.terms_size(); ++i) {
+    VisitNamed(absl::StrCat("terms[", i, "].gradients"), message.terms(i).gradients(), visit);
+  }
+  VisitNamed("gradients", message.gradients(), visit);
+}
+
+// The tensors of a message that may be changed; so may they.
+template <typename Message>
+std::vector<v1::Tensor*> Gather(Message& message) {
+  std::vector<v1::Tensor*> tensors;
+  const auto add = [&tensors](const std::string& /*field*/, const v1::Tensor& tensor) {
+    tensors.push_back(const_cast<v1::Tensor*>(&tensor));
+  };
+  Visit(message, add);
+  return tensors;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeRequest& header) {
   LayoutReader reader(/*of_answer=*/false);
-  reader.Add("predictions", header.predictions());
-  if (header.has_labels()) reader.Add("labels", header.labels());
-  if (header.has_mask()) reader.Add("mask", header.mask());
-  if (header.has_label_mask()) reader.Add("label_mask", header.label_mask());
-  if (header.has_gt_seg()) reader.Add("gt_seg", header.gt_seg());
+  Visit(header, reader);
   return reader.Finish();
 }
 
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeResponse& header) {
   LayoutReader reader(/*of_answer=*/true);
-  for (int i = 0; i < header.terms_size(); ++i) {
-    reader.Add(absl::StrCat("terms[", i, "].gradients"), header.terms(i).gradients());
-  }
-  reader.Add("gradients", header.gradients());
+  Visit(header, reader);
   return reader.Finish();
 }
+
+std::vector<v1::Tensor*> StreamTensors(v1::ComputeRequest& message) { return Gather(message); }
+std::vector<v1::Tensor*> StreamTensors(v1::ComputeResponse& message) { return Gather(message); }
 
 int64_t TotalBytes(const std::vector<StreamedTensor>& tensors) {
   int64_t total = 0;

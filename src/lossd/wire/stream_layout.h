@@ -23,6 +23,10 @@ struct StreamedTensor {
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeRequest& header);
 absl::StatusOr<std::vector<StreamedTensor>> ReadStreamLayout(const v1::ComputeResponse& header);
 
+// The tensors of a message themselves, in that order.
+std::vector<v1::Tensor*> StreamTensors(v1::ComputeRequest& message);
+std::vector<v1::Tensor*> StreamTensors(v1::ComputeResponse& message);
+
 // The bytes of them all.
 int64_t TotalBytes(const std::vector<StreamedTensor>& tensors);
 

@@ -28,6 +28,7 @@ class HostWords:
         self.size = size
         self._parts = parts
         self._count = count
+        self._greatest: int | None = None  # Looked for once.
 
     def bits(self, one: int) -> Elements | None:
         """A bit for each."""
@@ -49,7 +50,9 @@ class HostWords:
 
     def greatest(self) -> int:
         """The greatest."""
-        return max(int(words.max()) for words in self._words())
+        if self._greatest is None:
+            self._greatest = max(int(words.max()) for words in self._words())
+        return self._greatest
 
     def narrowed(self, size: int) -> Elements:
         """Those in `size` bytes each."""
