@@ -40,11 +40,9 @@ _OPTIONS: Mapping[str, Any] = {
 # After these the next call gets another channel: nobody is there any more, or without a word.
 _USELESS = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
-# What gRPC's own threads get before a fork, at most: to close a channel, to end its calls as well,
-# and to let those rest that go on.
+# What gRPC's own threads get before a fork, at most: to close a channel, to end its calls as well.
 _CLOSING_SECONDS = 1.0
 _ENDING_SECONDS = 6.0
-_SETTLING_SECONDS = 0.5
 
 
 class ForkedError(Exception):
@@ -61,7 +59,6 @@ class Connection:
         compute_stream: Its ComputeStream, likewise.
         proxy: The proxy that it goes through, or None.
         sharing: The memory that it shares with the server.
-        to_several: Whether it leads to several servers, some of which it may look for in vain.
         calls: How many it has.
         left: Whether it gets no more calls, and is closed after the last.
         stuck: Whether gRPC may still be sending for a call that is over.
@@ -74,7 +71,6 @@ class Connection:
     compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
     sharing: Sharing
     proxy: str | None
-    to_several: bool
     calls: int = 0
     left: bool = False
     stuck: bool = False
@@ -95,9 +91,8 @@ class LazyConnection:
         address: The server's; what LOSSD_ADDRESS says at the first use, or else the default, when
             None.
         options: gRPC's options of the channel, in addition to ours and before them.
-        interruptible: Whether calls may be ended by a fork, to be made anew; they wait for their
-            answer inside gRPC then, which is quicker. Otherwise they must only pass through the
-            gate to call into it.
+        interruptible: Whether calls wait for their answer inside gRPC, which is quicker, and has a
+            fork wait for their end. Otherwise they must only pass through the gate to call into it.
     """
 
     def __init__(
@@ -130,27 +125,27 @@ class LazyConnection:
             connection = self._enter()
             try:
                 yield connection
-            except grpc.FutureCancelledError:
-                raise CancelledError("the call was cancelled") from None
-            except grpc.RpcError as rpc_error:
-                if connection.interrupted:
-                    raise ForkedError from None
-                error = from_rpc(rpc_error, connection.proxy)
-                if error.code in _USELESS:
-                    connection.left = True
-                connection.stuck |= error.code == grpc.StatusCode.DEADLINE_EXCEEDED
-                raise error from None
-            except DeadlineExceededError:  # Our own word, of what gRPC is still at.
-                connection.left = connection.stuck = True
-                raise
-            except ValueError as error:  # Also gRPC's word for a channel that was closed meanwhile.
-                if isinstance(error, Error) or not (connection.interrupted or self._closed):
-                    raise
-                if connection.interrupted:
-                    raise ForkedError from None
-                raise Error("the client is closed") from None
+            except Exception as failure:
+                raise self._named(failure, connection) from None
             finally:
                 self._exit(connection)
+
+    def _named(self, failure: Exception, connection: Connection) -> Exception:
+        """What failed an attempt, as callers know it; notes what the connection is worth now."""
+        if connection.interrupted:
+            return ForkedError()
+        if isinstance(failure, grpc.FutureCancelledError):
+            return CancelledError("the call was cancelled")
+        if isinstance(failure, grpc.RpcError):
+            error = from_rpc(failure, connection.proxy)
+            connection.left |= error.code in _USELESS
+            connection.stuck |= error.code == grpc.StatusCode.DEADLINE_EXCEEDED
+            return error
+        if isinstance(failure, DeadlineExceededError):  # Our own word, of what gRPC is still at.
+            connection.left = connection.stuck = True
+        elif isinstance(failure, ValueError) and not isinstance(failure, Error) and self._closed:
+            return Error("the client is closed")  # GRPC's word for a channel that is closed.
+        return failure
 
     @contextlib.contextmanager
     def caller(self, cancellation: Cancellation) -> Iterator[None]:
@@ -178,16 +173,13 @@ class LazyConnection:
                 self._connection = None
 
     def before_fork(self) -> float:
-        """Closes a channel without calls, and one whose calls may be made anew.
+        """Closes the channel; its calls are made anew.
 
-        One that looks for a server in vain would have gRPC end the forked process, and one in which
-        a thread waits would have it hang.
+        A forked process that inherits a channel at work dies in gRPC, or hangs.
         """
         connection = self._connection
         if connection is None:
             return 0.0
-        if connection.calls and not (self._interruptible or connection.to_several):
-            return _SETTLING_SECONDS
         seconds = _ENDING_SECONDS if connection.calls else _CLOSING_SECONDS
         self._connection = None
         connection.interrupted = True
@@ -249,7 +241,7 @@ def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
     stub = service_pb2_grpc.LossServiceStub(channel)
     several = "it is for one server, not several" if target.several else None
     sharing = Sharing(several)
-    return Connection(channel, stub, compute, compute_stream, sharing, target.proxy, target.several)
+    return Connection(channel, stub, compute, compute_stream, sharing, target.proxy)
 
 
 _of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.

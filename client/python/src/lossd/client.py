@@ -76,7 +76,7 @@ class Client:
         self._transport: Transport = transport
         self._compression: Compression | None = compression
         self._channel_options = dict(channel_options or {})
-        # Short calls wait inside gRPC, which is quicker, but must be made anew after a fork.
+        # Short calls wait inside gRPC, which is quicker; a fork waits for them.
         self._short, self._long = (
             LazyConnection(self._address, self._channel_options, interruptible=interruptible)
             for interruptible in (True, False)

@@ -23,6 +23,9 @@ import grpc
 _GRACE_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0
 
+# What gRPC calls its threads: those that work, and those that end what it has made.
+_GRPC_THREADS = ("event_engine", "grpc_", "lifeguard")
+
 
 class Member(Protocol):
     """What the end of a process, or a second one, concerns."""
@@ -44,7 +47,10 @@ def _wait_for_grpc(seconds: float) -> None:
     closed, and a forked process that inherits a part of one is ended by gRPC, with status 64.
     """
     end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0 and _grpc_threads():
+    # Seen twice, as a thread gets its name only after it has begun.
+    absences = 0
+    while (left := end - time.monotonic()) > 0 and absences < 2:
+        absences = 0 if _grpc_threads() else absences + 1
         time.sleep(min(left, 0.005))
 
 
@@ -56,7 +62,7 @@ def _grpc_threads() -> bool:
         return True
     for thread in threads:
         with contextlib.suppress(OSError):
-            if (thread / "comm").read_text().strip() == "event_engine":
+            if (thread / "comm").read_text().startswith(_GRPC_THREADS):
                 return True
     return False
 
