@@ -189,8 +189,7 @@ def outgoing(
     """
     if not is_torch(array):
         array = _as_numpy(array, field)
-    name = array.dtype.name if isinstance(array, np.ndarray) else str(array.dtype)
-    name = name.removeprefix("torch.")
+    name = _name_of(array.dtype)
     if name not in _DTYPE_BY_NAME:
         expected = ", ".join(_DTYPE_BY_NAME)
         raise InvalidArgumentError(
@@ -242,6 +241,11 @@ def _array_of(
     # Who sends a bfloat16 (from ml_dtypes) brought the type along.
     dtype = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
     return elements.view(dtype).reshape(shape)
+
+
+@functools.cache
+def _name_of(dtype: np.dtype[Any] | torch.dtype) -> str:
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 def _version(array: Array) -> int | None:

@@ -120,7 +120,7 @@ def exchange_streamed(
     """
     outbox = _Outbox(request)
     reader = AnswerReader(request.expected)
-    with gate.passed():
+    with gate:
         answers = connection.compute_stream(iter(outbox), timeout=timeout)
         if not answers.add_callback(outbox.over.set):
             outbox.over.set()  # It has ended already.
@@ -241,7 +241,7 @@ def _asked(
         DeadlineExceededError: The time has passed, and gRPC is still sending.
     """
     done = _Signal()
-    with gate.passed():
+    with gate:
         answer = method.future(question, timeout=timeout)
         answer.add_done_callback(done.set)
     with cancellation.of(answer):
@@ -255,7 +255,7 @@ def _messages(answers: Iterator[bytes]) -> Iterator[bytes]:
     message = next(answers, None)
     while message is not None:
         yield message
-        with gate.passed():
+        with gate:
             message = next(answers, None)
 
 
