@@ -8,6 +8,8 @@ find_package(gRPC REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+find_library(LOSSD_CIVETWEB civetweb REQUIRED)
 find_package(GTest REQUIRED)
 find_package(benchmark REQUIRED)
 

@@ -9,6 +9,7 @@ packages=(
   cmake ninja-build g++ ccache pkg-config                     # build
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libspdlog-dev libyaml-cpp-dev libcli11-dev liblz4-dev
+  prometheus-cpp-dev libcivetweb-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-venv
   qemu-user                                                   # tests on a processor without AVX

@@ -1,0 +1,175 @@
+#include "server/observability/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <iterator>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "lossd/base/error.h"
+#include "server/observability/process_metrics.h"
+
+namespace lossd {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+// Further clients are counted together: who can choose a name must not fill the memory of those who
+// scrape.
+constexpr size_t kMostClients = 100;
+
+const prometheus::Histogram::BucketBoundaries kSecondsBounds = {
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+const prometheus::Histogram::BucketBoundaries kBytesBounds = {1e4, 1e5, 1e6, 3e6, 1e7,
+                                                              3e7, 1e8, 3e8, 1e9, 1e10};
+
+MetricFamily Gauge(std::string name, std::string help, double value) {
+  MetricFamily family{std::move(name), std::move(help), MetricType::Gauge, {ClientMetric()}};
+  family.metric.front().gauge.value = value;
+  return family;
+}
+
+MetricFamily Counter(std::string name, std::string help, double value) {
+  MetricFamily family{std::move(name), std::move(help), MetricType::Counter, {ClientMetric()}};
+  family.metric.front().counter.value = value;
+  return family;
+}
+
+std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  return {
+      Gauge("lossd_draining", "1 while the server finishes calls and takes no new ones.",
+            state.draining ? 1 : 0),
+      Gauge("lossd_uptime_seconds", "Since the server started.",
+            absl::ToDoubleSeconds(state.uptime)),
+      Gauge("lossd_threads", "Threads that compute.", number(state.threads)),
+      Gauge("lossd_inflight_requests", "Calls under way, waiting ones included.",
+            number(static_cast<int64_t>(state.open_calls.size()))),
+      Gauge("lossd_queue_requests", "Calls that wait for memory or a worker.",
+            number(state.waiting_calls)),
+      Gauge("lossd_queue_limit_requests", "Calls that may wait; more are refused.",
+            number(state.most_waiting_calls)),
+      Gauge("lossd_queue_bytes", "Memory that waiting calls will need.",
+            number(state.waiting_bytes)),
+      Gauge("lossd_memory_used_bytes", "Memory set aside for calls under way.",
+            number(state.budget_in_use)),
+      Gauge("lossd_memory_limit_bytes", "Memory that calls may have, all together.",
+            number(state.budget_bytes)),
+      Gauge("lossd_shared_memory_bytes", "Memory that clients of this host share.",
+            number(state.shared_memory_bytes)),
+      Gauge("lossd_plan_cache_plans", "Compiled plans that are kept.", number(state.cached_plans)),
+      Counter("lossd_plan_cache_hits_total", "Requests whose plan was compiled already.",
+              number(state.plan_cache_hits)),
+      Counter("lossd_plan_cache_misses_total", "Requests whose plan had to be compiled.",
+              number(state.plan_cache_misses)),
+  };
+}
+
+bool Rejected(absl::StatusCode code) {
+  return code == absl::StatusCode::kResourceExhausted || code == absl::StatusCode::kUnavailable ||
+         code == absl::StatusCode::kUnauthenticated;
+}
+
+}  // namespace
+
+Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
+    : state_(std::move(state)),
+      requests_(AddCounters("lossd_requests_total", "Calls, by how they ended.")),
+      rejected_(AddCounters("lossd_rejected_total", "Calls that were turned away, by the reason.")),
+      voxels_(AddCounters("lossd_voxels_total", "Voxels of predictions that were computed on.")),
+      busy_(AddCounters("lossd_busy_seconds_total",
+                        "Time spent computing, added up over calls at the same time.")),
+      client_requests_(AddCounters("lossd_client_requests_total",
+                                   "Calls of a client; of those beyond 100, of \"other\".")),
+      client_compute_(
+          AddCounters("lossd_client_compute_seconds_total", "Time spent computing for a client.")),
+      request_seconds_(AddHistograms("lossd_request_seconds",
+                                     "From a call's beginning to its end in the server.")),
+      queue_seconds_(AddHistograms("lossd_queue_seconds", "Waiting for memory and a worker.")),
+      stage_seconds_(AddHistograms("lossd_stage_seconds",
+                                   "Stages of calls that computed: receive, decode, compute, "
+                                   "encode.")),
+      function_seconds_(AddHistograms("lossd_function_seconds", "Time in a loss, by call.")),
+      request_bytes_(AddHistograms("lossd_request_bytes", "Tensors of a request, as they came.")),
+      response_bytes_(
+          AddHistograms("lossd_response_bytes", "Tensors of an answer, as they went.")) {
+  prometheus::BuildGauge()
+      .Name("lossd_build_info")
+      .Help("What runs, as labels; always 1.")
+      .Register(registry_)
+      .Add(std::map<std::string, std::string>(build.begin(), build.end()))
+      .Set(1);
+}
+
+Metrics::Counters& Metrics::AddCounters(const std::string& name, const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
+}
+
+Metrics::Histograms& Metrics::AddHistograms(const std::string& name, const std::string& help) {
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_);
+}
+
+void Metrics::Count(const CallRecord& call) {
+  const std::string method(call.method);
+  const std::string code = absl::StatusCodeToString(call.status.code());
+  const std::string reason = ErrorReason(call.status).value_or(call.status.ok() ? "" : code);
+  requests_.Add({{"method", method}, {"code", code}, {"reason", reason}}).Increment();
+  if (Rejected(call.status.code())) rejected_.Add({{"reason", reason}}).Increment();
+  request_seconds_.Add({{"method", method}}, kSecondsBounds)
+      .Observe(absl::ToDoubleSeconds(call.total));
+  if (call.status.ok()) CountWork(call);
+  CountClient(call);
+}
+
+void Metrics::CountWork(const CallRecord& call) {
+  const auto observe = [&](absl::string_view stage, absl::Duration time) {
+    stage_seconds_.Add({{"stage", std::string(stage)}}, kSecondsBounds)
+        .Observe(absl::ToDoubleSeconds(time));
+  };
+  if (call.compute == absl::ZeroDuration()) return;
+  queue_seconds_.Add({{"method", std::string(call.method)}}, kSecondsBounds)
+      .Observe(absl::ToDoubleSeconds(call.queue));
+  observe("receive", call.receive);
+  observe("decode", call.decode);
+  observe("compute", call.compute);
+  observe("encode", call.encode);
+  for (const FunctionTime& function : call.functions) {
+    function_seconds_.Add({{"function", function.function}}, kSecondsBounds)
+        .Observe(absl::ToDoubleSeconds(function.time));
+  }
+  const std::map<std::string, std::string> transport = {{"transport", std::string(call.transport)}};
+  request_bytes_.Add(transport, kBytesBounds).Observe(static_cast<double>(call.bytes_received));
+  response_bytes_.Add(transport, kBytesBounds).Observe(static_cast<double>(call.bytes_sent));
+  voxels_.Add({}).Increment(static_cast<double>(call.voxels));
+  busy_.Add({}).Increment(absl::ToDoubleSeconds(call.decode + call.compute + call.encode));
+}
+
+void Metrics::CountClient(const CallRecord& call) {
+  std::string client = call.client;
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (clients_.size() < kMostClients) {
+      clients_.insert(client);
+    } else if (!clients_.contains(client)) {
+      client = "other";
+    }
+  }
+  client_requests_.Add({{"client", client}}).Increment();
+  client_compute_.Add({{"client", client}}).Increment(absl::ToDoubleSeconds(call.compute));
+}
+
+std::vector<prometheus::MetricFamily> Metrics::Collect() const {
+  std::vector<MetricFamily> families = registry_.Collect();
+  for (std::vector<MetricFamily> more : {FamiliesOf(state_()), ProcessMetrics()}) {
+    std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  return families;
+}
+
+std::string Metrics::Text() const { return prometheus::TextSerializer().Serialize(Collect()); }
+
+}  // namespace lossd

@@ -1,0 +1,45 @@
+#ifndef SERVER_OBSERVABILITY_SERVER_STATE_H_
+#define SERVER_OBSERVABILITY_SERVER_STATE_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace lossd {
+
+// A call under way.
+struct OpenCall {
+  std::string id;
+  std::string client;
+  absl::string_view method;
+  absl::Time start;
+};
+
+// How a server is at a moment.
+struct ServerState {
+  bool draining = false;
+  absl::Duration uptime;
+  int64_t threads = 0;
+  int64_t waiting_calls = 0;
+  int64_t waiting_bytes = 0;
+  int64_t most_waiting_calls = 0;  // More are refused.
+  int64_t budget_bytes = 0;
+  int64_t budget_in_use = 0;
+  int64_t cached_plans = 0;
+  int64_t plan_cache_hits = 0;
+  int64_t plan_cache_misses = 0;
+  int64_t shared_memory_bytes = 0;
+  std::vector<std::string> devices;
+  std::vector<OpenCall> open_calls;
+};
+
+// Facts that stay as they are, as name and value: build and configuration.
+using Facts = std::vector<std::pair<std::string, std::string>>;
+
+}  // namespace lossd
+
+#endif  // SERVER_OBSERVABILITY_SERVER_STATE_H_
