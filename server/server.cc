@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
+#include "server/security/tls_credentials.h"
 
 namespace lossd {
 namespace {
@@ -51,8 +53,10 @@ void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-Server::Server(const Config& config, Log& log)
-    : config_(WithSocketName(config)), service_(config_, log) {}
+Server::Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log)
+    : config_(WithSocketName(config)),
+      secrets_(std::move(secrets)),
+      service_(config_, *secrets_, log) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
   // LibTorch computes on the thread that calls it: threads of its own would come on top of ours.
@@ -60,10 +64,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
-  std::unique_ptr<Server> server(new Server(config, log));
+  absl::StatusOr<std::shared_ptr<const Secrets>> secrets = Secrets::Load(config, log);
+  if (!secrets.ok()) return secrets.status();
+  std::unique_ptr<Server> server(new Server(config, *std::move(secrets), log));
   if (absl::Status shared = server->ShareMemory(); !shared.ok()) return shared;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &server->port_);
+  builder.AddListeningPort(config.listen,
+                           config.tls_cert.empty() ? grpc::InsecureServerCredentials()
+                                                   : TlsCredentials(server->secrets_),
+                           &server->port_);
   builder.RegisterService(&server->service_);
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
