@@ -3,18 +3,24 @@
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <istream>
+#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "lossd/base/available_cores.h"
 #include "server/listen_address.h"
 
 namespace lossd {
 namespace {
+
+// Flags that are no fields of the file.
+constexpr absl::string_view kFlagsAlone[] = {"config", "check-config", "help", "version"};
 
 // Reads a YAML mapping of flag names to values.
 class YamlConfig : public CLI::Config {
@@ -35,7 +41,8 @@ class YamlConfig : public CLI::Config {
         if (!names.insert(name).second) {
           throw CLI::ConfigError("config file: field '" + name + "' is given twice");
         }
-        if (name == "config" || app_.get_option_no_throw("--" + name) == nullptr) {
+        if (std::count(std::begin(kFlagsAlone), std::end(kFlagsAlone), name) > 0 ||
+            app_.get_option_no_throw("--" + name) == nullptr) {
           throw CLI::ConfigError("config file: unknown field '" + name +
                                  "'; --help lists the fields");
         }

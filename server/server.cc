@@ -9,11 +9,13 @@
 #include <algorithm>
 #include <chrono>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
+#include "server/security/reflection_gate.h"
 #include "server/security/tls_credentials.h"
 
 namespace lossd {
@@ -74,6 +76,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
                                                    : TlsCredentials(server->secrets_),
                            &server->port_);
   builder.RegisterService(&server->service_);
+  if (server->secrets_->tokens() != nullptr) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gates;
+    gates.push_back(ReflectionGate(*server->secrets_));
+    builder.experimental().SetInterceptorCreators(std::move(gates));
+  }
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
   builder.SetMaxSendMessageSize(-1);

@@ -41,8 +41,9 @@ class ReloadedCredentials final : public grpc::ServerCredentials {
     if (now == credentials.used_) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {.private_key = now->key.c_str(),
                                              .cert_chain = now->chain.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(
-        now->client_ca.empty() ? nullptr : now->client_ca.c_str(), &pair, 1);
+    // gRPC wants some authorities, also where it asks clients for no certificates.
+    const std::string& authorities = now->client_ca.empty() ? now->chain : now->client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     credentials.used_ = std::move(now);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
