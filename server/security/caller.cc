@@ -2,21 +2,18 @@
 
 #include <grpc/grpc_security_constants.h>
 
-#include <algorithm>
+#include <iterator>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "lossd/base/error.h"
-#include "server/security/word.h"
+#include "lossd_rpc/call_metadata.h"
 
 namespace lossd {
 namespace {
-
-constexpr size_t kMaxNameBytes = 128;
 
 absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -47,38 +44,19 @@ std::string AddressOf(absl::string_view peer) {
                              {{"%5B", ""}, {"%5D", ""}, {"[", ""}, {"]", ""}});
 }
 
-bool IsHex(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f'); });
-}
-
-bool IsZero(absl::string_view hex) { return hex.find_first_not_of('0') == absl::string_view::npos; }
-
-// Whether it is version-trace-span-flags, as W3C has it.
-bool IsTraceparent(absl::string_view text) {
-  if (text.size() != 55 || text[2] != '-' || text[35] != '-' || text[52] != '-') return false;
-  const absl::string_view version = text.substr(0, 2);
-  const absl::string_view trace = text.substr(3, 32);
-  const absl::string_view span = text.substr(36, 16);
-  const absl::string_view flags = text.substr(53);
-  return IsHex(version) && version != "ff" && IsHex(trace) && !IsZero(trace) && IsHex(span) &&
-         !IsZero(span) && IsHex(flags);
-}
-
 absl::Status Refusal(absl::string_view reason, absl::string_view message) {
   return WithReason(reason, absl::UnauthenticatedError(message));
 }
 
 // Whose token came along; why that lets nobody in.
 absl::StatusOr<std::string> TokenOwner(const Metadata& metadata, const Tokens& tokens) {
-  absl::string_view token = Only(metadata, "authorization");
-  constexpr absl::string_view kScheme = "Bearer ";
-  if (!absl::StartsWithIgnoreCase(token, kScheme)) {
+  absl::string_view token = Only(metadata, kAuthorizationKey);
+  if (!absl::StartsWithIgnoreCase(token, kBearer)) {
     return Refusal("TOKEN_MISSING",
                    "authorization: got no bearer token, expected \"Bearer TOKEN\" once in the "
                    "call's metadata, as this server asks for");
   }
-  token.remove_prefix(kScheme.size());
+  token.remove_prefix(kBearer.size());
   std::string owner = tokens.OwnerOf(absl::StripAsciiWhitespace(token));
   if (owner.empty()) {
     return Refusal("TOKEN_UNKNOWN",
@@ -92,7 +70,7 @@ absl::StatusOr<std::string> TokenOwner(const Metadata& metadata, const Tokens& t
 Caller IdentifyCaller(const Metadata& metadata, const grpc::AuthContext* connection,
                       absl::string_view peer, const Tokens* tokens) {
   Caller caller;
-  if (const absl::string_view given = Only(metadata, "traceparent"); IsTraceparent(given)) {
+  if (const absl::string_view given = Only(metadata, kTraceparentKey); IsTraceparent(given)) {
     caller.traceparent = std::string(given);
   }
   if (tokens != nullptr) {
@@ -103,9 +81,9 @@ Caller IdentifyCaller(const Metadata& metadata, const grpc::AuthContext* connect
     }
     caller.let_in = owner.status();
   }
-  const absl::string_view called = Only(metadata, "x-lossd-client");
+  const absl::string_view called = Only(metadata, kClientKey);
   caller.identity = CertifiedName(connection);
-  if (caller.identity.empty() && caller.let_in.ok() && IsWord(called, kMaxNameBytes)) {
+  if (caller.identity.empty() && caller.let_in.ok() && IsWord(called, kMaxClientBytes)) {
     caller.identity = std::string(called);
   }
   if (caller.identity.empty()) caller.identity = AddressOf(peer);

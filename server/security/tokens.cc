@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "lossd/base/error.h"
-#include "server/security/word.h"
+#include "lossd_rpc/call_metadata.h"
 
 namespace lossd {
 namespace {

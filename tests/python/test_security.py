@@ -315,10 +315,10 @@ def test_the_environment_may_say_all_of_it(
 ) -> None:
     monkeypatch.setenv("LOSSD_ADDRESS", secured.address)
     monkeypatch.setenv("LOSSD_TLS_CA", str(authority.certificate))
-    monkeypatch.setenv("LOSSD_TOKEN_FILE", str(write(tmp_path / "mine", TOKEN)))
+    monkeypatch.setenv("LOSSD_TOKEN", TOKEN)
     with lossd.Client() as client:
         client.info()
-    monkeypatch.setenv("LOSSD_TOKEN", OTHER_TOKEN)
+    monkeypatch.setenv("LOSSD_TOKEN_FILE", str(write(tmp_path / "mine", OTHER_TOKEN)))
     with lossd.Client() as client, pytest.raises(lossd.UnauthenticatedError):
         client.info()
     with lossd.Client(token=TOKEN) as client:

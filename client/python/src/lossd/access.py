@@ -76,10 +76,10 @@ class Access:
     def _current_token(self) -> Token | None:
         if self.token is not None:
             return self.token
-        if token := os.environ.get(_TOKEN_VARIABLE):
-            return _check_token(token)
-        path = os.environ.get(_TOKEN_FILE_VARIABLE)
-        return pathlib.Path(path) if path else None
+        if path := os.environ.get(_TOKEN_FILE_VARIABLE):
+            return pathlib.Path(path)
+        token = os.environ.get(_TOKEN_VARIABLE)
+        return _check_token(token) if token else None
 
 
 class Introduction:

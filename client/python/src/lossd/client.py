@@ -66,8 +66,8 @@ class Client:
             environment variables LOSSD_TLS, LOSSD_TLS_CA, LOSSD_TLS_CERT, LOSSD_TLS_KEY and
             LOSSD_TLS_SERVER_NAME say, or else none.
         token: The bearer token that lets the client in; or, to be asked at each call, the path of a
-            file that holds it (an os.PathLike) or a function that returns it. By default what
-            LOSSD_TOKEN says, or the file that LOSSD_TOKEN_FILE names. Without TLS it can be read
+            file that holds it (an os.PathLike) or a function that returns it. By default the
+            file that LOSSD_TOKEN_FILE names, or what LOSSD_TOKEN says. Without TLS it can be read
             on its way.
         client: What the client calls itself, for the server's log and its fairness where it has no
             token and no certificate; its host and process by default.
