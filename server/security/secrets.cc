@@ -2,8 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,20 +17,20 @@ namespace {
 constexpr std::chrono::seconds kPeriod{1};
 
 // More is none of what is read here.
-constexpr std::streamsize kMaxFileBytes = 1 << 20;
+constexpr uintmax_t kMaxFileBytes = 1 << 20;
 
 // Reads the file at `path` that `field` of the config names; an empty one has no path either.
 absl::StatusOr<std::string> ReadFile(absl::string_view field, const std::string& path) {
   if (path.empty()) return "";
-  std::ifstream file(path, std::ios::binary);
-  std::string text(static_cast<size_t>(kMaxFileBytes), '\0');
-  file.read(text.data(), kMaxFileBytes);
-  if (file.gcount() == 0 || !file.eof()) {
-    return FieldError(field, absl::StrCat("'", path, "'"),
-                      absl::StrCat("a file that can be read, of 1 to ", kMaxFileBytes, " bytes"));
+  std::error_code error;  // Also for what is no file: nobody should wait for a pipe.
+  const uintmax_t size = std::filesystem::file_size(path, error);
+  if (!error && size > 0 && size <= kMaxFileBytes) {
+    std::ifstream file(path, std::ios::binary);
+    std::string text(size, '\0');
+    if (file.read(text.data(), static_cast<std::streamsize>(size))) return text;
   }
-  text.resize(static_cast<size_t>(file.gcount()));
-  return text;
+  return FieldError(field, absl::StrCat("'", path, "'"),
+                    absl::StrCat("a file that can be read, of 1 to ", kMaxFileBytes, " bytes"));
 }
 
 absl::StatusOr<Certificates> ReadCertificates(const Config& config) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import copy
+import json
 import os
 import pathlib
 import pickle
@@ -578,6 +579,41 @@ def test_check_config_reads_everything(
     ended = start("--check-config", f"--config={config}")
     assert ended.returncode != 0
     assert "threads" in ended.stderr
+
+
+def test_lossctl_is_let_in(
+    authority: Authority, certified: Certified, tokens: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    def lossctl(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        binary = server_binary().parents[1] / "client" / "cpp" / "lossctl"
+        return subprocess.run(
+            [binary, *flags], capture_output=True, text=True, env={**os.environ, **environment}
+        )
+
+    mine = authority.certify("operator")
+    mutual = f"--tls_client_ca={authority.certificate}"
+    with serve(*tls_flags(certified), mutual, f"--token_file={tokens}") as server:
+        flags = (
+            f"--server={server.address}",
+            f"--tls-ca={authority.certificate}",
+            f"--tls-cert={mine.certificate}",
+            f"--tls-key={mine.key}",
+        )
+        token = f"--token-file={write(tmp_path / 'mine', TOKEN)}"
+        for command in (
+            ("info",),
+            ("losses",),
+            ("check-plan", str(write(tmp_path / "plan.json", json.dumps(PLAN)))),
+            ("bench", "--requests=1", "--size=8"),
+        ):
+            ended = lossctl(*command, *flags, token)
+            assert ended.returncode == 0, ended
+        assert lossctl("info", *flags, LOSSD_TOKEN=TOKEN).returncode == 0
+        ended = lossctl("info", *flags)
+        assert ended.returncode == 1
+        assert "--token-file" in ended.stderr
+        ended = lossctl("info", flags[0], token)
+        assert ended.returncode == 1
 
 
 def test_a_call_says_who_makes_it_in_no_more_than_it_must(
