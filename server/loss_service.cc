@@ -86,7 +86,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* LossServiceImpl::Co
 grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
     grpc::CallbackServerContext* context, const v1::GetServerInfoRequest* /*request*/,
     v1::GetServerInfoResponse* response) {
-  return AnswerAtOnce(*context, [this, response] {
+  return AnswerAtOnce(*context, "GetServerInfo", [this, response] {
     response->set_version(LOSSD_VERSION);
     response->set_torch_version(TORCH_VERSION);
     response->add_devices("cpu");
@@ -106,13 +106,25 @@ grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
 grpc::ServerUnaryReactor* LossServiceImpl::ListLosses(grpc::CallbackServerContext* context,
                                                       const v1::ListLossesRequest* /*request*/,
                                                       v1::ListLossesResponse* response) {
-  return AnswerAtOnce(*context, [this, response] { return handlers_.ListLosses(response); });
+  return AnswerAtOnce(*context, "ListLosses",
+                      [this, response] { return handlers_.ListLosses(response); });
 }
 
 grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
-    grpc::CallbackServerContext& context, absl::FunctionRef<absl::Status()> handler) const {
-  absl::Status status = IdentifyCaller(context, secrets_.tokens().get()).let_in;
-  if (status.ok()) status = handler();
+    grpc::CallbackServerContext& context, absl::string_view method,
+    absl::FunctionRef<absl::Status()> handler) const {
+  const Caller caller = IdentifyCaller(context, secrets_.tokens().get());
+  absl::Status status = caller.let_in;
+  if (status.ok()) {
+    status = handler();
+  } else {
+    log_.Write(spdlog::level::warn, "", "failed",
+               {{"method", method},
+                {"code", absl::StatusCodeToString(status.code())},
+                {"error", status.message()},
+                {"client", caller.identity},
+                {"peer", context.peer()}});
+  }
   grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
   reactor->Finish(ToRpcStatus(status));
   return reactor;

@@ -5,6 +5,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
@@ -64,8 +65,10 @@ class LossServiceImpl final : public LossServiceBase {
  private:
   class UnaryCall;
 
-  // Answers a call that needs no turn: with what `handler` says, if the caller is let in.
+  // Answers a call that needs no turn: with what `handler` says, if the caller is let in. `method`
+  // is a literal.
   grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext& context,
+                                         absl::string_view method,
                                          absl::FunctionRef<absl::Status()> handler) const;
 
   CallSurroundings surroundings() {

@@ -58,7 +58,9 @@ void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
 Server::Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log)
     : config_(WithSocketName(config)),
       secrets_(std::move(secrets)),
-      service_(config_, *secrets_, log) {}
+      service_(config_, *secrets_, log),
+      credentials_(config_.tls_cert.empty() ? grpc::InsecureServerCredentials()
+                                            : TlsCredentials(secrets_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
   // LibTorch computes on the thread that calls it: threads of its own would come on top of ours.
@@ -71,10 +73,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   std::unique_ptr<Server> server(new Server(config, *std::move(secrets), log));
   if (absl::Status shared = server->ShareMemory(); !shared.ok()) return shared;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(config.listen,
-                           config.tls_cert.empty() ? grpc::InsecureServerCredentials()
-                                                   : TlsCredentials(server->secrets_),
-                           &server->port_);
+  builder.AddListeningPort(config.listen, server->credentials_, &server->port_);
   builder.RegisterService(&server->service_);
   if (server->secrets_->tokens() != nullptr) {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gates;

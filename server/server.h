@@ -1,6 +1,7 @@
 #ifndef SERVER_SERVER_H_
 #define SERVER_SERVER_H_
 
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
 #include <cstdint>
@@ -49,6 +50,8 @@ class Server {
   const std::shared_ptr<const Secrets> secrets_;
   LossServiceImpl service_;
   std::unique_ptr<SegmentSocket> segment_socket_;
+  // Asked at each handshake, but not kept by gRPC.
+  const std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

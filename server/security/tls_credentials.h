@@ -11,7 +11,8 @@ namespace lossd {
 
 // TLS for one port, with the certificates that `secrets` has, which must be some, at each
 // handshake. Where they have a client_ca, clients must prove to be certified by it. Connections
-// that are open keep what they were made with.
+// that are open keep what they were made with. To be kept as long as the server, which does not do
+// that itself.
 std::shared_ptr<grpc::ServerCredentials> TlsCredentials(std::shared_ptr<const Secrets> secrets);
 
 }  // namespace lossd

@@ -254,6 +254,7 @@ def test_no_method_answers_without_a_token(
     ):
         METHODS[method](client)
     assert caught.value.reason == ("TOKEN_MISSING" if token is None else "TOKEN_UNKNOWN")
+    assert 'code="UNAUTHENTICATED"' in token_server.log.read_text().splitlines()[-1]
 
 
 def test_a_large_call_without_a_token_is_refused(token_server: LocalServer) -> None:
@@ -541,11 +542,24 @@ def test_a_server_does_not_start_with_what_is_no_good(
         capture_output=True,
     )
     nothing = write(tmp_path / "nothing", "nothing\n")
+    broken = write(
+        tmp_path / "broken",
+        certified.certificate.read_text() + "-----BEGIN CERTIFICATE-----\nAAAA\n",
+    )
+    weak = Certified(tmp_path / "weak.pem", tmp_path / "weak.key")
+    subprocess.run(
+        f"openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=weak -keyout {weak.key} "
+        f"-out {weak.certificate}".split(),
+        check=True,
+        capture_output=True,
+    )
     for flags, says in (
         (tls_flags(Certified(certified.certificate, other.key)), "tls_key"),
         (tls_flags(Certified(certified.certificate, encrypted)), "tls_key"),
         (tls_flags(Certified(certified.certificate, tmp_path / "away")), "tls_key"),
         (tls_flags(Certified(nothing, certified.key)), "tls_cert"),
+        (tls_flags(Certified(broken, certified.key)), "tls_cert"),
+        (tls_flags(weak), "tls_cert"),
         (tls_flags(expired), "tls_cert"),
         ((*tls_flags(certified), f"--tls_client_ca={nothing}"), "tls_client_ca"),
         ((f"--token_file={nothing}",), "token_file"),
