@@ -60,17 +60,21 @@ VARIANTS = [
 
 
 def make_batch() -> Batch:
-    """Neurites, of more ids than fit into a byte and as large as a data set's, half learned."""
+    """Neurites, of more ids than fit into a byte and as large as a data set's, half learned.
+
+    Here and there a region is not annotated.
+    """
     rng = np.random.default_rng(0)
     cells = [erode(make_neurites((SIZE,) * 3, 300, rng, growth=8)) for _ in range(2)]
     labels = torch.from_numpy(np.stack([affinities(of_one)[0] for of_one in cells])).float()
     ids = np.stack([of_one.astype(np.int64) + 2**35 * (of_one > 0) for of_one in cells])
     ids[1] += 300 * (ids[1] > 0)
     torch.manual_seed(0)
+    known = (torch.rand((2, 1) + (SIZE // 16,) * 3) < 0.9).float()
     return Batch(
         logits=4 * labels - 2 + 2 * torch.randn_like(labels),
         labels=labels,
-        mask=(torch.rand_like(labels[:, :1]) < 0.9).float(),
+        mask=torch.nn.functional.interpolate(known, scale_factor=16),
         gt_seg=torch.from_numpy(ids)[:, None],
     )
 

@@ -58,6 +58,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--steps: at least 2")
     if arguments.crop < 8 or arguments.crop % 2:
         parser.error("--crop: an even number of at least 8")
+    if arguments.seg is not None and not arguments.seg.is_file():
+        parser.error(f"--seg: there is no file {arguments.seg}")
     if not arguments.server.exists():
         parser.error(f"--server: {arguments.server} is not there; run `make build` first")
     return arguments

@@ -13,7 +13,7 @@ NHOOD = ((-1, 0, 0), (0, -1, 0), (0, 0, -1))
 PLAN = {
     "losses": [
         {"function": "PerChannelBCEWithLogitsLoss"},
-        {"function": "MalisLoss", "kwargs": {"nhood": NHOOD, "reduction": "mean"}},
+        {"function": "MalisLoss", "kwargs": {"nhood": NHOOD, "reduction": "sum"}},
     ]
 }
 

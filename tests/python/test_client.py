@@ -214,6 +214,8 @@ def test_plans_in_every_form(tmp_path: Any) -> None:
     assert json.loads(lossd.Plan.of(PLAN["losses"]).text) == PLAN["losses"]
     plan = lossd.Plan(text="losses: []")
     assert lossd.Plan.of(plan) is plan
+    for text in ("- function: WeightedMSELoss", '[{"function": "WeightedMSELoss"}]', "losses:\n"):
+        assert lossd.Plan.of(text).text == text
 
 
 def test_plan_values_of_numpy_and_torch_are_data() -> None:

@@ -71,6 +71,19 @@ def test_one_loss_with_its_options(lossctl: Run) -> None:
     assert "mean | sum | none, default sum" in shown
 
 
+def test_what_cannot_be_written(server: LocalServer) -> None:
+    binary = server_binary().parents[1] / "client" / "cpp" / "lossctl"
+    with pathlib.Path("/dev/full").open("w") as full:
+        command = [str(binary), "--server", server.address, "losses"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120)
+    assert done.returncode != 0
+    assert b"cannot be written" in done.stderr
+
+
+def test_a_folder_for_a_file(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    assert "is a folder" in lossctl("check-plan", str(tmp_path), fails=True).stderr
+
+
 def test_unknown_loss(lossctl: Run) -> None:
     assert "'MalisLos'" in lossctl("losses", "MalisLos", fails=True).stderr
 
@@ -253,7 +266,8 @@ def test_bench(lossctl: Run, tmp_path: pathlib.Path) -> None:
         latency = level["latency_seconds"]
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p95"] <= latency["p99"]
         assert latency["p99"] <= latency["max"]
-        assert sum(level["stage_seconds"].values()) == pytest.approx(latency["mean"], rel=0.05)
+        # All of it; where much is going on, the end of sending is seen late.
+        assert 0.95 < sum(level["stage_seconds"].values()) / latency["mean"] < 1.5
         # Predictions one way and gradients the other; labels and ids are less in any encoding.
         gradients = 2 * 3 * 8**3 * 4
         assert gradients < level["bytes_received"] < 1.2 * gradients

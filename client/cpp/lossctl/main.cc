@@ -27,6 +27,7 @@ const char* Hint(const absl::Status& status) {
 int main(int argc, char** argv) {
   CLI::App app(kDescription, "lossctl");
   lossd::Session session;
+  app.set_version_flag("--version", LOSSD_VERSION);
   lossd::DeclareServer(app, session);
   // At most: an unknown command is to be named, which CLI11 does not do where one is required.
   app.require_subcommand(0, 1);
@@ -41,6 +42,10 @@ int main(int argc, char** argv) {
   if (app.get_subcommands().empty()) {
     std::cerr << "lossctl: a command is required; --help lists them\n";
     return EXIT_FAILURE;
+  }
+  // What could not be written did not succeed: a disk may be full.
+  if (session.status.ok() && !std::cout.flush()) {
+    session.status = absl::DataLossError("standard output cannot be written to");
   }
   if (session.status.ok()) return EXIT_SUCCESS;
   std::cerr << "lossctl: " << session.status.message() << "\n";

@@ -21,6 +21,7 @@
 #include "lossd/base/workspace.h"
 #include "lossd/malis/affinities.h"
 #include "lossd/malis/labels.h"
+#include "lossd/tensor/dtype_name.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {
@@ -95,10 +96,9 @@ absl::Status ReadAffinities(const MalisFlags& flags, Volume& volume) {
   const auto channels = static_cast<int64_t>(volume.neighborhood.size());
   if (read->dim() != 4 || read->size(0) != channels || read->numel() == 0 ||
       !read->is_floating_point()) {
-    return FieldError(
-        "--affinities",
-        absl::StrCat(c10::toString(read->scalar_type()), ", ", SizesText(read->sizes())),
-        absl::StrCat("floats [", channels, ", Z, Y, X], a channel an offset"));
+    return FieldError("--affinities",
+                      absl::StrCat(DTypeName(read->scalar_type()), ", ", SizesText(read->sizes())),
+                      absl::StrCat("floats [", channels, ", Z, Y, X], a channel an offset"));
   }
   const at::Tensor values = read->to(at::kFloat).contiguous();
   volume.affinity = flags.logits ? values.sigmoid() : values;
@@ -132,10 +132,9 @@ absl::Status ReadLabels(const std::string& path, TaskPool& pool, Volume& volume)
   if (!read.ok()) return read.status();
   const std::vector<int64_t> sizes = {volume.shape.z, volume.shape.y, volume.shape.x};
   if (read->sizes() != sizes || !at::isIntegralType(read->scalar_type(), /*includeBool=*/true)) {
-    return FieldError(
-        "--gt_seg",
-        absl::StrCat(c10::toString(read->scalar_type()), ", ", SizesText(read->sizes())),
-        absl::StrCat("integers of ", SizesText(sizes)));
+    return FieldError("--gt_seg",
+                      absl::StrCat(DTypeName(read->scalar_type()), ", ", SizesText(read->sizes())),
+                      absl::StrCat("integers of ", SizesText(sizes)));
   }
   // Ids are only compared, so the bits of unsigned ones serve as well.
   const at::Tensor ids =

@@ -152,12 +152,14 @@ void TaskPool::TakePlace(std::unique_lock<std::mutex>& lock) {
 }
 
 void TaskPool::LeavePlace() {
+  bool work = false;
   {
     const std::scoped_lock lock(mutex_);
     --taken_;
+    work = !loops_.empty();
   }
-  place_.notify_all();
-  work_.notify_all();
+  if (SomebodyWaits()) place_.notify_all();
+  if (work) work_.notify_all();
 }
 
 void TaskPool::Yield() {

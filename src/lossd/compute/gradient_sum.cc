@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lossd/sweep/gradient_writer.h"
+#include "lossd/sweep/slabs.h"
 #include "lossd/tensor/large_tensor.h"
 
 namespace lossd {
@@ -30,7 +31,7 @@ GradientInto GradientSum::Into(const ChannelRange& channels, double factor) {
   const bool add = std::find(begin, end, true) != end;
   if (add) ZeroWhatIsUnwritten(channels);
   std::fill(begin, end, true);
-  return {.into = sum_.narrow(1, channels.start, channels.size()), .factor = factor, .add = add};
+  return {.into = Part(sum_, 1, channels.start, channels.size()), .factor = factor, .add = add};
 }
 
 void GradientSum::ZeroWhatIsUnwritten(const ChannelRange& channels) {

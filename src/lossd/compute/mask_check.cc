@@ -71,12 +71,12 @@ absl::Status CheckKnownEdges(const Evaluation& evaluation, const Batch& batch,
   std::string field = "mask";
   if (evaluation.mask_channels.has_value()) {
     const ChannelRange& channels = *evaluation.mask_channels;
-    masks.push_back(batch.labels.narrow(1, channels.start, channels.size()));
+    masks.push_back(Part(batch.labels, 1, channels.start, channels.size()));
     field = absl::StrCat(term.path, ".mask_slice");
   }
   if (batch.label_mask.defined()) {
     const ChannelRange& channels = evaluation.target_channels;
-    masks.push_back(batch.label_mask.narrow(1, channels.start, channels.size()));
+    masks.push_back(Part(batch.label_mask, 1, channels.start, channels.size()));
   }
   if (!batch.mask.defined()) return CheckKnownEdges(term, field, masks, context);
   const bool one_size = batch.mask.sizes().slice(2) == batch.labels.sizes().slice(2);

@@ -26,6 +26,7 @@
 #include "lossd/plan/plan_check.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
+#include "lossd/tensor/dtype_name.h"
 
 namespace lossd {
 namespace {
@@ -350,10 +351,10 @@ class Computation {
       GradientSum::Sum sum =
           sums_[i].Finish(clamps_[i].has_value() ? &*clamps_[i] : nullptr, context_);
       if (!sum.fits && MustBeFinite()) {
-        return FieldError(absl::StrCat("predictions[", name, "]"),
-                          absl::StrCat("a gradient that ",
-                                       c10::toString(sum.gradient.scalar_type()), " cannot hold"),
-                          "a smaller one, or float32 gradients");
+        return FieldError(
+            absl::StrCat("predictions[", name, "]"),
+            absl::StrCat("a gradient that ", DTypeName(sum.gradient.scalar_type()), " cannot hold"),
+            "a smaller one, or float32 gradients");
       }
       outcome_.gradients.push_back({name, std::move(sum.gradient)});
     }

@@ -17,6 +17,7 @@
 #include "lossd/losses/checks.h"
 #include "lossd/losses/loss.h"
 #include "lossd/plan/prediction_name.h"
+#include "lossd/tensor/dtype_name.h"
 
 namespace lossd {
 namespace {
@@ -33,7 +34,7 @@ absl::Status CheckPredictions(const Batch& batch) {
     if (!tensor.defined()) return FieldError(field, "none", "a tensor");
     const at::ScalarType dtype = tensor.scalar_type();
     if (dtype != at::kFloat && dtype != at::kHalf && dtype != at::kBFloat16) {
-      return FieldError(absl::StrCat(field, ".dtype"), DTypeText(tensor),
+      return FieldError(absl::StrCat(field, ".dtype"), DTypeName(tensor.scalar_type()),
                         "float32, float16 or bfloat16");
     }
     const std::string shape = absl::StrCat(field, ".shape");
@@ -57,7 +58,8 @@ absl::Status CheckCompanion(absl::string_view field, const at::Tensor& tensor,
                             const at::Tensor& prediction, Samples samples) {
   if (!tensor.defined()) return absl::OkStatus();
   if (tensor.is_complex()) {
-    return FieldError(absl::StrCat(field, ".dtype"), DTypeText(tensor), "a real dtype");
+    return FieldError(absl::StrCat(field, ".dtype"), DTypeName(tensor.scalar_type()),
+                      "a real dtype");
   }
   const bool one_for_all = samples == Samples::kAllOrOneForAll;
   const auto is_batch = [&](int64_t size) {
@@ -77,7 +79,8 @@ absl::Status CheckLabelMask(const Batch& batch) {
   if (!batch.labels.defined()) return FieldError("label_mask", "given without labels");
   const at::ScalarType dtype = batch.label_mask.scalar_type();
   if (dtype != at::kBool && dtype != at::kByte) {
-    return FieldError("label_mask.dtype", DTypeText(batch.label_mask), "bool or uint8");
+    return FieldError("label_mask.dtype", DTypeName(batch.label_mask.scalar_type()),
+                      "bool or uint8");
   }
   if (batch.label_mask.sizes() != batch.labels.sizes()) {
     return FieldError("label_mask.shape", ShapeText(batch.label_mask),

@@ -12,7 +12,7 @@ namespace lossd {
 namespace {
 
 at::Tensor Select(const at::Tensor& tensor, const ChannelRange& channels) {
-  return tensor.narrow(1, channels.start, channels.size());
+  return Part(tensor, 1, channels.start, channels.size());
 }
 
 // Labels as a loss takes them: doubles are computed on as floats.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
 #include "lossd/sweep/slabs.h"
+#include "lossd/tensor/dtype_name.h"
 
 namespace lossd {
 
@@ -21,13 +22,10 @@ std::string ShapeText(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
-std::string DTypeText(const at::Tensor& tensor) { return c10::toString(tensor.scalar_type()); }
-
 absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction) {
   if (!prediction.defined()) return FieldError(field, "nothing", "a tensor");
   if (!prediction.is_floating_point()) {
-    return FieldError(field,
-                      absl::StrCat("elements of type ", c10::toString(prediction.scalar_type())),
+    return FieldError(field, absl::StrCat("elements of type ", DTypeName(prediction.scalar_type())),
                       "a floating-point type");
   }
   if ((prediction.dim() != 4 && prediction.dim() != 5) || prediction.numel() == 0) {
@@ -106,7 +104,7 @@ absl::Status CheckSegmentation(const at::Tensor& gt_seg, const at::Tensor& pred)
 
 absl::Status CheckSegmentationType(const at::Tensor& gt_seg) {
   if (at::isIntegralType(gt_seg.scalar_type(), /*includeBool=*/true)) return absl::OkStatus();
-  return FieldError("gt_seg.dtype", DTypeText(gt_seg), "an integer dtype");
+  return FieldError("gt_seg.dtype", DTypeName(gt_seg.scalar_type()), "an integer dtype");
 }
 
 at::Tensor SegmentationBySample(const at::Tensor& gt_seg) {

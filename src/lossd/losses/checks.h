@@ -18,8 +18,6 @@ absl::Status FirstError(std::initializer_list<absl::Status> statuses);
 
 // The sizes of a tensor as "[2, 3, 8, 8, 8]".
 std::string ShapeText(const at::Tensor& tensor);
-// Its dtype as "Float".
-std::string DTypeText(const at::Tensor& tensor);
 
 // A floating-point tensor [B, C, Y, X] or [B, C, Z, Y, X] that is not empty.
 absl::Status CheckPrediction(absl::string_view field, const at::Tensor& prediction);

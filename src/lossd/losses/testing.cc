@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "lossd/tensor/dtype_name.h"
 
 namespace lossd::testing {
 namespace {
@@ -144,7 +145,7 @@ void ExpectSameInEveryType(const Loss& loss, const LossInputs& inputs) {
     const ValueAndGradient result = in_type(type, type);
     EXPECT_EQ(result.value.scalar_type(), at::kFloat);
     EXPECT_EQ(result.gradient.scalar_type(), at::kFloat);
-    expect_same(result, in_type(at::kDouble, type), c10::toString(type));
+    expect_same(result, in_type(at::kDouble, type), DTypeName(type));
   }
 }
 

@@ -1,5 +1,6 @@
 #include "lossd/plan/explain.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -103,6 +104,20 @@ std::string ChannelsNeeded(const Term& spec) {
   return absl::StrCat(" (", *channels, " channels of each, one an offset)");
 }
 
+// What a plan may well not mean.
+std::string Warning(const PlanTerm& term) {
+  if (!term.traits->takes_gt_seg) return "";
+  LossConfig loss = *term.spec.loss;
+  const OptionList options = loss.Options();
+  const bool mean = std::ranges::any_of(options, [](const auto& option) {
+    return option.name == "reduction" && TextOf(ValueOf(option)) == "mean";
+  });
+  // At 64³ the gradient has some 1/5000 of PerChannelBCEWithLogitsLoss's.
+  return mean ? " Warning: few edges have a loss, and their mean over all edges is too small to "
+                "train on beside other losses; reduction sum is not."
+              : "";
+}
+
 // What the batch must hold.
 std::string Needs(const PlanTerm& term) {
   const Term& spec = term.spec;
@@ -127,7 +142,8 @@ std::string ExplainTerm(const PlanTerm& term) {
           ? absl::StrCat(" Looks at one crop of ", absl::StrJoin(*crop, " × "), " a call.")
           : "",
       " ", Needs(term),
-      spec.apply_deep_supervision ? "" : " Under deep supervision, at the finest scale only.");
+      spec.apply_deep_supervision ? "" : " Under deep supervision, at the finest scale only.",
+      Warning(term));
 }
 
 }  // namespace lossd

@@ -272,6 +272,9 @@ TEST(ExplainTest, SaysWhatATermDoesAndNeeds) {
               HasSubstr("Weighted by channels -1: of labels, mask"));
   EXPECT_THAT(explain("function: WeightedBCEWithLogitsLoss, pos_weight: auto"),
               HasSubstr("Positives weigh background / foreground"));
+  EXPECT_THAT(explain("function: MalisLoss, kwargs: {reduction: mean}"),
+              HasSubstr("Warning: few edges have a loss"));
+  EXPECT_THAT(explain("function: MalisLoss"), testing::Not(HasSubstr("Warning")));
   EXPECT_THAT(
       explain("function: WeightedBCEWithLogitsLoss, kwargs: {pos_weight: 3}, pos_weight: 2"),
       HasSubstr("Positives weigh 3."));

@@ -18,10 +18,14 @@ constexpr int64_t kVoxels = 64;
 
 }  // namespace
 
+at::Tensor Part(const at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size) {
+  return size == tensor.size(dimension) ? tensor : tensor.narrow(dimension, begin, size);
+}
+
 at::Tensor Slab::Of(const at::Tensor& tensor) const {
   if (!tensor.defined()) return tensor;
-  at::Tensor part = tensor.size(0) == 1 ? tensor : tensor.narrow(0, sample, 1);
-  return part.size(2) == 1 ? part : part.narrow(2, begin, size);
+  const at::Tensor part = Part(tensor, 0, sample, 1);
+  return part.size(2) == 1 ? part : Part(part, 2, begin, size);
 }
 
 absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,

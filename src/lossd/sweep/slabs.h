@@ -12,6 +12,9 @@
 // LibTorch on parts of a tensor: by all threads, and with a chance to stop between them.
 namespace lossd {
 
+// Indices [begin, begin + size) of a dimension. All of it is the tensor itself, which is quicker.
+at::Tensor Part(const at::Tensor& tensor, int64_t dimension, int64_t begin, int64_t size);
+
 // Some consecutive indices of the first spatial dimension, of one sample.
 struct Slab {
   int64_t sample;

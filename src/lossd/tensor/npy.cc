@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "lossd/tensor/dtype_name.h"
 
 namespace lossd {
 namespace {
@@ -33,12 +34,12 @@ constexpr size_t kAlignment = 64;
 // More than any dtype and shape take.
 constexpr uint32_t kMaxHeaderSize = 1 << 16;
 
-struct DTypeName {
+struct NpyDType {
   absl::string_view descr;
   at::ScalarType dtype;
 };
 
-constexpr DTypeName kDTypes[] = {
+constexpr NpyDType kDTypes[] = {
     {"|b1", at::kBool},  {"|u1", at::kByte},   {"|i1", at::kChar},  {"<u2", at::kUInt16},
     {"<i2", at::kShort}, {"<u4", at::kUInt32}, {"<i4", at::kInt},   {"<u8", at::kUInt64},
     {"<i8", at::kLong},  {"<f2", at::kHalf},   {"<f4", at::kFloat}, {"<f8", at::kDouble},
@@ -125,11 +126,11 @@ class HeaderReader {
     if (!descr.has_value()) {
       return absl::InvalidArgumentError("structured dtypes are not supported");
     }
-    const auto* found = std::ranges::find(kDTypes, *descr, &DTypeName::descr);
+    const auto* found = std::ranges::find(kDTypes, *descr, &NpyDType::descr);
     if (found == std::end(kDTypes)) {
       return absl::InvalidArgumentError(
           absl::StrCat("dtype '", *descr, "' is not supported, only ",
-                       absl::StrJoin(kDTypes, ", ", [](std::string* out, const DTypeName& name) {
+                       absl::StrJoin(kDTypes, ", ", [](std::string* out, const NpyDType& name) {
                          absl::StrAppend(out, name.descr);
                        })));
     }
@@ -227,10 +228,10 @@ absl::StatusOr<at::Tensor> ReadNpy(const std::string& path) {
 absl::Status WriteNpy(const std::string& path, const at::Tensor& tensor) {
   at::Tensor dense = tensor.to(at::kCPU).contiguous();
   if (dense.scalar_type() == at::kBFloat16) dense = dense.to(at::kFloat);
-  const auto* name = std::ranges::find(kDTypes, dense.scalar_type(), &DTypeName::dtype);
+  const auto* name = std::ranges::find(kDTypes, dense.scalar_type(), &NpyDType::dtype);
   if (name == std::end(kDTypes)) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": .npy has no dtype ", c10::toString(dense.scalar_type())));
+        absl::StrCat(path, ": .npy has no dtype ", DTypeName(dense.scalar_type())));
   }
   std::string header =
       absl::StrCat("{'descr': '", name->descr, "', 'fortran_order': False, 'shape': (",

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "lossd/base/error.h"
+#include "lossd/tensor/dtype_name.h"
 #include "lossd/tensor/large_tensor.h"
 #include "lossd/wire/bits.h"
 #include "lossd/wire/compression.h"
@@ -324,7 +325,7 @@ absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message) {
 absl::Status DescribeOnWire(const at::Tensor& tensor, v1::Tensor* message) {
   const DTypeTraits* dtype = Find(tensor.scalar_type());
   if (dtype == nullptr) {
-    return FieldError("dtype", c10::toString(tensor.scalar_type()), "a dtype of lossd.v1.DType");
+    return FieldError("dtype", DTypeName(tensor.scalar_type()), "a dtype of lossd.v1.DType");
   }
   message->set_dtype(dtype->wire);
   message->mutable_shape()->Assign(tensor.sizes().begin(), tensor.sizes().end());

@@ -37,7 +37,7 @@ class Cancellation:
             under_way = self._under_way
         self._given_up.set()
         if under_way is not None:
-            with gate.passed():
+            with gate:
                 under_way.cancel()
 
     def sleep(self, seconds: float) -> None:
@@ -52,11 +52,11 @@ class Cancellation:
             given_up = self.reason is not None
         try:
             if given_up:
-                with gate.passed():
+                with gate:
                     attempt.cancel()
             yield
         finally:
             with self._lock:
                 self._under_way = None
-            with gate.passed():
+            with gate:
                 attempt.cancel()  # One that is over stays as it ended.

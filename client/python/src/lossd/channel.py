@@ -138,7 +138,7 @@ class LazyConnection:
         """
         if self._process != os.getpid():
             self.begin_anew()
-        with gate.passed() if self._interruptible else contextlib.nullcontext():
+        with gate if self._interruptible else contextlib.nullcontext():
             connection = self._enter()
             try:
                 yield connection
@@ -184,7 +184,7 @@ class LazyConnection:
             callers = list(self._callers)
         for caller in callers:
             caller.cancel("the client was closed")
-        with gate.passed(), self._lock:
+        with gate, self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -216,7 +216,7 @@ class LazyConnection:
         self._callers: set[Cancellation] = set()
 
     def _enter(self) -> Connection:
-        with gate.passed(), self._lock:
+        with gate, self._lock:
             if self._closed:
                 raise Error("the client is closed")
             if self._connection is None:
@@ -225,7 +225,7 @@ class LazyConnection:
             return self._connection
 
     def _exit(self, connection: Connection) -> None:
-        with gate.passed(), self._lock:
+        with gate, self._lock:
             connection.calls -= 1
             if connection.left and self._connection is connection:
                 self._connection = None
@@ -240,7 +240,7 @@ class LazyConnection:
 
 def _close(connection: Connection) -> None:
     """Closes it, which takes as long as gRPC is at sending: until a ping is not answered."""
-    with gate.passed():
+    with gate:
         connection.close()
 
 

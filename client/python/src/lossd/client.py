@@ -155,7 +155,8 @@ class Client:
         and, unless asked otherwise, dtype as the prediction it belongs to.
 
         Args:
-            plan: A Plan, a mapping, a list of terms, or the path of a YAML or JSON file.
+            plan: A Plan, a mapping, a list of terms, YAML or JSON as a text, or the path of a
+                file with such.
             outputs: The prediction [B, C, Z, Y, X] or [B, C, Y, X], or named heads; float32,
                 float16 or bfloat16. With deep supervision: "output" and the coarser "ds_1" …
                 "ds_4", or named heads "aff" and "ds_1/aff".

@@ -14,7 +14,6 @@ import pathlib
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Protocol
 
 import grpc
@@ -68,7 +67,10 @@ def _grpc_threads() -> bool:
 
 
 class Gate:
-    """Passed by threads on their way into gRPC; of a process. Thread-safe."""
+    """Passed by threads on their way into gRPC; of a process. Thread-safe.
+
+    A context, in which a thread is in gRPC, which should not be for long. May be nested.
+    """
 
     def __init__(self) -> None:
         self._members: weakref.WeakSet[Member] = weakref.WeakSet()
@@ -103,22 +105,20 @@ class Gate:
             while self._shut:
                 self._changed.wait()
 
-    @contextlib.contextmanager
-    def passed(self) -> Iterator[None]:
-        """While a thread is in gRPC, which should not be for long. May be nested."""
+    def __enter__(self) -> None:
         thread = threading.get_ident()
         with self._changed:
             while self._shut and thread not in self._inside:
                 self._changed.wait()
             self._inside[thread] = self._inside.get(thread, 0) + 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside[thread] -= 1
-                if not self._inside[thread]:
-                    del self._inside[thread]
-                    self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        thread = threading.get_ident()
+        with self._changed:
+            self._inside[thread] -= 1
+            if not self._inside[thread]:
+                del self._inside[thread]
+                self._changed.notify_all()
 
     def _before_fork(self) -> None:
         with self._changed:

@@ -7,6 +7,7 @@ from collections.abc import Container, Mapping
 
 import numpy as np
 
+from lossd.copying import copy
 from lossd.tensors import Array, Outgoing, elements_size, empty_like
 from lossd.v1 import tensor_pb2
 
@@ -47,7 +48,7 @@ class Landing:
         if not 0 < len(data) <= left:
             raise ValueError(f"{self._field}: got {len(data)} bytes, expected 1 to {left}")
         # By NumPy: that leaves the interpreter to other threads meanwhile.
-        self._elements[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+        copy(self._elements[offset : offset + len(data)], np.frombuffer(data, np.uint8))
         self._filled += len(data)
 
     def finish(self) -> Array:

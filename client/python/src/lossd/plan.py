@@ -47,14 +47,21 @@ class Plan:
         """From whatever a call takes as a plan."""
         if isinstance(plan, Plan):
             return plan
+        if isinstance(plan, str) and _is_text(plan):
+            return cls(plan)
         if isinstance(plan, (str, os.PathLike)):
             return cls.from_file(plan)
         return cls.from_dict(plan)
 
 
-# What a call takes as a plan: a Plan, the path of a YAML or JSON file, a mapping, or a list of
-# terms.
+# What a call takes as a plan: a Plan, YAML or JSON as a text, the path of a file with such, a
+# mapping, or a list of terms.
 PlanLike = Plan | str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
+
+
+def _is_text(plan: str) -> bool:
+    """Whether it is a plan itself, not the path of one."""
+    return "\n" in plan or plan.lstrip().startswith(("[", "{", "- "))
 
 
 def to_plain(value: Any) -> Any:

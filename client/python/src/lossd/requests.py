@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
@@ -106,7 +106,7 @@ def make_request(
         expected = " or ".join(_MODES)
         raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
     header = service_pb2.ComputeRequest(
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or os.urandom(16).hex(),
         plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
         mode=_MODES[mode],
         stage=stage,

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd import kept_memory
+from lossd.copying import copy
 from lossd.errors import InvalidArgumentError
 from lossd.host_words import HostWords
 from lossd.packing import LEAST_BYTES, Packed, Use, compress, pack
@@ -101,14 +102,14 @@ class Outgoing:
             place: Where to; `data_size` bytes.
         """
         if self._packed is not None:
-            np.copyto(place, self._packed.elements.reshape(-1).view(np.uint8))
+            copy(place, self._packed.elements.reshape(-1).view(np.uint8))
             return
         target = _array_of(place, self.description, self.array)
         if is_torch(self.array) and is_torch(target):
             with self._reading():
                 target.copy_(self.array.detach())
         else:
-            np.copyto(target, self.array)  # type: ignore[arg-type]
+            copy(target, self.array)  # type: ignore[arg-type]
 
     def check_unchanged(self) -> None:
         """Whether it is what it was when the call was made, as far as that can be known.
@@ -189,8 +190,7 @@ def outgoing(
     """
     if not is_torch(array):
         array = _as_numpy(array, field)
-    name = array.dtype.name if isinstance(array, np.ndarray) else str(array.dtype)
-    name = name.removeprefix("torch.")
+    name = _name_of(array.dtype)
     if name not in _DTYPE_BY_NAME:
         expected = ", ".join(_DTYPE_BY_NAME)
         raise InvalidArgumentError(
@@ -242,6 +242,11 @@ def _array_of(
     # Who sends a bfloat16 (from ml_dtypes) brought the type along.
     dtype = np.asarray(like).dtype if name == "bfloat16" else np.dtype(name)
     return elements.view(dtype).reshape(shape)
+
+
+@functools.cache
+def _name_of(dtype: np.dtype[Any] | torch.dtype) -> str:
+    return dtype.name if isinstance(dtype, np.dtype) else str(dtype).removeprefix("torch.")
 
 
 def _version(array: Array) -> int | None:

@@ -124,7 +124,7 @@ def exchange_streamed(
     outbox = _Outbox(request)
     metadata = connection.introduction.metadata(request.traceparent)
     reader = AnswerReader(request.expected)
-    with gate.passed():
+    with gate:
         answers = connection.compute_stream(iter(outbox), timeout=timeout, metadata=metadata)
         if not answers.add_callback(outbox.over.set):
             outbox.over.set()  # It has ended already.
@@ -256,7 +256,7 @@ def _asked(
         DeadlineExceededError: The time has passed, and gRPC is still sending.
     """
     done = _Signal()
-    with gate.passed():
+    with gate:
         answer = method.future(question, timeout=timeout, metadata=metadata)
         answer.add_done_callback(done.set)
     with cancellation.of(answer):
@@ -270,7 +270,7 @@ def _messages(answers: Iterator[bytes]) -> Iterator[bytes]:
     message = next(answers, None)
     while message is not None:
         yield message
-        with gate.passed():
+        with gate:
             message = next(answers, None)
 
 

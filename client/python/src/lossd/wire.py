@@ -2,7 +2,8 @@
 
 Protocol Buffers' own classes copy the elements of a tensor two to three times on each way, and
 serialise a message to learn its size. So messages are written and read with them but for the
-elements: these are put in, and found, by hand. What is on the wire is ordinary protobuf.
+elements: these are put in, and found, by hand, unless they are few. What is on the wire is ordinary
+protobuf.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from lossd.v1 import service_pb2, tensor_pb2
 # Protocol Buffers' own limit on a message.
 MAX_MESSAGE_BYTES = 2**31 - 1
 
+# Up to here copies cost less than what is done by hand.
+_SMALL_BYTES = 2**16
+
 # The fields of a request that are a tensor, in the order of their numbers.
 _TENSOR_FIELDS = ("labels", "mask", "label_mask", "gt_seg")
 
@@ -34,6 +38,11 @@ _TERM_GRADIENTS = number_of(service_pb2.TermResult.DESCRIPTOR, "gradients")
 
 # A piece of a message: bytes, or the elements of a tensor.
 _Piece = bytes | Outgoing
+
+# A tensor that has come: its message without data, and its elements.
+_Tensor = tuple[tensor_pb2.NamedTensor, memoryview]
+# An answer: all but the elements, the tensors of its gradients, and those of each term.
+_Incoming = tuple[service_pb2.ComputeResponse, list[_Tensor], list[list[_Tensor]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +124,11 @@ def encode_request(request: Request) -> bytes:
     Raises:
         InvalidArgumentError: It would be larger than a message may be; nothing was copied then.
     """
+    if request.size <= _SMALL_BYTES:
+        message, described = request.described()
+        for place, tensor in zip(described, request.tensors, strict=True):
+            place.data = bytes(tensor.elements())
+        return message.SerializeToString()
     pieces: list[_Piece] = [request.header.SerializeToString()]
     for name, tensor in request.predictions.items():
         named = _field(_NAME, [name.encode()]) + _field(_TENSOR, _tensor(tensor))
@@ -138,42 +152,58 @@ def decode_response(data: bytes, expected: Expected) -> Answer:
     Raises:
         InternalError: That is no answer, or not one to this request.
     """
+    read = _read if len(data) <= _SMALL_BYTES else _read_by_hand
     try:
-        return _decode(memoryview(data), expected)
+        message, gradients, of_terms = read(data)
+        term_gradients = tuple(_arrays(tensors, expected) for tensors in of_terms)
+        return Answer(message, _arrays(gradients, expected), term_gradients)
     except (ValueError, DecodeError) as error:
         raise InternalError(f"the server's answer cannot be read: {error}") from error
 
 
-def _decode(data: memoryview, expected: Expected) -> Answer:
-    rest, (gradients, terms) = split(data, _GRADIENTS, _TERMS)
+def _read(data: bytes) -> _Incoming:
+    message = service_pb2.ComputeResponse.FromString(data)
+    gradients = _taken_out(message)
+    return message, gradients, [_taken_out(term) for term in message.terms]
+
+
+def _taken_out(message: service_pb2.ComputeResponse | service_pb2.TermResult) -> list[_Tensor]:
+    tensors = []
+    for named in message.gradients:
+        elements = memoryview(named.tensor.data)
+        named.tensor.ClearField("data")
+        tensors.append((named, elements))
+    return tensors
+
+
+def _read_by_hand(data: bytes) -> _Incoming:
+    rest, (gradients, terms) = split(memoryview(data), _GRADIENTS, _TERMS)
     message = service_pb2.ComputeResponse.FromString(rest)
-    term_gradients = []
+    of_terms = []
     for term in terms:
         of_term, (tensors,) = split(term, _TERM_GRADIENTS)
         message.terms.append(service_pb2.TermResult.FromString(of_term))
-        term_gradients.append(_arrays(tensors, expected))
-    return Answer(message, _arrays(gradients, expected), tuple(term_gradients))
+        of_terms.append([_found(tensor) for tensor in tensors])
+    return message, [_found(tensor) for tensor in gradients], of_terms
 
 
-def _arrays(tensors: list[memoryview], expected: Expected) -> dict[str, Array]:
-    arrays: dict[str, Array] = {}
-    for tensor in tensors:
-        named, elements = _incoming(tensor)
-        landing = expected.landing(named, arrays)
-        if elements:
-            landing.put(0, elements)
-        arrays[named.name] = landing.finish()
-    return arrays
-
-
-def _incoming(named: memoryview) -> tuple[tensor_pb2.NamedTensor, memoryview]:
-    """The message without its data, and its elements."""
+def _found(named: memoryview) -> _Tensor:
     rest, tensors = split(named, _TENSOR)
     message = tensor_pb2.NamedTensor.FromString(rest)
     ((tensor,),) = tensors
     description, (data,) = split(tensor, _DATA)
     message.tensor.MergeFromString(description)
     return message, data[0] if data else memoryview(b"")  # No bytes are not sent.
+
+
+def _arrays(tensors: list[_Tensor], expected: Expected) -> dict[str, Array]:
+    arrays: dict[str, Array] = {}
+    for named, elements in tensors:
+        landing = expected.landing(named, arrays)
+        if elements:
+            landing.put(0, elements)
+        arrays[named.name] = landing.finish()
+    return arrays
 
 
 def _tensor(tensor: Outgoing) -> list[_Piece]:
