@@ -8,7 +8,7 @@ packages=(
   ca-certificates git make                                    # what a clone needs anyway
   cmake ninja-build g++ ccache pkg-config                     # build
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
-  libabsl-dev libspdlog-dev libyaml-cpp-dev libcli11-dev liblz4-dev
+  libabsl-dev libssl-dev openssl libspdlog-dev libyaml-cpp-dev libcli11-dev liblz4-dev
   prometheus-cpp-dev libcivetweb-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-venv

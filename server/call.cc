@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
@@ -45,6 +46,7 @@ Call::Call(const CallSurroundings& surroundings, const grpc::CallbackServerConte
       open_(surroundings.open_calls),
       context_(context),
       method_(method),
+      caller_(IdentifyCaller(context, surroundings.secrets.tokens().get())),
       done_(std::move(done)),
       id_(NewRequestId()),
       cancellation_(absl::FromChrono(context.deadline()), &surroundings.shutdown) {}
@@ -56,8 +58,9 @@ absl::Status Call::Identify(const std::string& id) {
 }
 
 absl::Status Call::Admit() {
+  WriteLog(spdlog::level::debug, "received");
+  if (!caller_.let_in.ok()) return caller_.let_in;
   const Executor::Admission admission = surroundings_.executor.Admit(place_);
-  surroundings_.log.Write(spdlog::level::debug, id_, "received", {{"method", method_}});
   if (admission == Executor::Admission::kFull) return QueueFullError(kRetryAfter);
   if (admission == Executor::Admission::kDraining) return DrainingError();
   return absl::OkStatus();
@@ -81,7 +84,7 @@ void Call::Run(Handler handler) {
 
 void Call::Work(Handler handler) {
   begun_ = absl::Now();
-  surroundings_.log.Write(spdlog::level::debug, id_, "begun", {{"method", method_}});
+  WriteLog(spdlog::level::debug, "begun");
   absl::Status status = cancellation_.status();
   if (status.ok()) status = handler();
   // What it has come to is of no interest if nobody waits for it.
@@ -110,22 +113,27 @@ grpc::Status Call::End(const absl::Status& status) {
   // Free before the client hears of it, who may come back at once.
   place_ = nullptr;
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start_);
-  const std::string peer = context_.peer();
   if (status.ok()) {
-    surroundings_.log.Write(spdlog::level::info, id_, "done",
-                            {{"method", method_}, {"seconds", seconds}, {"client", peer}});
+    WriteLog(spdlog::level::info, "done", {{"seconds", seconds}});
   } else {
     const bool given_up = absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
     const bool ours = absl::IsInternal(status);
-    surroundings_.log.Write(ours ? spdlog::level::err : spdlog::level::warn, id_,
-                            given_up ? "cancelled" : "failed",
-                            {{"method", method_},
-                             {"code", absl::StatusCodeToString(status.code())},
-                             {"error", status.message()},
-                             {"seconds", seconds},
-                             {"client", peer}});
+    WriteLog(ours ? spdlog::level::err : spdlog::level::warn, given_up ? "cancelled" : "failed",
+             {{"code", absl::StatusCodeToString(status.code())},
+              {"error", status.message()},
+              {"seconds", seconds}});
   }
   return ToRpcStatus(status);
+}
+
+void Call::WriteLog(spdlog::level::level_enum level, absl::string_view event,
+                    std::initializer_list<LogField> fields) const {
+  std::vector<LogField> all = {{"method", method_}};
+  all.insert(all.end(), fields);
+  all.emplace_back("client", caller_.identity);
+  all.emplace_back("peer", context_.peer());
+  if (!caller_.traceparent.empty()) all.emplace_back("traceparent", caller_.traceparent);
+  surroundings_.log.Write(level, id_, event, all);
 }
 
 void Call::Sign(v1::ComputeResponse& response) const {

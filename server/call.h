@@ -16,12 +16,15 @@
 #include "server/executor.h"
 #include "server/log.h"
 #include "server/open_calls.h"
+#include "server/security/caller.h"
+#include "server/security/secrets.h"
 
 namespace lossd {
 
 // What all calls of a server go through. All of it outlives them.
 struct CallSurroundings {
   Log& log;
+  const Secrets& secrets;
   Executor& executor;
   OpenCalls& open_calls;
   const Cancellation& shutdown;  // Above those of all calls.
@@ -43,8 +46,8 @@ class Call {
   // FieldError about "request_id" unless it may stand in a log.
   absl::Status Identify(const std::string& id);
 
-  // Takes a place in the executor: RESOURCE_EXHAUSTED with RetryInfo when there is none, and
-  // UNAVAILABLE while the server drains.
+  // Takes a place in the executor: UNAUTHENTICATED where the caller is not let in,
+  // RESOURCE_EXHAUSTED with RetryInfo when there is none, and UNAVAILABLE while the server drains.
   absl::Status Admit();
 
   // Runs `handler` on the executor once its turn has come, unless nobody waits for it any more by
@@ -66,6 +69,10 @@ class Call {
   const Cancellation& cancellation() const { return cancellation_; }
 
  private:
+  // A line about this call, with who makes it.
+  void WriteLog(spdlog::level::level_enum level, absl::string_view event,
+                std::initializer_list<LogField> fields = {}) const;
+
   // The job.
   void Work(Handler handler);
 
@@ -73,6 +80,7 @@ class Call {
   const OpenCalls::Entry open_;
   const grpc::CallbackServerContext& context_;
   const absl::string_view method_;
+  const Caller caller_;
   Done done_;
   std::string id_;
   const absl::Time start_ = absl::Now();

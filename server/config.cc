@@ -3,15 +3,24 @@
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <istream>
+#include <iterator>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "lossd/base/available_cores.h"
+#include "server/listen_address.h"
 
 namespace lossd {
 namespace {
+
+// Flags that are no fields of the file.
+constexpr absl::string_view kFlagsAlone[] = {"config", "check-config", "help", "version"};
 
 // Reads a YAML mapping of flag names to values.
 class YamlConfig : public CLI::Config {
@@ -26,9 +35,14 @@ class YamlConfig : public CLI::Config {
       if (!root.IsMap()) {
         throw CLI::ConfigError("config file: expected a mapping of fields to values");
       }
+      std::set<std::string> names;
       for (const auto& entry : root) {
         const auto name = entry.first.as<std::string>();
-        if (name == "config" || app_.get_option_no_throw("--" + name) == nullptr) {
+        if (!names.insert(name).second) {
+          throw CLI::ConfigError("config file: field '" + name + "' is given twice");
+        }
+        if (std::count(std::begin(kFlagsAlone), std::end(kFlagsAlone), name) > 0 ||
+            app_.get_option_no_throw("--" + name) == nullptr) {
           throw CLI::ConfigError("config file: unknown field '" + name +
                                  "'; --help lists the fields");
         }
@@ -52,6 +66,26 @@ class YamlConfig : public CLI::Config {
   const CLI::App& app_;
 };
 
+// Refuses fields that do not go together.
+void CheckTogether(const Config& config) {
+  if (config.tls_cert.empty() != config.tls_key.empty()) {
+    const std::string absent = config.tls_cert.empty() ? "tls_cert" : "tls_key";
+    throw CLI::ValidationError(absent, "needed, as tls_cert and tls_key belong together");
+  }
+  if (!config.tls_client_ca.empty() && config.tls_cert.empty()) {
+    throw CLI::ValidationError("tls_client_ca",
+                               "clients have certificates only over TLS, which "
+                               "needs tls_cert and tls_key");
+  }
+  if (config.tls_cert.empty() && !config.allow_plaintext && !IsLocal(config.listen)) {
+    throw CLI::ValidationError(
+        "listen",
+        "other machines reach " + config.listen +
+            ", and anybody on the way could read and change what they send: give tls_cert "
+            "and tls_key, or allow_plaintext where the network itself is trusted");
+  }
+}
+
 }  // namespace
 
 void DeclareConfig(CLI::App& app, Config& config) {
@@ -59,9 +93,24 @@ void DeclareConfig(CLI::App& app, Config& config) {
   config.threads = AvailableCores();
 
   app.add_option(
-      "--listen", config.listen,
-      "Address to listen on, host:port or unix:path. Port 0: any free one, which the log "
-      "names");
+         "--listen", config.listen,
+         "Address to listen on, host:port or unix:path. Port 0: any free one, which the log "
+         "names")
+      ->check([](const std::string& address) {
+        return std::string(CheckListenAddress(address).message());
+      });
+  app.add_flag("--allow_plaintext", config.allow_plaintext,
+               "Listen without TLS where other machines can reach it");
+  app.add_option("--tls_cert", config.tls_cert,
+                 "PEM file of the server's certificate and those that lead to its authority; with "
+                 "it the server speaks TLS alone");
+  app.add_option("--tls_key", config.tls_key, "PEM file of its private key");
+  app.add_option("--tls_client_ca", config.tls_client_ca,
+                 "PEM file of the authorities one of which must have signed a client's "
+                 "certificate; none are asked for when empty");
+  app.add_option("--token_file", config.token_file,
+                 "File of the bearer tokens that let clients in, name:token on each line; none is "
+                 "needed when empty");
   app.add_option("--port_file", config.port_file,
                  "File that the port is written to once the server serves; none when empty");
   app.add_option("--threads", config.threads,
@@ -103,6 +152,7 @@ void DeclareConfig(CLI::App& app, Config& config) {
   app.config_formatter(std::make_shared<YamlConfig>(app));
   app.set_config("--config", "", "YAML file with the same fields, without the dashes; flags win");
   app.allow_config_extras(CLI::config_extras_mode::error);
+  app.final_callback([&config] { CheckTogether(config); });
 }
 
 }  // namespace lossd

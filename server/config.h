@@ -14,6 +14,11 @@ inline constexpr char kSharedMemoryOfAnyName[] = "auto";
 // What an operator may set: each field is a flag and a field of the config file of the same name.
 struct Config {
   std::string listen = "127.0.0.1:50051";
+  bool allow_plaintext = false;
+  std::string tls_cert;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string token_file;
   std::string port_file;
   int threads = 0;
   int max_concurrent_requests = 2;
@@ -30,8 +35,9 @@ struct Config {
 };
 
 // Declares the fields of `config` as flags of `app`, and a flag --config that names a YAML file
-// with the same fields. Flags win over the file; a field that does not exist, a wrong type or a
-// value out of range is a CLI::ParseError that names it. Both arguments must outlive the parse.
+// with the same fields. Flags win over the file; a field that does not exist or is given twice, a
+// wrong type, a value out of range or fields that do not go together are a CLI::ParseError that
+// names them. Files that fields name are not looked at. Both arguments must outlive the parse.
 void DeclareConfig(CLI::App& app, Config& config);
 
 }  // namespace lossd

@@ -44,9 +44,10 @@ TEST(ConfigTest, HasDefaults) {
 }
 
 TEST(ConfigTest, ReadsFlagsAndFileAlike) {
-  for (const Config& config : {Parse("--listen 0.0.0.0:7 --threads=3 --drain_timeout 2.5"),
-                               Parse("", "listen: 0.0.0.0:7\nthreads: 3\ndrain_timeout: 2.5\n")}) {
-    EXPECT_EQ(config.listen, "0.0.0.0:7");
+  for (const Config& config :
+       {Parse("--listen 127.0.0.2:7 --threads=3 --drain_timeout 2.5"),
+        Parse("", "listen: 127.0.0.2:7\nthreads: 3\ndrain_timeout: 2.5\n")}) {
+    EXPECT_EQ(config.listen, "127.0.0.2:7");
     EXPECT_EQ(config.threads, 3);
     EXPECT_EQ(config.drain_timeout, 2.5);
   }
@@ -64,6 +65,28 @@ TEST(ConfigTest, RefusesFieldsThatDoNotExist) {
   ExpectError("", "thread: 3\n", "'thread'");
   ExpectError("", "config: other.yaml\n", "'config'");
   EXPECT_THROW(Parse("--thread 3"), CLI::ParseError);
+}
+
+TEST(ConfigTest, RefusesAFieldThatIsGivenTwice) {
+  ExpectError("", "threads: 3\nlisten: localhost:7\nthreads: 4\n", "'threads'");
+}
+
+TEST(ConfigTest, RefusesAddressesThatAreNone) {
+  ExpectError("--listen localhost", "", "listen");
+  ExpectError("", "listen: 127.0.0.1:70000\n", "65535");
+}
+
+TEST(ConfigTest, RefusesPlaintextThatOtherMachinesReachUnlessItIsAllowed) {
+  ExpectError("--listen 0.0.0.0:7", "", "allow_plaintext");
+  EXPECT_EQ(Parse("--listen 0.0.0.0:7 --allow_plaintext").listen, "0.0.0.0:7");
+  EXPECT_EQ(Parse("--listen 0.0.0.0:7", "allow_plaintext: true\n").listen, "0.0.0.0:7");
+  EXPECT_EQ(Parse("--listen 0.0.0.0:7 --tls_cert c --tls_key k").tls_key, "k");
+}
+
+TEST(ConfigTest, RefusesHalvesOfTls) {
+  ExpectError("--tls_cert c", "", "tls_key");
+  ExpectError("--tls_key k", "", "tls_cert");
+  ExpectError("--tls_client_ca a", "", "tls_client_ca");
 }
 
 TEST(ConfigTest, RefusesWrongTypesAndValuesOutOfRange) {

@@ -52,7 +52,7 @@ Log::Log(Format format, spdlog::level::level_enum level, spdlog::sink_ptr sink)
 }
 
 void Log::Write(spdlog::level::level_enum level, absl::string_view request, absl::string_view event,
-                std::initializer_list<LogField> fields) {
+                absl::Span<const LogField> fields) {
   if (!logger_.should_log(level)) return;
   std::string line;
   if (format_ == Format::kText) {

@@ -3,10 +3,10 @@
 
 #include <spdlog/logger.h>
 
-#include <initializer_list>
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace lossd {
 
@@ -40,7 +40,7 @@ class Log {
   // `request` is the id of the request that the event belongs to; empty for none. `event` is a few
   // words of ours.
   void Write(spdlog::level::level_enum level, absl::string_view request, absl::string_view event,
-             std::initializer_list<LogField> fields = {});
+             absl::Span<const LogField> fields = {});
 
  private:
   const Format format_;

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "server/compute_stream.h"
 #include "server/rpc_status.h"
+#include "server/security/caller.h"
 
 namespace lossd {
 namespace {
@@ -51,9 +52,10 @@ class LossServiceImpl::UnaryCall : public grpc::ServerUnaryReactor {
   Call call_;
 };
 
-LossServiceImpl::LossServiceImpl(const Config& config, Log& log)
+LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, Log& log)
     : config_(config),
       start_(absl::Now()),
+      secrets_(secrets),
       log_(log),
       handlers_(config.threads, static_cast<size_t>(config.plan_cache_size),
                 config.shared_memory_max_bytes),
@@ -84,28 +86,47 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* LossServiceImpl::Co
 grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
     grpc::CallbackServerContext* context, const v1::GetServerInfoRequest* /*request*/,
     v1::GetServerInfoResponse* response) {
-  response->set_version(LOSSD_VERSION);
-  response->set_torch_version(TORCH_VERSION);
-  response->add_devices("cpu");
-  response->set_threads(config_.threads);
-  response->set_max_concurrent_requests(config_.max_concurrent_requests);
-  response->set_max_queued_requests(config_.max_queued_requests);
-  response->set_max_request_bytes(config_.max_request_bytes);
-  response->set_uptime_seconds(absl::ToDoubleSeconds(absl::Now() - start_));
-  response->set_instance(instance_);
-  if (config_.shared_memory != kNoSharedMemory) {
-    response->set_shared_memory_socket(config_.shared_memory);
-  }
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
+  return AnswerAtOnce(*context, "GetServerInfo", [this, response] {
+    response->set_version(LOSSD_VERSION);
+    response->set_torch_version(TORCH_VERSION);
+    response->add_devices("cpu");
+    response->set_threads(config_.threads);
+    response->set_max_concurrent_requests(config_.max_concurrent_requests);
+    response->set_max_queued_requests(config_.max_queued_requests);
+    response->set_max_request_bytes(config_.max_request_bytes);
+    response->set_uptime_seconds(absl::ToDoubleSeconds(absl::Now() - start_));
+    response->set_instance(instance_);
+    if (config_.shared_memory != kNoSharedMemory) {
+      response->set_shared_memory_socket(config_.shared_memory);
+    }
+    return absl::OkStatus();
+  });
 }
 
 grpc::ServerUnaryReactor* LossServiceImpl::ListLosses(grpc::CallbackServerContext* context,
                                                       const v1::ListLossesRequest* /*request*/,
                                                       v1::ListLossesResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToRpcStatus(handlers_.ListLosses(response)));
+  return AnswerAtOnce(*context, "ListLosses",
+                      [this, response] { return handlers_.ListLosses(response); });
+}
+
+grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
+    grpc::CallbackServerContext& context, absl::string_view method,
+    absl::FunctionRef<absl::Status()> handler) const {
+  const Caller caller = IdentifyCaller(context, secrets_.tokens().get());
+  absl::Status status = caller.let_in;
+  if (status.ok()) {
+    status = handler();
+  } else {
+    log_.Write(spdlog::level::warn, "", "failed",
+               {{"method", method},
+                {"code", absl::StatusCodeToString(status.code())},
+                {"error", status.message()},
+                {"client", caller.identity},
+                {"peer", context.peer()}});
+  }
+  grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
+  reactor->Finish(ToRpcStatus(status));
   return reactor;
 }
 

@@ -3,6 +3,9 @@
 
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
@@ -11,6 +14,7 @@
 #include "server/executor.h"
 #include "server/handlers.h"
 #include "server/log.h"
+#include "server/security/secrets.h"
 #include "server/shared_memory/segments.h"
 
 namespace lossd {
@@ -25,9 +29,9 @@ using LossServiceBase = v1::LossService::WithRawCallbackMethod_ComputeStream<
 // those that nobody waits for any more, and turns statuses into gRPC's. Thread-safe.
 class LossServiceImpl final : public LossServiceBase {
  public:
-  // `log` must outlive the service. config.shared_memory is the name of the socket where clients
-  // share memory, or "off".
-  LossServiceImpl(const Config& config, Log& log);
+  // `secrets` and `log` must outlive the service. config.shared_memory is the name of the socket
+  // where clients share memory, or "off".
+  LossServiceImpl(const Config& config, const Secrets& secrets, Log& log);
 
   grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context,
                                     const v1::ComputeRequest* request,
@@ -61,13 +65,24 @@ class LossServiceImpl final : public LossServiceBase {
  private:
   class UnaryCall;
 
+  // Answers a call that needs no turn: with what `handler` says, if the caller is let in. `method`
+  // is a literal.
+  grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext& context,
+                                         absl::string_view method,
+                                         absl::FunctionRef<absl::Status()> handler) const;
+
   CallSurroundings surroundings() {
-    return {.log = log_, .executor = executor_, .open_calls = open_calls_, .shutdown = shutdown_};
+    return {.log = log_,
+            .secrets = secrets_,
+            .executor = executor_,
+            .open_calls = open_calls_,
+            .shutdown = shutdown_};
   }
 
   const Config config_;
   const absl::Time start_;
   const std::string instance_ = DrawToken();
+  const Secrets& secrets_;
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;

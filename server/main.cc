@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,7 @@
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
 #include "server/log.h"
+#include "server/security/secrets.h"
 #include "server/server.h"
 
 namespace {
@@ -70,6 +72,19 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
   return EXIT_SUCCESS;
 }
 
+// Reads all that a server would, and says what is wrong with it. The exit status.
+int CheckConfig(lossd::Config config) {
+  config.log_level = "error";
+  lossd::Log log = MakeLog(config);
+  const absl::Status status = lossd::Secrets::Load(config, log).status();
+  if (status.ok()) {
+    std::cout << "ok\n";
+    return EXIT_SUCCESS;
+  }
+  std::cerr << status.message() << "\n";
+  return EXIT_FAILURE;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -78,7 +93,12 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", LOSSD_VERSION);
   lossd::Config config;
   lossd::DeclareConfig(app, config);
+  bool check_config = false;
+  app.add_flag("--check-config", check_config,
+               "Read flags, config file, certificates and tokens, say whether they are good, and "
+               "exit");
   CLI11_PARSE(app, argc, argv);
+  if (check_config) return CheckConfig(config);
   lossd::KeepFreedMemory();
 
   // Blocked before any thread exists, so that none of them takes the signal.

@@ -8,11 +8,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
+#include "server/security/reflection_gate.h"
+#include "server/security/tls_credentials.h"
 
 namespace lossd {
 namespace {
@@ -51,8 +55,12 @@ void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-Server::Server(const Config& config, Log& log)
-    : config_(WithSocketName(config)), service_(config_, log) {}
+Server::Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log)
+    : config_(WithSocketName(config)),
+      secrets_(std::move(secrets)),
+      service_(config_, *secrets_, log),
+      credentials_(config_.tls_cert.empty() ? grpc::InsecureServerCredentials()
+                                            : TlsCredentials(secrets_)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log& log) {
   // LibTorch computes on the thread that calls it: threads of its own would come on top of ours.
@@ -60,11 +68,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
 
-  std::unique_ptr<Server> server(new Server(config, log));
+  absl::StatusOr<std::shared_ptr<const Secrets>> secrets = Secrets::Load(config, log);
+  if (!secrets.ok()) return secrets.status();
+  std::unique_ptr<Server> server(new Server(config, *std::move(secrets), log));
   if (absl::Status shared = server->ShareMemory(); !shared.ok()) return shared;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &server->port_);
+  builder.AddListeningPort(config.listen, server->credentials_, &server->port_);
   builder.RegisterService(&server->service_);
+  if (server->secrets_->tokens() != nullptr) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gates;
+    gates.push_back(ReflectionGate(*server->secrets_));
+    builder.experimental().SetInterceptorCreators(std::move(gates));
+  }
   builder.SetMaxReceiveMessageSize(
       static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
   builder.SetMaxSendMessageSize(-1);

@@ -1,6 +1,7 @@
 #ifndef SERVER_SERVER_H_
 #define SERVER_SERVER_H_
 
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include "server/config.h"
 #include "server/log.h"
 #include "server/loss_service.h"
+#include "server/security/secrets.h"
 #include "server/shared_memory/segment_socket.h"
 
 namespace lossd {
@@ -19,7 +21,7 @@ namespace lossd {
 class Server {
  public:
   // Serves from the moment it returns. `log` must outlive the server. UNAVAILABLE when the address
-  // cannot be had.
+  // cannot be had; FieldErrors about certificates and tokens that cannot be read.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Log& log);
 
   // Cancels the calls that are left, and waits until they have stopped.
@@ -40,13 +42,16 @@ class Server {
   bool Drain();
 
  private:
-  Server(const Config& config, Log& log);
+  Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log);
 
   absl::Status ShareMemory();
 
   const Config config_;
+  const std::shared_ptr<const Secrets> secrets_;
   LossServiceImpl service_;
   std::unique_ptr<SegmentSocket> segment_socket_;
+  // Asked at each handshake, but not kept by gRPC.
+  const std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

@@ -444,7 +444,7 @@ def test_clients_connect_anew_now_and_then() -> None:
         end = time.monotonic() + 2.5
         while time.monotonic() < end:
             client.compute(PLAN, outputs=BATCH, labels=BATCH)
-        peers = set(re.findall(r"client=(\S+)", server.log.read_text()))
+        peers = set(re.findall(r"peer=(\S+)", server.log.read_text()))
     assert len(peers) >= 2
 
 

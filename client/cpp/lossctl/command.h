@@ -20,11 +20,19 @@ struct Session {
   // How tensors travel.
   Transport transport = Transport::kAuto;
 
-  // A person waits: not for long.
-  absl::StatusOr<Client> Connect() const {
-    return Client::Connect(server, {.connect_timeout = absl::Seconds(3), .transport = transport});
-  }
+  // Whether it talks over TLS; always if `tls_files` says more of it.
+  bool tls = false;
+  TlsOptions tls_files;
+  // What lets it in, unless there is a file of it; nothing where both are empty.
+  std::string token;
+  std::string token_file;
+
+  absl::StatusOr<Client> Connect() const;
 };
+
+// Declares the flags that say how it gets to the server, and by which right, for all commands; both
+// must outlive the parse.
+void DeclareServer(CLI::App& app, Session& session);
 
 // Declares the flag that says how tensors travel; both must outlive the parse.
 void DeclareTransport(CLI::App& command, Session& session);

@@ -17,6 +17,7 @@ constexpr char kDescription[] =
 // What a person can do about an error, where there is something.
 const char* Hint(const absl::Status& status) {
   if (absl::IsUnavailable(status)) return "Is the server running? --server says where to look.";
+  if (absl::IsUnauthenticated(status)) return "--token-file names a file with your token.";
   if (lossd::RetryDelay(status).has_value()) return "The server is busy: try again later.";
   return "";
 }
@@ -27,7 +28,7 @@ int main(int argc, char** argv) {
   CLI::App app(kDescription, "lossctl");
   lossd::Session session;
   app.set_version_flag("--version", LOSSD_VERSION);
-  app.add_option("--server", session.server, "The server's address")->capture_default_str();
+  lossd::DeclareServer(app, session);
   // At most: an unknown command is to be named, which CLI11 does not do where one is required.
   app.require_subcommand(0, 1);
   app.fallthrough();

@@ -36,7 +36,8 @@ absl::Status MakeAttempt(Connections& connections, CallControl& control, absl::T
   if (!connection.ok()) return connection.status();
   grpc::ClientContext context;
   SetDeadline(context, deadline);
-  absl::Status status;
+  absl::Status status = (*connection)->introduction.AddTo(context);
+  if (!status.ok()) return status;
   {
     const CallControl::Attempt under_way(control, context);
     status = attempt(**connection, context);

@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "lossd/attempts.h"
+#include "lossd/base/error.h"
 #include "lossd/call_control.h"
 #include "lossd/compute_shared.h"
 #include "lossd/compute_streamed.h"
@@ -23,6 +24,7 @@
 #include "lossd/rpc_error.h"
 #include "lossd/server_answers.h"
 #include "lossd/v1/service.grpc.pb.h"
+#include "lossd_rpc/call_metadata.h"
 
 namespace lossd {
 namespace {
@@ -53,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Delivery>> PrepareDelivery(Transport transport,
 struct Computation {
   std::unique_ptr<Delivery> delivery;
   std::string request_id;
+  std::string traceparent;
   Delivery::ProgressFunction progress;
   absl::Time start;
   absl::Duration preparation;
@@ -62,6 +65,10 @@ absl::StatusOr<Computation> Prepare(const ClientOptions& client, absl::string_vi
                                     const Batch& batch, const CallOptions& options) {
   const absl::Time start = absl::Now();
   if (absl::Status checked = CheckBatch(batch); !checked.ok()) return checked;
+  if (!options.traceparent.empty() && !IsTraceparent(options.traceparent)) {
+    return FieldError("traceparent", absl::StrCat(options.traceparent.size(), " bytes"),
+                      "version-trace-span-flags as W3C has it");
+  }
   const std::string id = options.request_id.empty() ? NewRequestId() : options.request_id;
   absl::StatusOr<std::unique_ptr<Delivery>> delivery = PrepareDelivery(
       client.transport,
@@ -69,9 +76,21 @@ absl::StatusOr<Computation> Prepare(const ClientOptions& client, absl::string_vi
   if (!delivery.ok()) return delivery.status();
   return Computation{.delivery = *std::move(delivery),
                      .request_id = id,
+                     .traceparent = options.traceparent,
                      .progress = options.progress,
                      .start = start,
                      .preparation = absl::Now() - start};
+}
+
+// Why there is no connection, which gRPC tells calls alone; empty where it does not know.
+std::string WhyNobody(const Connection& connection) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(100)));
+  v1::GetServerInfoResponse answer;
+  const grpc::Status asked = connection.stub->GetServerInfo(&context, {}, &answer);
+  return asked.error_code() == grpc::StatusCode::UNAVAILABLE
+             ? absl::StrCat(": ", asked.error_message())
+             : "";
 }
 
 // Completes the timings of a call that is done now.
@@ -90,7 +109,7 @@ void FinishTimings(const Computation& computation, CallTimings& timings) {
 class Client::Impl {
  public:
   Impl(const std::string& target, const ClientOptions& options)
-      : connections_(target, options.channel_options), options_(options) {}
+      : connections_(target, options), options_(options) {}
 
   const ClientOptions& options() const { return options_; }
   const Process& process() const { return process_; }
@@ -150,8 +169,9 @@ absl::Status Client::Impl::Connect(const std::string& target) {
   if ((*connection)->channel->WaitForConnected(absl::ToChronoTime(deadline))) {
     return absl::OkStatus();
   }
-  const absl::Status nobody = absl::UnavailableError(absl::StrCat(
-      "no server answers at ", target, " within ", absl::FormatDuration(options_.connect_timeout)));
+  const absl::Status nobody = absl::UnavailableError(
+      absl::StrCat("no server answers at ", target, " within ",
+                   absl::FormatDuration(options_.connect_timeout), WhyNobody(**connection)));
   return NamingProxy(nobody, **connection);
 }
 
@@ -167,6 +187,9 @@ absl::StatusOr<Result> Client::Impl::Compute(const Computation& computation, Cal
   const absl::Status status = MakeAttempts(
       connections_, control, options_,
       [&](const Connection& connection, grpc::ClientContext& context) {
+        if (!computation.traceparent.empty()) {
+          context.AddMetadata(kTraceparentKey, computation.traceparent);
+        }
         result = computation.delivery->Attempt(connection, context, computation.progress);
         return result.status();
       });

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -25,6 +26,21 @@ enum class Transport {
 // Options of gRPC's channel, by name: {{"grpc.keepalive_time_ms", 60'000}}.
 using ChannelOptions = std::map<std::string, std::variant<int, std::string>>;
 
+// TLS, by which a client makes sure of its server, and lets it make sure of the client. The files
+// are PEM, and read whenever a connection is made.
+struct TlsOptions {
+  // The authorities one of which must have signed the server's certificate; those that gRPC brings
+  // along when empty.
+  std::string root_certificates_file = {};
+  // The client's own certificate, where the server asks for one, with those that lead to its
+  // authority, and its key, without a passphrase.
+  std::string certificate_file = {};
+  std::string key_file = {};
+  // What the server's certificate must be for; the host of the address when empty. Needed for
+  // several servers with commas in between.
+  std::string server_name = {};
+};
+
 struct ClientOptions {
   // How long Connect waits for the server.
   absl::Duration connect_timeout = absl::Seconds(10);
@@ -39,6 +55,15 @@ struct ClientOptions {
   // Whether labels, masks and segmentations are compressed by LZ4 on top of their shortest
   // encoding, at some 2 GB/s: worth it over a network of less than 10 Gbit/s.
   bool compress = false;
+  // None: what is sent can be read on its way.
+  std::optional<TlsOptions> tls = {};
+  // The bearer token that lets the client in; or the file that holds it, read at each call.
+  std::string token = {};
+  std::string token_file = {};
+  // What the client calls itself, for the server's log and its fairness where it has no token and
+  // no certificate: at most 128 characters of printable ASCII without spaces. Its host and process
+  // when empty.
+  std::string client = {};
   // Instead of what the client chooses.
   ChannelOptions channel_options = {};
 };
@@ -56,6 +81,8 @@ struct CallOptions {
   // Identifies the call in the server's log: at most 128 characters of printable ASCII without
   // spaces. Drawn when empty.
   std::string request_id = {};
+  // The span of a distributed trace that the call belongs to, as W3C writes traceparent.
+  std::string traceparent = {};
   // Called on the thread that makes the call, with each piece of a stream that is sent or received.
   std::function<void(const Progress&)> progress = {};
 };

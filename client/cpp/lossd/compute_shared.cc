@@ -138,8 +138,8 @@ class SharedDelivery final : public Delivery {
     if (connection.shared_memory == nullptr) {
       return absl::FailedPreconditionError("memory is not shared with several servers");
     }
-    const absl::StatusOr<std::shared_ptr<SharedSegments>> segments =
-        connection.shared_memory->Get(*connection.stub, absl::FromChrono(context.deadline()));
+    const absl::StatusOr<std::shared_ptr<SharedSegments>> segments = connection.shared_memory->Get(
+        *connection.stub, connection.introduction, absl::FromChrono(context.deadline()));
     if (!segments.ok()) return segments.status();
     absl::StatusOr<SharedSegments::Loan> loan =
         (*segments)->Borrow(TensorRoom() + GradientRoom(request_->header));

@@ -8,7 +8,10 @@
 #include <variant>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "lossd/base/error.h"
+#include "lossd/channel_credentials.h"
 #include "lossd/target.h"
 
 namespace lossd {
@@ -31,6 +34,23 @@ ChannelOptions OurOptions() {
           {GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0}};
 }
 
+// The options of a channel to that target.
+absl::StatusOr<ChannelOptions> OptionsFor(const Target& target, const ClientOptions& client) {
+  // Of two values for one name the first stays.
+  ChannelOptions options = client.channel_options;
+  if (client.tls.has_value()) {
+    const std::string& name = client.tls->server_name;
+    if (name.empty() && absl::StrContains(target.uri, ',')) {
+      return FieldError("tls.server_name", "none",
+                        absl::StrCat("the name in the certificates of ", target.uri));
+    }
+    if (!name.empty()) options.emplace(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, name);
+  }
+  options.merge(ChannelOptions(target.options));
+  options.merge(OurOptions());
+  return options;
+}
+
 grpc::ChannelArguments ToArguments(const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   for (const auto& [name, value] : options) {
@@ -50,13 +70,13 @@ absl::StatusOr<std::shared_ptr<const Connection>> Connections::Get() {
   if (connection_ != nullptr) return connection_;
   absl::StatusOr<Target> target = ReadTarget(address_);
   if (!target.ok()) return target.status();
-  // Of two values for one name the first stays.
-  ChannelOptions options = options_;
-  options.merge(target->options);
-  options.merge(OurOptions());
-  auto connection = std::make_shared<Connection>();
-  connection->channel = grpc::CreateCustomChannel(target->uri, grpc::InsecureChannelCredentials(),
-                                                  ToArguments(options));
+  absl::StatusOr<ChannelOptions> options = OptionsFor(*target, options_);
+  if (!options.ok()) return options.status();
+  absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials =
+      ChannelCredentialsFor(options_.tls);
+  if (!credentials.ok()) return credentials.status();
+  auto connection = std::make_shared<Connection>(options_);
+  connection->channel = grpc::CreateCustomChannel(target->uri, *credentials, ToArguments(*options));
   connection->stub = v1::LossService::NewStub(connection->channel);
   connection->proxy = std::move(target->proxy);
   if (!target->several) connection->shared_memory = std::make_unique<SharedMemoryNegotiation>();

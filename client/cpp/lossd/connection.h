@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lossd/client_options.h"
+#include "lossd/introduction.h"
 #include "lossd/shared_memory_negotiation.h"
 #include "lossd/tensor/arrivals.h"
 #include "lossd/v1/service.grpc.pb.h"
@@ -19,6 +20,9 @@ namespace lossd {
 
 // A channel to a server, or to several that take turns.
 struct Connection {
+  explicit Connection(const ClientOptions& options) : introduction(options) {}
+
+  const Introduction introduction;  // What its calls say.
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::LossService::Stub> stub;
   std::string proxy;  // That it goes through; empty without one.
@@ -31,11 +35,11 @@ struct Connection {
 // Thread-safe.
 class Connections {
  public:
-  // `options` come in addition to ours, and before them.
-  Connections(std::string address, ChannelOptions options)
+  Connections(std::string address, ClientOptions options)
       : address_(std::move(address)), options_(std::move(options)) {}
 
-  // The connection for the next attempt. Errors: those of ReadTarget.
+  // The connection for the next attempt. Errors: those of ReadTarget and of ChannelCredentialsFor;
+  // a FieldError about "tls.server_name" where several servers need one.
   absl::StatusOr<std::shared_ptr<const Connection>> Get();
 
   // Leaves a connection, which ends with the last call that uses it: Get makes another one.
@@ -43,7 +47,7 @@ class Connections {
 
  private:
   const std::string address_;
-  const ChannelOptions options_;
+  const ClientOptions options_;
   std::mutex mutex_;
   std::shared_ptr<const Connection> connection_;  // Guarded by mutex_; null when there is none.
 };

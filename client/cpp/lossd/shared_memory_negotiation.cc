@@ -22,11 +22,12 @@ absl::StatusOr<std::shared_ptr<SharedSegments>> Negotiate(const v1::GetServerInf
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<SharedSegments>> SharedMemoryNegotiation::Get(
-    v1::LossService::Stub& stub, absl::Time deadline) {
+    v1::LossService::Stub& stub, const Introduction& introduction, absl::Time deadline) {
   const std::lock_guard lock(mutex_);
   if (!found_.has_value()) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
+    if (absl::Status added = introduction.AddTo(context); !added.ok()) return added;
     v1::GetServerInfoResponse server;
     absl::Status asked = FromRpcStatus(stub.GetServerInfo(&context, {}, &server));
     if (!asked.ok()) return asked;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "lossd/introduction.h"
 #include "lossd/shared_segments.h"
 #include "lossd/v1/service.grpc.pb.h"
 
@@ -18,8 +19,9 @@ namespace lossd {
 class SharedMemoryNegotiation {
  public:
   // Segments to share with the server. FAILED_PRECONDITION where that cannot be, now and later on;
-  // the server's status when it cannot be asked.
+  // the server's status when it cannot be asked, which is told who asks.
   absl::StatusOr<std::shared_ptr<SharedSegments>> Get(v1::LossService::Stub& stub,
+                                                      const Introduction& introduction,
                                                       absl::Time deadline);
 
  private:

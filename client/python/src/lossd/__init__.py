@@ -21,6 +21,7 @@ from lossd.errors import (
     InternalError,
     InvalidArgumentError,
     ResourceExhaustedError,
+    UnauthenticatedError,
     UnavailableError,
     UnimplementedError,
 )
@@ -28,6 +29,7 @@ from lossd.pending import Pending
 from lossd.plan import Plan
 from lossd.requests import ComputeOptions
 from lossd.results import PlanCheck, Result, TermResult, Timings
+from lossd.tls import Tls
 
 __version__ = "0.1.0"
 
@@ -46,6 +48,8 @@ __all__ = [
     "Result",
     "TermResult",
     "Timings",
+    "Tls",
+    "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
 ]

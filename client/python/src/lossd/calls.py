@@ -118,7 +118,12 @@ def await_server(connection: Connection, timeout: float | None, cancellation: Ca
         grpc.FutureCancelledError: The call was given up.
     """
     request = service_pb2.GetServerInfoRequest()
-    answer = connection.stub.GetServerInfo.future(request, timeout=timeout, wait_for_ready=True)
+    answer = connection.stub.GetServerInfo.future(
+        request,
+        timeout=timeout,
+        metadata=connection.introduction.metadata(),
+        wait_for_ready=True,
+    )
     with cancellation.of(answer):
         answer.result()
 

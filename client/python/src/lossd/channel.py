@@ -11,11 +11,19 @@ from typing import Any
 
 import grpc
 
+from lossd.access import Access, Introduction
 from lossd.cancellation import Cancellation
-from lossd.errors import CancelledError, DeadlineExceededError, Error, from_rpc
+from lossd.errors import (
+    CancelledError,
+    DeadlineExceededError,
+    Error,
+    InvalidArgumentError,
+    from_rpc,
+)
 from lossd.gate import gate
 from lossd.sharing import Sharing
-from lossd.target import Address, target_of
+from lossd.target import Address, Target, target_of
+from lossd.tls import Tls
 from lossd.v1 import service_pb2_grpc
 
 _OPTIONS: Mapping[str, Any] = {
@@ -58,6 +66,7 @@ class Connection:
         compute: Its Compute, for requests and answers in bytes.
         compute_stream: Its ComputeStream, likewise.
         proxy: The proxy that it goes through, or None.
+        introduction: What its calls say of the client.
         sharing: The memory that it shares with the server.
         calls: How many it has.
         left: Whether it gets no more calls, and is closed after the last.
@@ -71,6 +80,7 @@ class Connection:
     compute_stream: grpc.StreamStreamMultiCallable[bytes, bytes]
     sharing: Sharing
     proxy: str | None
+    introduction: Introduction
     calls: int = 0
     left: bool = False
     stuck: bool = False
@@ -91,15 +101,22 @@ class LazyConnection:
         address: The server's; what LOSSD_ADDRESS says at the first use, or else the default, when
             None.
         options: gRPC's options of the channel, in addition to ours and before them.
+        access: Who the client is.
         interruptible: Whether calls wait for their answer inside gRPC, which is quicker, and has a
             fork wait for their end. Otherwise they must only pass through the gate to call into it.
     """
 
     def __init__(
-        self, address: Address | None, options: Mapping[str, Any], *, interruptible: bool
+        self,
+        address: Address | None,
+        options: Mapping[str, Any],
+        access: Access = Access(),  # noqa: B008 (it cannot change)
+        *,
+        interruptible: bool,
     ) -> None:
         self._address = address
         self._options = options
+        self._access = access
         self._interruptible = interruptible
         self._closed = False
         self._connection: Connection | None = None
@@ -203,7 +220,7 @@ class LazyConnection:
             if self._closed:
                 raise Error("the client is closed")
             if self._connection is None:
-                self._connection = _connect(self._address, self._options)
+                self._connection = _connect(self._address, self._options, self._access)
             self._connection.calls += 1
             return self._connection
 
@@ -227,11 +244,9 @@ def _close(connection: Connection) -> None:
         connection.close()
 
 
-def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
-    target = target_of(address)
-    channel = grpc.insecure_channel(
-        target.uri, options=list({**_OPTIONS, **target.options, **options}.items())
-    )
+def _connect(address: Address | None, options: Mapping[str, Any], access: Access) -> Connection:
+    target, introduction = target_of(address), access.introduction()
+    channel = _channel(target, options, access.current_tls())
     compute: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
         "/lossd.v1.LossService/Compute"
     )
@@ -241,7 +256,20 @@ def _connect(address: Address | None, options: Mapping[str, Any]) -> Connection:
     stub = service_pb2_grpc.LossServiceStub(channel)
     several = "it is for one server, not several" if target.several else None
     sharing = Sharing(several)
-    return Connection(channel, stub, compute, compute_stream, sharing, target.proxy)
+    return Connection(channel, stub, compute, compute_stream, sharing, target.proxy, introduction)
+
+
+def _channel(target: Target, options: Mapping[str, Any], tls: Tls | None) -> grpc.Channel:
+    if tls is None:
+        every = {**_OPTIONS, **target.options, **options}
+        return grpc.insecure_channel(target.uri, options=list(every.items()))
+    if "," in target.uri and tls.server_name is None:
+        raise InvalidArgumentError(
+            f"tls.server_name: got none, expected the name in the certificates of {target.uri}",
+            field="tls.server_name",
+        )
+    every = {**_OPTIONS, **target.options, **tls.options, **options}
+    return grpc.secure_channel(target.uri, tls.credentials(), options=list(every.items()))
 
 
 _of_parents: list[Connection] = []  # Kept, since a channel that goes is closed.

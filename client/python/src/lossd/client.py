@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from lossd import pending
+from lossd.access import Access, Token
 from lossd.calls import Attempt, Call, await_server
 from lossd.cancellation import Cancellation
 from lossd.channel import Connection, LazyConnection
@@ -22,6 +23,8 @@ from lossd.results import PlanCheck, Result, read_plan_check, read_result
 from lossd.seconds import DEFAULT_TIMEOUT, read_seconds
 from lossd.target import Address, address_in_words, check_address
 from lossd.tensors import Array
+from lossd.tls import Tls
+from lossd.tracing import current_traceparent
 from lossd.transport import (
     Transport,
     check_transport,
@@ -58,6 +61,16 @@ class Client:
             encoding, at some 2 GB/s: worth it over a network of less than 10 Gbit/s. Needs the
             package `lz4`.
         channel_options: Options of gRPC's channel, by name, instead of what the client chooses.
+        tls: A Tls says how the connection is encrypted and both sides make sure of each other; True
+            is TLS with the authorities that gRPC brings along, False none. By default what the
+            environment variables LOSSD_TLS, LOSSD_TLS_CA, LOSSD_TLS_CERT, LOSSD_TLS_KEY and
+            LOSSD_TLS_SERVER_NAME say, or else none.
+        token: The bearer token that lets the client in; or, to be asked at each call, the path of a
+            file that holds it (an os.PathLike) or a function that returns it. By default the
+            file that LOSSD_TOKEN_FILE names, or what LOSSD_TOKEN says. Without TLS it can be read
+            on its way.
+        client: What the client calls itself, for the server's log and its fairness where it has no
+            token and no certificate; its host and process by default.
     """
 
     def __init__(
@@ -68,6 +81,9 @@ class Client:
         transport: Transport = "auto",
         compression: Compression | None = None,
         channel_options: Mapping[str, Any] | None = None,
+        tls: Tls | bool | None = None,
+        token: Token | None = None,
+        client: str | None = None,
     ) -> None:
         check_transport(transport)
         check_compression(compression)
@@ -76,9 +92,12 @@ class Client:
         self._transport: Transport = transport
         self._compression: Compression | None = compression
         self._channel_options = dict(channel_options or {})
+        self._access = Access(tls, token, client)
         # Short calls wait inside gRPC, which is quicker; a fork waits for them.
         self._short, self._long = (
-            LazyConnection(self._address, self._channel_options, interruptible=interruptible)
+            LazyConnection(
+                self._address, self._channel_options, self._access, interruptible=interruptible
+            )
             for interruptible in (True, False)
         )
         self._make = functools.partial(make_request, compressed=compression is not None)
@@ -107,6 +126,9 @@ class Client:
             transport=self._transport,
             compression=self._compression,
             channel_options=self._channel_options,
+            tls=self._access.tls,
+            token=self._access.token,
+            client=self._access.name,
         )
         return make, (self._address,)
 
@@ -233,7 +255,8 @@ class Client:
         timeout: float | None,
     ) -> _Answer:
         def attempt(connection: Connection, left: float | None, _: Cancellation) -> _Answer:
-            return method(connection)(question, timeout=left)
+            metadata = connection.introduction.metadata(current_traceparent())
+            return method(connection)(question, timeout=left, metadata=metadata)
 
         return self._call(self._short, attempt, timeout).run()
 

@@ -48,6 +48,12 @@ class InvalidArgumentError(Error, ValueError):
     code = grpc.StatusCode.INVALID_ARGUMENT
 
 
+class UnauthenticatedError(Error, PermissionError):
+    """The server asks for a token, and got none, or none of its own."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+
+
 class ResourceExhaustedError(Error):
     """The server's queue is full, or the message is larger than the server takes."""
 
@@ -88,6 +94,7 @@ _CLASSES: dict[grpc.StatusCode, type[Error]] = {
     cls.code: cls
     for cls in (
         InvalidArgumentError,
+        UnauthenticatedError,
         ResourceExhaustedError,
         UnavailableError,
         DeadlineExceededError,

@@ -14,6 +14,7 @@ from lossd.packing import Use
 from lossd.plan import Plan, PlanLike
 from lossd.results import Voxel
 from lossd.tensors import Array, outgoing
+from lossd.tracing import check_traceparent, current_traceparent
 from lossd.v1 import plan_pb2, service_pb2, tensor_pb2
 from lossd.wire import Request
 
@@ -54,6 +55,8 @@ class ComputeOptions(TypedDict, total=False):
         allow_non_finite: Return losses and gradients that are not finite, too; by default they are
             an error that describes the tensors they came from.
         request_id: Identifies the call in the server's log; drawn when absent.
+        traceparent: The span of a distributed trace that the call belongs to, as W3C writes it;
+            that of OpenTelemetry's current span when absent.
     """
 
     mode: Mode
@@ -68,6 +71,7 @@ class ComputeOptions(TypedDict, total=False):
     float32_gradients: bool
     allow_non_finite: bool
     request_id: str | None
+    traceparent: str | None
 
 
 def make_request(
@@ -91,6 +95,7 @@ def make_request(
     float32_gradients: bool = False,
     allow_non_finite: bool = False,
     request_id: str | None = None,
+    traceparent: str | None = None,
 ) -> Request:
     """The request for what `Client.compute` is called with; no tensor is copied.
 
@@ -130,6 +135,7 @@ def make_request(
             for name, of in others.items()
             if of is not None
         },
+        current_traceparent() if traceparent is None else check_traceparent(traceparent),
     )
 
 

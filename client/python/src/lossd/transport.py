@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, get_args
 
 import grpc
 
+from lossd.access import Metadata
 from lossd.cancellation import Cancellation
 from lossd.channel import Connection
 from lossd.errors import DeadlineExceededError, InternalError, InvalidArgumentError, from_rpc
@@ -89,7 +90,8 @@ def exchange_at_once(
         InvalidArgumentError: The request is too large for one message.
         InternalError: What came is no answer to this request.
     """
-    data = connection.compute(_encoded(request), timeout=timeout)
+    metadata = connection.introduction.metadata(request.traceparent)
+    data = connection.compute(_encoded(request), timeout=timeout, metadata=metadata)
     return _checked(decode_response(data, request.expected), request)
 
 
@@ -104,7 +106,8 @@ def exchange_unary(
         grpc.RpcError: As `exchange_at_once`, which says of the other errors, too.
     """
     data = _encoded(request)
-    answer = _asked(connection.compute, data, timeout, cancellation)
+    metadata = connection.introduction.metadata(request.traceparent)
+    answer = _asked(connection.compute, data, metadata, timeout, cancellation)
     return _checked(decode_response(answer, request.expected), request)
 
 
@@ -119,9 +122,10 @@ def exchange_streamed(
         InternalError: What came is no answer to this request.
     """
     outbox = _Outbox(request)
+    metadata = connection.introduction.metadata(request.traceparent)
     reader = AnswerReader(request.expected)
     with gate:
-        answers = connection.compute_stream(iter(outbox), timeout=timeout)
+        answers = connection.compute_stream(iter(outbox), timeout=timeout, metadata=metadata)
         if not answers.add_callback(outbox.over.set):
             outbox.over.set()  # It has ended already.
     try:
@@ -155,7 +159,10 @@ def exchange_shared(
             with segments.segment(shared.size, deadline.left()) as segment:
                 data = shared.write(segment)
                 request.check_unchanged()
-                answer = _asked_within(segment, connection, data, deadline.left(), cancellation)
+                metadata = connection.introduction.metadata(request.traceparent)
+                answer = _asked_within(
+                    segment, connection, data, metadata, deadline.left(), cancellation
+                )
                 return _checked(shared.read(answer, segment), request)
         except SegmentsLostError as error:
             why = str(error)
@@ -184,13 +191,14 @@ def _asked_within(
     segment: Segment,
     connection: Connection,
     data: bytes,
+    metadata: Metadata,
     timeout: float | None,
     cancellation: Cancellation,
 ) -> bytes:
     """The answer to a request in a segment, busy until the call is known to be over."""
     segment.busy = True
     try:
-        answer = _asked(connection.compute, data, timeout, cancellation)
+        answer = _asked(connection.compute, data, metadata, timeout, cancellation)
     except grpc.RpcError as rpc_error:
         error = from_rpc(rpc_error)
         # A server of ours says a reason, and has come to an end by then unless nobody waited.
@@ -204,11 +212,14 @@ def _server_info(
     connection: Connection, deadline: Deadline, cancellation: Cancellation
 ) -> service_pb2.GetServerInfoResponse:
     question = service_pb2.GetServerInfoRequest()
+    metadata = connection.introduction.metadata()
     try:
-        return _asked(connection.stub.GetServerInfo, question, deadline.left(), cancellation)
+        return _asked(
+            connection.stub.GetServerInfo, question, metadata, deadline.left(), cancellation
+        )
     except grpc.RpcError as error:
         reason = from_rpc(error)
-        if reason.code in _PASSING:
+        if reason.code in (*_PASSING, grpc.StatusCode.UNAUTHENTICATED):
             raise
         raise NotSharedError(f"the server does not say what it is: {reason}") from None
 
@@ -222,7 +233,10 @@ def _terms(
     plan, sharing = request.header.plan, connection.sharing
     if sharing.terms is None or sharing.terms[0] != plan.text:
         question = service_pb2.ValidatePlanRequest(plan=plan)
-        check = _asked(connection.stub.ValidatePlan, question, deadline.left(), cancellation)
+        metadata = connection.introduction.metadata(request.traceparent)
+        check = _asked(
+            connection.stub.ValidatePlan, question, metadata, deadline.left(), cancellation
+        )
         sharing.terms = plan.text, len(check.plan.losses)  # Of a bad plan none; it will be refused.
     return sharing.terms[1]
 
@@ -230,6 +244,7 @@ def _terms(
 def _asked(
     method: grpc.UnaryUnaryMultiCallable[_Question, _Answer],
     question: _Question,
+    metadata: Metadata,
     timeout: float | None,
     cancellation: Cancellation,
 ) -> _Answer:
@@ -242,7 +257,7 @@ def _asked(
     """
     done = _Signal()
     with gate:
-        answer = method.future(question, timeout=timeout)
+        answer = method.future(question, timeout=timeout, metadata=metadata)
         answer.add_done_callback(done.set)
     with cancellation.of(answer):
         if not done.wait(None if timeout is None else timeout + _GRACE_SECONDS):

@@ -53,11 +53,13 @@ class Request:
         header: All of it but the tensors.
         predictions: By name.
         others: By field: labels, mask, label_mask, gt_seg; what is absent is not there.
+        traceparent: Where it belongs in a distributed trace; None for none.
     """
 
     header: service_pb2.ComputeRequest
     predictions: Mapping[str, Outgoing]
     others: Mapping[str, Outgoing]
+    traceparent: str | None = None
 
     @property
     def fields(self) -> list[tuple[str, Outgoing]]:
