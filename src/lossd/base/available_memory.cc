@@ -25,19 +25,26 @@ std::optional<double> Bound(const Path& file) {
   return bytes;
 }
 
+// RLIM_INFINITY where it is not bounded.
+rlim_t AddressSpaceLimit() {
+  rlimit limit = {};
+  return getrlimit(RLIMIT_AS, &limit) == 0 ? limit.rlim_cur : RLIM_INFINITY;
+}
+
 int64_t MachineMemory() { return int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE); }
 
 // What there is with all that the address space may grow by, but for what the stacks of threads and
 // malloc's arenas take of it without being memory.
 std::optional<int64_t> AddressSpace() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
-  const auto most = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, int64_t{1} << 60));
+  if (!IsAddressSpaceBounded()) return std::nullopt;
+  const auto most = static_cast<int64_t>(std::min<rlim_t>(AddressSpaceLimit(), int64_t{1} << 60));
   constexpr int64_t kNoMemory = int64_t{1} << 30;
   return ResidentBytes() + std::max<int64_t>(0, most - AddressSpaceBytes() - kNoMemory);
 }
 
 }  // namespace
+
+bool IsAddressSpaceBounded() { return AddressSpaceLimit() != RLIM_INFINITY; }
 
 std::optional<int64_t> CgroupMemory(const Path& root) {
   const std::optional<double> least = LeastBoundOfCgroups(

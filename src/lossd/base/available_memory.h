@@ -11,6 +11,9 @@ namespace lossd {
 // where a cgroup bounds it, or where its address space may grow by less.
 int64_t AvailableMemory();
 
+// Whether the process's address space is bounded (`ulimit -v`).
+bool IsAddressSpaceBounded();
+
 // The bound of the process's cgroups (version 1 or 2) and those above them on memory; nothing
 // without one. `root` is where the files of the system lie.
 std::optional<int64_t> CgroupMemory(const std::filesystem::path& root = "/");

@@ -58,6 +58,7 @@ TEST(AvailableMemoryTest, KeepsWithinTheAddressSpace) {
                         .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
   const int64_t available = AvailableMemory();
+  EXPECT_TRUE(IsAddressSpaceBounded());
   ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
   EXPECT_LE(available, ResidentBytes() + kMore);
   EXPECT_GE(available, kMore / 4);
