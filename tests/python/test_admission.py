@@ -214,7 +214,7 @@ def test_clients_take_turns() -> None:
         done: queue.Queue[str] = queue.Queue()
 
         def submit(client: str) -> None:
-            call = stub.Compute.future(message, metadata=[("x-lossd-client", client)])
+            call: Any = stub.Compute.future(message, metadata=(("x-lossd-client", client),))
             call.add_done_callback(lambda call: done.put(client if call.code() is OK else "error"))
 
         for _ in range(6):
@@ -258,7 +258,7 @@ def test_what_costs_too_much_is_refused() -> None:
     with stub_of() as (_, stub), pytest.raises(grpc.RpcError) as caught:
         stub.Compute(request(plan, 128))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "max_cost" in caught.value.details()
+    assert "max_cost" in str(caught.value.details())
 
 
 @pytest.mark.parametrize("trainers", [20, 64])
