@@ -1,6 +1,7 @@
 #include "server/call.h"
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,6 @@
 namespace lossd {
 namespace {
 
-// A full queue empties within some steps of training; a client that comes back sooner only makes it
-// fuller.
-constexpr absl::Duration kRetryAfter = absl::Milliseconds(250);
 constexpr size_t kMaxRequestIdBytes = 128;
 
 std::string NewRequestId() {
@@ -61,9 +59,47 @@ absl::Status Call::Admit() {
   WriteLog(spdlog::level::debug, "received");
   if (!caller_.let_in.ok()) return caller_.let_in;
   const Executor::Admission admission = surroundings_.executor.Admit(place_);
-  if (admission == Executor::Admission::kFull) return QueueFullError(kRetryAfter);
+  if (admission == Executor::Admission::kFull) return QueueFullError();
   if (admission == Executor::Admission::kDraining) return DrainingError();
   return absl::OkStatus();
+}
+
+void Call::AwaitMemory(const Demand& demand, absl::AnyInvocable<void()> granted) {
+  demand_ = demand;
+  granted_ = std::move(granted);
+  asked_ = absl::Now();
+  const int64_t largest = surroundings_.memory.largest();
+  absl::Status status;
+  bool there = false;
+  if (demand.bytes > largest) status = TooLargeError(demand.bytes, largest);
+  if (status.ok()) {
+    const std::lock_guard lock(mutex_);
+    // Who cancelled before this found nobody to withdraw.
+    status = cancellation_.status();
+    if (status.ok()) {
+      std::optional<MemoryBudget::Reservation> memory = surroundings_.memory.Reserve(
+          caller_.identity, demand.bytes,
+          [this](MemoryBudget::Reservation reservation) {
+            memory_ = std::move(reservation);
+            GoOn();
+          },
+          &memory_ticket_);
+      there = memory.has_value();
+      if (there) memory_ = *std::move(memory);
+    }
+  }
+  if (!status.ok()) {
+    done_(status);
+  } else if (there) {
+    GoOn();
+  }
+}
+
+void Call::GoOn() {
+  memory_took_ = absl::Now() - asked_;
+  // The call may be gone before this returns.
+  absl::AnyInvocable<void()> granted = std::move(granted_);
+  granted();
 }
 
 void Call::Run(Handler handler) {
@@ -75,7 +111,7 @@ void Call::Run(Handler handler) {
     status = cancellation_.status();
     if (status.ok()) {
       surroundings_.executor.Submit(
-          std::move(place_),
+          std::move(place_), {.client = caller_.identity, .cost = demand_.cost},
           [this, handler = std::move(handler)]() mutable { Work(std::move(handler)); }, &ticket_);
     }
   }
@@ -100,9 +136,20 @@ absl::Status Call::WhyClientIsGone() const {
 
 void Call::Cancel() {
   cancellation_.Cancel(WhyClientIsGone());
-  // In the queue it shall take nobody's place; if it is computed, that comes to its end.
-  bool withdrawn = false;
+  // In a queue it shall take nobody's place; if it is computed, that comes to its end.
+  StopWaiting();
+}
+
+void Call::StopWaiting() {
+  if (!cancellation_.Fired()) return;
+  MemoryBudget::Ticket memory_ticket = 0;
   {
+    const std::lock_guard lock(mutex_);
+    memory_ticket = memory_ticket_;
+  }
+  // Without the lock, as others may go on that waited behind it.
+  bool withdrawn = surroundings_.memory.Withdraw(memory_ticket);
+  if (!withdrawn) {
     const std::lock_guard lock(mutex_);
     withdrawn = surroundings_.executor.Withdraw(ticket_);
   }
@@ -139,8 +186,8 @@ void Call::WriteLog(spdlog::level::level_enum level, absl::string_view event,
 void Call::Sign(v1::ComputeResponse& response) const {
   response.set_request_id(id_);
   v1::Timings* timings = response.mutable_timings();
-  timings->set_queue_seconds(absl::ToDoubleSeconds(begun_ - ready_));
-  timings->set_total_seconds(absl::ToDoubleSeconds(absl::Now() - ready_));
+  timings->set_queue_seconds(absl::ToDoubleSeconds(memory_took_ + (begun_ - ready_)));
+  timings->set_total_seconds(absl::ToDoubleSeconds(memory_took_ + (absl::Now() - ready_)));
 }
 
 }  // namespace lossd

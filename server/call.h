@@ -13,8 +13,10 @@
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.pb.h"
+#include "server/demand.h"
 #include "server/executor.h"
 #include "server/log.h"
+#include "server/memory_budget.h"
 #include "server/open_calls.h"
 #include "server/security/caller.h"
 #include "server/security/secrets.h"
@@ -26,19 +28,22 @@ struct CallSurroundings {
   Log& log;
   const Secrets& secrets;
   Executor& executor;
+  MemoryBudget& memory;
   OpenCalls& open_calls;
   const Cancellation& shutdown;  // Above those of all calls.
 };
 
-// One call on its way through the executor, however its messages come and go: its id, its lines in
-// the log, whether anybody waits for it. Part of a reactor, which tells it when gRPC cancels.
+// One call on its way through the server, however its messages come and go: its id, its lines in
+// the log, whether anybody waits for it, its place, its memory, its turn. Part of a reactor, which
+// tells it when gRPC cancels.
 class Call {
  public:
   using Handler = absl::AnyInvocable<absl::Status()>;
   using Done = absl::AnyInvocable<void(const absl::Status&)>;
 
-  // `method` is a literal. `done` is called once after Run, with what became of the call, on any
-  // thread; nothing may be done with the call after.
+  // `method` is a literal. `done` is called once after AwaitMemory, with what became of the call,
+  // on any thread, unless the reactor ends it between that and Run; nothing may be done with the
+  // call after.
   Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
        absl::string_view method, Done done);
 
@@ -50,12 +55,23 @@ class Call {
   // RESOURCE_EXHAUSTED with RetryInfo when there is none, and UNAVAILABLE while the server drains.
   absl::Status Admit();
 
+  // Calls `granted`, at once or later and then on any thread, when the memory that the call demands
+  // is there for it, which may be when the client is gone. Needs to be admitted. Ends with
+  // RESOURCE_EXHAUSTED where the server never has that much.
+  void AwaitMemory(const Demand& demand, absl::AnyInvocable<void()> granted);
+
   // Runs `handler` on the executor once its turn has come, unless nobody waits for it any more by
-  // then. Needs to be admitted. All of the request is there.
+  // then. Needs memory. All of the request is there.
   void Run(Handler handler);
+
+  // What it takes until its answer is sent is there, the rest is free for others.
+  void ReleaseAllButAnswer() { memory_.ReduceTo(demand_.answer_bytes); }
 
   // The client is gone, or does not wait any longer.
   void Cancel();
+
+  // Ends a call that waits for memory or its turn, if nobody waits for it any more.
+  void StopWaiting();
 
   // What has become of a call whose client is gone: its deadline passed, or it was cancelled.
   absl::Status WhyClientIsGone() const;
@@ -73,6 +89,9 @@ class Call {
   void WriteLog(spdlog::level::level_enum level, absl::string_view event,
                 std::initializer_list<LogField> fields = {}) const;
 
+  // Has its memory.
+  void GoOn();
+
   // The job.
   void Work(Handler handler);
 
@@ -83,13 +102,19 @@ class Call {
   const Caller caller_;
   Done done_;
   std::string id_;
+  Demand demand_;
+  absl::AnyInvocable<void()> granted_;
   const absl::Time start_ = absl::Now();
-  absl::Time ready_;  // When all of the request was there,
-  absl::Time begun_;  // and when its turn came.
+  absl::Time asked_;            // When it asked for memory,
+  absl::Duration memory_took_;  // and how long it waited for it;
+  absl::Time ready_;            // when all of the request was there,
+  absl::Time begun_;            // and when its turn came.
   Cancellation cancellation_;
   std::mutex mutex_;
   Executor::Place place_;
-  Executor::Ticket ticket_ = 0;  // Guarded by mutex_; none is 0.
+  MemoryBudget::Reservation memory_;
+  MemoryBudget::Ticket memory_ticket_ = 0;  // Guarded by mutex_; none is 0.
+  Executor::Ticket ticket_ = 0;             // Likewise.
 };
 
 }  // namespace lossd

@@ -12,6 +12,7 @@
 #include "lossd/losses/torch_status.h"
 #include "lossd_rpc/stream_message.h"
 #include "server/plan_cache.h"
+#include "server/rpc_status.h"
 
 namespace lossd {
 namespace {
@@ -21,14 +22,6 @@ constexpr size_t kMaxHeaderBytes = 4 * kMaxPlanBytes;
 
 // How soon a call notices that the server stops, while it waits for the client.
 constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
-
-// Memory for what is to arrive.
-std::vector<at::Tensor> TakeMemory(const Arrivals& arrivals,
-                                   const std::vector<StreamedTensor>& tensors) {
-  std::vector<at::Tensor> memory;
-  for (const StreamedTensor& tensor : tensors) memory.push_back(arrivals.Take(tensor.bytes));
-  return memory;
-}
 
 }  // namespace
 
@@ -51,15 +44,20 @@ ComputeStream::ComputeStream(const StreamSurroundings& surroundings,
 
 void ComputeStream::OnReadDone(bool ok) {
   absl::Status status;
+  bool is_header = false;
   {
     const std::lock_guard lock(mutex_);
     if (!receiving_) return;
     last_message_ = absl::Now();
+    is_header = ok && !request_.has_value();
     status = ok ? ReceiveMessage() : FinishReceiving();
     if (!ok || !status.ok()) StopReceiving();
+    waiting_ = is_header;
   }
   if (!status.ok()) {
     End(status);
+  } else if (is_header) {
+    call_.AwaitMemory(request_->announcement.demand, [this] { ReceiveTensors(); });
   } else if (ok) {
     StartRead(&incoming_);
   } else {
@@ -67,16 +65,40 @@ void ComputeStream::OnReadDone(bool ok) {
   }
 }
 
+void ComputeStream::ReceiveTensors() {
+  absl::Status status = call_.cancellation().status();
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_ = false;
+    last_message_ = let_in_ = absl::Now();
+    if (status.ok()) status = CatchTorchErrors([this] { return TakeMemory(); });
+    if (!status.ok()) StopReceiving();
+  }
+  if (status.ok()) {
+    StartRead(&incoming_);
+  } else {
+    End(status);
+  }
+}
+
+absl::Status ComputeStream::TakeMemory() {
+  std::vector<at::Tensor> memory;
+  for (const StreamedTensor& tensor : request_->tensors) {
+    memory.push_back(surroundings_.handlers.arrivals().Take(tensor.bytes));
+  }
+  receiver_.emplace(request_->tensors, std::move(memory));
+  return absl::OkStatus();
+}
+
 absl::Status ComputeStream::ReceiveMessage() {
-  if (!receiver_.has_value()) return ReceiveHeader();
+  if (!request_.has_value()) return ReceiveHeader();
   absl::Status received = receiver_->Receive(MessagePieces(incoming_).pieces());
   incoming_.Clear();
-  receiving_took_ = last_message_ - header_arrival_;
+  receiving_took_ = last_message_ - let_in_;
   return received;
 }
 
 absl::Status ComputeStream::ReceiveHeader() {
-  header_arrival_ = last_message_;
   if (incoming_.Length() > kMaxHeaderBytes) {
     return FieldError("header", absl::StrCat(incoming_.Length(), " bytes in the first message"),
                       absl::StrCat("at most ", kMaxHeaderBytes, ", as data follow in chunks"));
@@ -94,14 +116,10 @@ absl::Status ComputeStream::ReceiveHeader() {
   if (admitted.ok()) admitted = call_.Admit();
   if (!admitted.ok()) return admitted;
   absl::StatusOr<StreamedRequest> request =
-      surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.max_bytes);
+      surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.limits);
   if (!request.ok()) return request.status();
-  return CatchTorchErrors([&]() -> absl::Status {
-    receiver_.emplace(request->tensors,
-                      TakeMemory(surroundings_.handlers.arrivals(), request->tensors));
-    request_ = *std::move(request);
-    return absl::OkStatus();
-  });
+  request_ = *std::move(request);
+  return absl::OkStatus();
 }
 
 absl::Status ComputeStream::FinishReceiving() {
@@ -123,7 +141,8 @@ void ComputeStream::StopReceiving() {
 }
 
 void ComputeStream::Watch() {
-  const absl::Duration left = last_message_ + surroundings_.receive_timeout - absl::Now();
+  const absl::Duration left =
+      waiting_ ? kWatchPeriod : last_message_ + surroundings_.receive_timeout - absl::Now();
   const absl::Time next = absl::Now() + std::clamp(left, absl::ZeroDuration(), kWatchPeriod);
   watch_.emplace().Set(absl::ToChronoTime(next), [stream = weak_from_this()](bool expired) {
     if (!expired) return;
@@ -136,23 +155,21 @@ void ComputeStream::LookAfterClient() {
   {
     const std::lock_guard lock(mutex_);
     if (!receiving_) return;
-    status = CheckClient();
+    if (!waiting_) status = CheckClient();
     if (status.ok()) {
       Watch();
     } else {
       StopReceiving();
     }
   }
-  if (!status.ok()) End(status);
+  if (!status.ok()) return End(status);
+  call_.StopWaiting();
 }
 
 absl::Status ComputeStream::CheckClient() const {
   if (absl::Status waited_for = call_.cancellation().status(); !waited_for.ok()) return waited_for;
   if (absl::Now() - last_message_ < surroundings_.receive_timeout) return absl::OkStatus();
-  return WithReason("RECEIVE_TIMEOUT", absl::DeadlineExceededError(absl::StrCat(
-                                           "the client sent nothing for ",
-                                           absl::FormatDuration(surroundings_.receive_timeout),
-                                           ", the server's receive_timeout")));
+  return ReceiveTimeoutError(surroundings_.receive_timeout);
 }
 
 void ComputeStream::Compute() {
@@ -166,9 +183,15 @@ void ComputeStream::Compute() {
 }
 
 void ComputeStream::Answer(const absl::Status& status) {
+  {
+    // It may have waited for memory.
+    const std::lock_guard lock(mutex_);
+    StopReceiving();
+  }
   // Others may want the memory while the answer is on its way.
   data_.clear();
   request_.reset();
+  call_.ReleaseAllButAnswer();
   if (!status.ok()) return End(status);
   v1::ComputeStreamResponse message;
   *message.mutable_header() = std::move(answer_.header);

@@ -23,14 +23,15 @@ namespace lossd {
 struct StreamSurroundings {
   CallSurroundings call;
   Handlers& handlers;
-  int64_t max_bytes;               // Of a request's tensors, and of its answer.
+  RequestLimits limits;
   absl::Duration receive_timeout;  // How long a client may send nothing.
 };
 
 // One call of ComputeStream. It receives: the header, which it may refuse before it takes memory,
-// then chunks, each copied once to where it belongs. When the client has sent all, the executor
-// computes. Then it sends the answer, header first, from where the gradients lie. No thread waits
-// for the client.
+// then, once there is memory for what the call takes, chunks, each copied once to where it belongs;
+// until then it reads nothing, which holds the client back. When the client has sent all, the
+// executor computes. Then it sends the answer, header first, from where the gradients lie. No
+// thread waits for the client.
 class ComputeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                             public std::enable_shared_from_this<ComputeStream> {
  public:
@@ -50,12 +51,16 @@ class ComputeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   absl::Status ReceiveMessage();
   absl::Status ReceiveHeader();
   absl::Status FinishReceiving();
+  absl::Status TakeMemory();
   void StopReceiving();
 
   // Looks after the client: has itself called again until nothing is received any more.
   void Watch();
   void LookAfterClient();
   absl::Status CheckClient() const;
+
+  // There is memory for the tensors.
+  void ReceiveTensors();
 
   void Compute();
   void Answer(const absl::Status& status);
@@ -70,8 +75,9 @@ class ComputeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grp
   // A client that falls silent is refused by another thread than the one that receives.
   std::mutex mutex_;
   bool receiving_ = true;
+  bool waiting_ = false;  // For memory, while it is not the client that is silent.
   absl::Time last_message_ = absl::Now();
-  absl::Time header_arrival_;
+  absl::Time let_in_;              // When there was memory for the tensors.
   absl::Duration receiving_took_;  // From then to the last byte.
   std::optional<grpc::Alarm> watch_;
   grpc::ByteBuffer incoming_;

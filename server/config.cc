@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "lossd/base/available_cores.h"
+#include "lossd/base/available_memory.h"
 #include "server/listen_address.h"
 
 namespace lossd {
@@ -66,6 +67,15 @@ class YamlConfig : public CLI::Config {
   const CLI::App& app_;
 };
 
+// What is left when the process itself, its threads, and what malloc loses between blocks have
+// their part.
+int64_t DefaultMemoryBudget() {
+  constexpr int64_t kProcess = int64_t{512} << 20;
+  constexpr int64_t kLeast = int64_t{256} << 20;
+  const int64_t tenths = IsAddressSpaceBounded() ? 5 : 7;
+  return std::max(kLeast, (AvailableMemory() - kProcess) / 10 * tenths);
+}
+
 // Refuses fields that do not go together.
 void CheckTogether(const Config& config) {
   if (config.tls_cert.empty() != config.tls_key.empty()) {
@@ -91,6 +101,9 @@ void CheckTogether(const Config& config) {
 void DeclareConfig(CLI::App& app, Config& config) {
   app.option_defaults()->always_capture_default();
   config.threads = AvailableCores();
+  config.memory_budget = DefaultMemoryBudget();
+  // What clients share is mapped beside it.
+  if (IsAddressSpaceBounded()) config.shared_memory_max_bytes = config.memory_budget / 4;
 
   app.add_option(
          "--listen", config.listen,
@@ -121,8 +134,17 @@ void DeclareConfig(CLI::App& app, Config& config) {
                  "Requests computed at the same time, by the same threads")
       ->check(CLI::Range(1, 4096));
   app.add_option("--max_queued_requests", config.max_queued_requests,
-                 "Requests that wait for their turn; more are refused with RESOURCE_EXHAUSTED")
+                 "Requests that wait for memory, for the rest of their tensors or for their turn; "
+                 "more are refused with RESOURCE_EXHAUSTED")
       ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--memory_budget", config.memory_budget,
+                 "Bytes that calls may take together, with what is kept for the next; the default "
+                 "is most of what the machine, the process's cgroup and its address space have")
+      ->check(CLI::Range(int64_t{64} << 20, int64_t{1} << 50));
+  app.add_option("--max_cost", config.max_cost,
+                 "Voxels that computing a request may visit, summed over terms and iterations; "
+                 "some 2 ns each")
+      ->check(CLI::Range(1.0, 1e18));
   app.add_option("--max_request_bytes", config.max_request_bytes,
                  "Largest request accepted; in a stream also the largest answer")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 50));

@@ -22,7 +22,9 @@ struct Config {
   std::string port_file;
   int threads = 0;
   int max_concurrent_requests = 2;
-  int max_queued_requests = 16;
+  int max_queued_requests = 1024;
+  int64_t memory_budget = int64_t{8} << 30;
+  double max_cost = 1e11;
   int64_t max_request_bytes = int64_t{8} << 30;
   double receive_timeout = 30;
   double max_connection_age = 600;

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <string>
 
+#include "lossd/base/available_memory.h"
+
 namespace lossd {
 namespace {
 
@@ -41,6 +43,8 @@ TEST(ConfigTest, HasDefaults) {
   const Config config = Parse("");
   EXPECT_EQ(config.listen, "127.0.0.1:50051");
   EXPECT_GE(config.threads, 1);
+  EXPECT_GE(config.memory_budget, 256 << 20);
+  EXPECT_LT(config.memory_budget, AvailableMemory());
 }
 
 TEST(ConfigTest, ReadsFlagsAndFileAlike) {
@@ -96,6 +100,8 @@ TEST(ConfigTest, RefusesWrongTypesAndValuesOutOfRange) {
   ExpectError("", "log_level: loud\n", "log_level");
   ExpectError("--max_request_bytes 0", "", "max_request_bytes");
   ExpectError("--receive_timeout 0", "", "receive_timeout");
+  ExpectError("--memory_budget 1000", "", "memory_budget");
+  ExpectError("--max_cost 0", "", "max_cost");
 }
 
 TEST(ConfigTest, RefusesFilesThatAreNoMapping) {

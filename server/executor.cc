@@ -2,14 +2,15 @@
 
 #include <pthread.h>
 
-#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace lossd {
 
 Executor::Executor(int threads, int max_queued)
     : capacity_(static_cast<size_t>(threads) + static_cast<size_t>(max_queued)) {
-  for (int i = 0; i < threads; ++i) workers_.emplace_back([this] { Work(); });
+  for (int i = 0; i < threads; ++i) workers_.emplace_back([this] { Work(/*small_ones=*/false); });
+  workers_.emplace_back([this] { Work(/*small_ones=*/true); });
 }
 
 Executor::~Executor() { Refuse(); }
@@ -23,23 +24,24 @@ Executor::Admission Executor::Admit(Place& place) {
   return Admission::kAccepted;
 }
 
-void Executor::Submit(Place place, absl::AnyInvocable<void()> job, Ticket* ticket) {
+void Executor::Submit(Place place, const Share& share, absl::AnyInvocable<void()> job,
+                      Ticket* ticket) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back({.ticket = ++last_ticket_, .place = std::move(place), .job = std::move(job)});
-    if (ticket != nullptr) *ticket = last_ticket_;
+    const Ticket pushed = queue_.Push(
+        share.client, share.cost,
+        {.small = share.cost <= kSmallCost, .place = std::move(place), .job = std::move(job)});
+    if (ticket != nullptr) *ticket = pushed;
   }
-  wake_.notify_one();
+  // Not every one may take it.
+  wake_.notify_all();
 }
 
 bool Executor::Withdraw(Ticket ticket) {
-  std::list<Queued> withdrawn;  // It goes without the lock.
+  std::optional<Queued> withdrawn;  // It goes without the lock.
   const std::lock_guard lock(mutex_);
-  const auto queued = std::find_if(queue_.begin(), queue_.end(),
-                                   [&](const Queued& each) { return each.ticket == ticket; });
-  if (queued == queue_.end()) return false;
-  withdrawn.splice(withdrawn.begin(), queue_, queued);
-  return true;
+  withdrawn = queue_.Remove(ticket);
+  return withdrawn.has_value();
 }
 
 bool Executor::Drain(absl::Duration timeout) {
@@ -63,19 +65,22 @@ void Executor::LeavePlace() {
   if (draining_) wake_.notify_all();
 }
 
-void Executor::Work() {
+void Executor::Work(bool small_ones) {
   pthread_setname_np(pthread_self(), "lossd-request");
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !queue_.empty() || (draining_ && taken_ == 0); });
-    if (queue_.empty()) return;
-    {
-      Queued next = std::move(queue_.front());
-      queue_.pop_front();
-      lock.unlock();
-      next.job();
-    }
+    std::optional<Queued> next;
+    wake_.wait(lock, [&] {
+      next = queue_.Take([small_ones](const Queued& job) { return job.small || !small_ones; });
+      return next.has_value() || (draining_ && taken_ == 0);
+    });
+    if (!next.has_value()) return;
+    ++running_;
+    lock.unlock();
+    next->job();
+    next.reset();
     lock.lock();
+    if (--running_ == 0) queue_.Settle();
   }
 }
 

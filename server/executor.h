@@ -3,20 +3,21 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "server/fair_queue.h"
 
 namespace lossd {
 
-// Runs jobs on its own threads, first come, first served, and refuses jobs beyond a bound, so that
-// computation never holds up the threads of gRPC and a burst cannot take all memory. Jobs must not
-// throw. Thread-safe.
+// Runs jobs on its own threads, fairly between clients by the jobs' cost (FairQueue), and refuses
+// jobs beyond a bound, so that computation never holds up the threads of gRPC. One thread runs
+// nothing but small jobs, which so never wait for large ones. Jobs must not throw. Thread-safe.
 class Executor {
   struct Leave {
     void operator()(Executor* executor) const { executor->LeavePlace(); }
@@ -28,11 +29,20 @@ class Executor {
   // A place for one job, which nobody else gets until it goes.
   using Place = std::unique_ptr<Executor, Leave>;
 
-  // Names a job.
+  // Names a job; none is 0.
   using Ticket = uint64_t;
 
-  // `threads` >= 1 jobs run at the same time, `max_queued` >= 0 more may wait: that many places
-  // there are.
+  // Whose job it is, and what it takes.
+  struct Share {
+    std::string client;
+    double cost = 0;
+  };
+
+  // The most that a small job costs, as ComputeCost has it: some 10 ms.
+  static constexpr double kSmallCost = 1e7;
+
+  // `threads` >= 1 jobs run at the same time, and a small one besides, `max_queued` >= 0 more may
+  // wait: there are places for the first and the last.
   Executor(int threads, int max_queued);
   // Runs what was submitted. Waits for places that are still held.
   ~Executor();
@@ -43,8 +53,10 @@ class Executor {
   // Whether there is a place for one more job; if so, it is written to `place`.
   Admission Admit(Place& place);
 
-  // Runs `job` soon, in that place. The ticket, where given, is written before the job begins.
-  void Submit(Place place, absl::AnyInvocable<void()> job, Ticket* ticket = nullptr);
+  // Runs `job` in its turn, in that place. The ticket, where given, is written before the job
+  // begins.
+  void Submit(Place place, const Share& share, absl::AnyInvocable<void()> job,
+              Ticket* ticket = nullptr);
 
   // Takes a job back, if it has not begun: then it never runs, and its place is free. The job goes
   // before this returns. Whether it was so.
@@ -56,22 +68,22 @@ class Executor {
 
  private:
   struct Queued {
-    Ticket ticket;
+    bool small;
     Place place;
     absl::AnyInvocable<void()> job;  // Last: what it holds goes before its place is free.
   };
 
   void Refuse();
   void LeavePlace();
-  void Work();
+  void Work(bool small_ones);
 
   const size_t capacity_;
   std::mutex mutex_;
   std::condition_variable wake_;  // A job was submitted, or none will be any more.
   std::condition_variable idle_;  // The last place was left.
-  std::list<Queued> queue_;
-  Ticket last_ticket_ = 0;
-  size_t taken_ = 0;  // Places.
+  FairQueue<Queued> queue_;
+  size_t running_ = 0;  // Jobs.
+  size_t taken_ = 0;    // Places.
   bool draining_ = false;
   std::vector<std::jthread> workers_;  // Last: joined before the rest goes.
 };

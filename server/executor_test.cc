@@ -5,6 +5,7 @@
 #include <atomic>
 #include <latch>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,13 +17,24 @@ namespace {
 
 using Admission = Executor::Admission;
 
+constexpr double kLarge = 2 * Executor::kSmallCost;
+
 // Submits a job if there is a place for it.
 template <typename Job>
-Admission Submit(Executor& executor, Job job, Executor::Ticket* ticket = nullptr) {
+Admission Submit(Executor& executor, const Executor::Share& share, Job job,
+                 Executor::Ticket* ticket = nullptr) {
   Executor::Place place;
   const Admission admission = executor.Admit(place);
-  if (admission == Admission::kAccepted) executor.Submit(std::move(place), std::move(job), ticket);
+  if (admission == Admission::kAccepted) {
+    executor.Submit(std::move(place), share, std::move(job), ticket);
+  }
   return admission;
+}
+
+// A large one of a client that is the same for all.
+template <typename Job>
+Admission Submit(Executor& executor, Job job, Executor::Ticket* ticket = nullptr) {
+  return Submit(executor, {.client = "a", .cost = kLarge}, std::move(job), ticket);
 }
 
 TEST(ExecutorTest, RunsJobsOnItsOwnThreadsInOrder) {
@@ -129,7 +141,7 @@ TEST(ExecutorTest, DrainWaitsForTheJobsOfPlacesThatAreHeld) {
   executor.Admit(place);
   EXPECT_FALSE(executor.Drain(absl::Milliseconds(10)));
   bool run = false;
-  executor.Submit(std::move(place), [&run] { run = true; });
+  executor.Submit(std::move(place), {.client = "a", .cost = kLarge}, [&run] { run = true; });
   EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
   EXPECT_TRUE(run);
 }
@@ -148,6 +160,41 @@ TEST(ExecutorTest, LetsGoOfAJobBeforeItCountsAsFinished) {
   Submit(executor, [copy = held] {});
   EXPECT_TRUE(executor.Drain(absl::Seconds(60)));
   EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(ExecutorTest, TakesTurnsBetweenClients) {
+  std::vector<std::string> order;
+  {
+    Executor executor(1, 10);
+    std::latch release(1);
+    std::latch started(1);
+    Submit(executor, [&] {
+      started.count_down();
+      release.wait();
+    });
+    started.wait();
+    const auto submit = [&](const std::string& client, double cost) {
+      Submit(executor, {.client = client, .cost = cost},
+             [&order, client] { order.push_back(client); });
+    };
+    for (int i = 0; i < 3; ++i) submit("greedy", kLarge);
+    submit("b", kLarge);
+    submit("c", 2 * kLarge);
+    submit("c", kLarge);
+    submit("b", kLarge);
+    release.count_down();
+  }
+  EXPECT_EQ(order, (std::vector<std::string>{"greedy", "b", "c", "greedy", "b", "greedy", "c"}));
+}
+
+TEST(ExecutorTest, SmallJobsDoNotWaitForLargeOnes) {
+  Executor executor(1, 10);
+  std::latch release(1);
+  for (int i = 0; i < 2; ++i) Submit(executor, [&release] { release.wait(); });
+  std::latch done(1);
+  Submit(executor, {.client = "a", .cost = Executor::kSmallCost}, [&done] { done.count_down(); });
+  done.wait();
+  release.count_down();
 }
 
 TEST(ExecutorTest, TakesJobsFromManyThreads) {

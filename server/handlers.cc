@@ -1,5 +1,6 @@
 #include "server/handlers.h"
 
+#include <algorithm>
 #include <memory>
 #include <set>
 #include <string>
@@ -8,10 +9,12 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "lossd/base/context.h"
 #include "lossd/base/error.h"
+#include "lossd/compute/compute_cost.h"
 #include "lossd/compute/derived_labels.h"
 #include "lossd/compute/memory_need.h"
 #include "lossd/compute/orchestrator.h"
@@ -90,42 +93,99 @@ absl::StatusOr<Region> FindRegionOfAnswer(const v1::SharedRegion& named, const O
   return region;
 }
 
+int64_t BytesOf(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
+}
+
+// What a request's tensors take beyond the message that they come in, as far as it is good.
+class InputBytes {
+ public:
+  // Of a stream all tensors come beside their message, else those that a client shares.
+  explicit InputBytes(bool streamed) : streamed_(streamed) {}
+
+  void Add(const v1::Tensor& message, ElementUse use) {
+    Add(DecodingBytes(message, use));
+    if (streamed_ || message.has_shared()) Add(DataBytes(message));
+  }
+
+  // At most kEnough, more than any server has.
+  int64_t total() const { return total_; }
+
+ private:
+  static constexpr int64_t kEnough = int64_t{1} << 60;
+
+  void Add(const absl::StatusOr<int64_t>& bytes) {
+    if (bytes.ok()) total_ += std::min(*bytes, kEnough - total_);
+  }
+
+  const bool streamed_;
+  int64_t total_ = 0;
+};
+
+absl::Status TooCostly(double cost, double most) {
+  return FieldError(
+      "plan", absl::StrFormat("a cost of %.3g voxels visited, over all terms and iterations", cost),
+      absl::StrFormat("at most %.3g, the server's max_cost: fewer terms or iterations, a crop, or "
+                      "fewer voxels at a time",
+                      most));
+}
+
 }  // namespace
 
-absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& request,
-                                                  int64_t max_bytes, const ByteLimit& of_answer) {
+absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& request, Way way,
+                                                  const RequestLimits& limits) {
   absl::StatusOr<std::shared_ptr<const Orchestrator>> plan = plans_.Get(request.plan());
   if (!plan.ok()) return plan.status();
-  absl::StatusOr<Batch> read = ReadBatch(request, StandIn);
+  InputBytes inputs(way == Way::kStreamed);
+  absl::StatusOr<Batch> read =
+      ReadBatch(request, [&inputs](const v1::Tensor& message, ElementUse use) {
+        inputs.Add(message, use);
+        return StandIn(message, use);
+      });
   if (!read.ok()) return read.status();
   const absl::StatusOr<Batch> batch = WithLabelStandIn(*std::move(read));
   if (!batch.ok()) return batch.status();
-  if (absl::Status fits = CheckBatchFits(*batch, max_bytes); !fits.ok()) return fits;
+  if (absl::Status fits = CheckBatchFits(*batch, limits.bytes); !fits.ok()) return fits;
   absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
   if (!schedule.ok()) return schedule.status();
-  const OutcomeSize size = MeasureMemory(*schedule, *batch, pool_.threads()).outcome;
-  if (absl::Status fits = CheckAnswerFits(size, *batch, of_answer); !fits.ok()) return fits;
+  const MemoryNeed need = MeasureMemory(*schedule, *batch, pool_.threads());
+  const ByteLimit of_answer = way == Way::kInMessage
+                                  ? ByteLimit{kMaxMessageBytes, "what one message holds"}
+                                  : ByteLimit{limits.bytes, kMaxRequestBytes};
+  if (absl::Status fits = CheckAnswerFits(need.outcome, *batch, of_answer); !fits.ok()) return fits;
+  const double cost = ComputeCost(*schedule, *batch);
+  if (cost > limits.cost) return TooCostly(cost, limits.cost);
+  // One in a message is there as tensors, in the message and as that is sent.
+  const int64_t answer_copies = way == Way::kInMessage ? 3 : 1;
+  const int64_t answer = answer_copies * AnswerBytes(need.outcome, *batch);
+  const int64_t derived = request.labels_from_gt_seg().empty() ? 0 : BytesOf(batch->labels);
   return Announcement{.plan = *std::move(plan),
                       .schedule = *std::move(schedule),
-                      .answer = size,
-                      .crop_seed = *batch->malis_crop_seed};
+                      .answer = need.outcome,
+                      .crop_seed = *batch->malis_crop_seed,
+                      .demand = {.bytes = inputs.total() + derived + need.scratch_bytes + answer,
+                                 .answer_bytes = answer,
+                                 .cost = cost}};
 }
 
-absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_bytes,
+absl::StatusOr<Announcement> Handlers::Announce(const v1::ComputeRequest& request,
+                                                const RequestLimits& limits) {
+  return CatchTorchErrors([&]() -> absl::StatusOr<Announcement> {
+    return Understand(request, request.has_gradients_into() ? Way::kShared : Way::kInMessage,
+                      limits);
+  });
+}
+
+absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Announcement& announcement,
                                const Cancellation& cancellation, v1::ComputeResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
     TaskGroup group(pool_);
     const Context context(group, cancellation);
     const absl::Time start = absl::Now();
     const bool shared = request.has_gradients_into();
-    const absl::StatusOr<Announcement> announcement =
-        Understand(request, max_bytes,
-                   shared ? ByteLimit{max_bytes, kMaxRequestBytes}
-                          : ByteLimit{kMaxMessageBytes, "what one message holds"});
-    if (!announcement.ok()) return announcement.status();
     absl::StatusOr<Region> into = Region();
     if (shared) {
-      into = FindRegionOfAnswer(request.gradients_into(), announcement->answer, segments_);
+      into = FindRegionOfAnswer(request.gradients_into(), announcement.answer, segments_);
     }
     if (!into.ok()) return InField("gradients_into", into.status());
     const absl::StatusOr<Batch> batch =
@@ -135,7 +195,7 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, int64_t max_by
     if (!batch.ok()) return batch.status();
     std::vector<at::Tensor> gradients;
     const absl::Status answered =
-        Answer(*announcement, *batch, start, context, response, shared ? &gradients : nullptr);
+        Answer(announcement, *batch, start, context, response, shared ? &gradients : nullptr);
     if (!answered.ok() || !shared) return answered;
     const absl::Time written = absl::Now();
     WriteIntoRegion(*into, request.gradients_into(), gradients, context, response);
@@ -163,10 +223,10 @@ absl::StatusOr<at::Tensor> Handlers::ReadTensor(const v1::Tensor& message, Eleme
   return FromBytes(message, copy, use, &context);
 }
 
-absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header, int64_t max_bytes) {
+absl::StatusOr<StreamedRequest> Handlers::Prepare(v1::ComputeRequest header,
+                                                  const RequestLimits& limits) {
   return CatchTorchErrors([&]() -> absl::StatusOr<StreamedRequest> {
-    absl::StatusOr<Announcement> announcement =
-        Understand(header, max_bytes, {max_bytes, kMaxRequestBytes});
+    absl::StatusOr<Announcement> announcement = Understand(header, Way::kStreamed, limits);
     if (!announcement.ok()) return announcement.status();
     if (header.has_gradients_into()) {
       return FieldError("gradients_into", "given in a stream", "none, as Compute alone takes it");
@@ -198,7 +258,6 @@ absl::Status Handlers::Compute(const StreamedRequest& request, absl::Span<const 
 absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
                                     v1::ValidatePlanResponse* response) {
   return CatchTorchErrors([&]() -> absl::Status {
-    const TaskGroup group(pool_);
     const v1::PlanSource& source = request.plan();
     if (const absl::Status checked = CheckPlanSource(source); !checked.ok()) return checked;
     PlanDocument document = ReadPlanSource(source);
@@ -210,6 +269,15 @@ absl::Status Handlers::ValidatePlan(const v1::ValidatePlanRequest& request,
     }
     return absl::OkStatus();
   });
+}
+
+int64_t Handlers::kept_bytes() {
+  return static_cast<int64_t>(pool_.workspace().kept() + arrivals_.kept());
+}
+
+void Handlers::GiveBackKept() {
+  pool_.workspace().GiveBack();
+  arrivals_.GiveBack();
 }
 
 absl::Status Handlers::ListLosses(v1::ListLossesResponse* response) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "lossd/v1/service.pb.h"
 #include "lossd/wire/stream_layout.h"
 #include "server/batch_codec.h"
+#include "server/demand.h"
 #include "server/plan_cache.h"
 #include "server/shared_memory/segments.h"
 
@@ -30,6 +32,13 @@ struct Announcement {
   Schedule schedule;   // Good as long as the plan.
   OutcomeSize answer;  // What is going to be answered.
   uint64_t crop_seed;  // The request's, or drawn.
+  Demand demand;
+};
+
+// The most that a request may ask for.
+struct RequestLimits {
+  int64_t bytes = 0;  // Of its tensors as they are computed on, and of its answer.
+  double cost = std::numeric_limits<double>::infinity();  // See ComputeCost.
 };
 
 // A request whose tensors are still to come.
@@ -54,17 +63,19 @@ class Handlers {
   Handlers(int threads, size_t plan_cache_size, int64_t shared_memory_bytes = 0)
       : pool_(threads), plans_(plan_cache_size), segments_(shared_memory_bytes) {}
 
-  // Everything in the response but the id and the timings of queue and total. The tensors, decoded,
-  // may have `max_bytes` together. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for
-  // too many bytes; FAILED_PRECONDITION for an unknown segment of shared memory; the status of the
-  // cancellation when that fires.
-  absl::Status Compute(const v1::ComputeRequest& request, int64_t max_bytes,
+  // Checks what is told by all of a request but what is in its tensors, for which no memory is
+  // taken. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for too many bytes.
+  absl::StatusOr<Announcement> Announce(const v1::ComputeRequest& request,
+                                        const RequestLimits& limits);
+
+  // Everything in the response but the id and the timings of queue and total, for what Announce
+  // returned. Errors: FieldErrors about the request; FAILED_PRECONDITION for an unknown segment of
+  // shared memory; the status of the cancellation when that fires.
+  absl::Status Compute(const v1::ComputeRequest& request, const Announcement& announcement,
                        const Cancellation& cancellation, v1::ComputeResponse* response);
 
-  // Checks what a header alone tells. No memory is taken for tensors, which may have `max_bytes`
-  // together, decoded, and the answer's as many. Errors: those of Compute that do not depend on
-  // what the tensors hold; RESOURCE_EXHAUSTED for too many bytes.
-  absl::StatusOr<StreamedRequest> Prepare(v1::ComputeRequest header, int64_t max_bytes);
+  // As Announce, for the header of a stream.
+  absl::StatusOr<StreamedRequest> Prepare(v1::ComputeRequest header, const RequestLimits& limits);
 
   // As Compute, for what Prepare returned; `data` are the tensors' bytes, contiguous, as uint8.
   absl::Status Compute(const StreamedRequest& request, absl::Span<const at::Tensor> data,
@@ -87,12 +98,18 @@ class Handlers {
     arrivals_.Decay();
   }
 
+  // Bytes that are kept for calls to come, and have them given back.
+  int64_t kept_bytes();
+  void GiveBackKept();
+
  private:
+  // How a request's tensors come, and its answer's go.
+  enum class Way { kInMessage, kShared, kStreamed };
+
   // Checks what a request announces: its plan, shapes and types, and that its tensors, decoded and
-  // with labels that are to be made, have at most `max_bytes`, and its answer fits. No memory is
-  // taken for any of them.
-  absl::StatusOr<Announcement> Understand(const v1::ComputeRequest& request, int64_t max_bytes,
-                                          const ByteLimit& of_answer);
+  // with labels that are to be made, its answer and its cost stay within the limits.
+  absl::StatusOr<Announcement> Understand(const v1::ComputeRequest& request, Way way,
+                                          const RequestLimits& limits);
 
   // A tensor of a request, from its data or a copy of what its client shares.
   absl::StatusOr<at::Tensor> ReadTensor(const v1::Tensor& message, ElementUse use,

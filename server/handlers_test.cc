@@ -35,6 +35,15 @@ v1::ComputeRequest MseRequest() {
   return request;
 }
 
+// Computes it, where the limits allow.
+absl::Status Compute(Handlers& handlers, const v1::ComputeRequest& request, int64_t max_bytes,
+                     const Cancellation& cancellation, v1::ComputeResponse* response) {
+  const absl::StatusOr<Announcement> announcement =
+      handlers.Announce(request, {.bytes = max_bytes});
+  if (!announcement.ok()) return announcement.status();
+  return handlers.Compute(request, *announcement, cancellation, response);
+}
+
 v1::ValidatePlanResponse Validate(const std::string& plan) {
   Handlers handlers(1, 1);
   v1::ValidatePlanRequest request;
@@ -48,7 +57,7 @@ v1::ValidatePlanResponse Validate(const std::string& plan) {
 TEST(HandlersTest, ComputesAndSaysWhereTheTimeWent) {
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(MseRequest(), kMaxBytes, Cancellation(), &response);
+  const absl::Status status = Compute(handlers, MseRequest(), kMaxBytes, Cancellation(), &response);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.total(), 4);
   EXPECT_EQ(response.gradients_size(), 1);
@@ -63,7 +72,7 @@ TEST(HandlersTest, ChecksThePlanBeforeTheBatch) {
   request.mutable_plan()->set_text("[{function: WeightedMSELoss, weigth: 2}]");
   request.clear_predictions();
   v1::ComputeResponse response;
-  EXPECT_EQ(ErrorField(handlers.Compute(request, kMaxBytes, Cancellation(), &response)),
+  EXPECT_EQ(ErrorField(Compute(handlers, request, kMaxBytes, Cancellation(), &response)),
             "losses[0].weigth");
 }
 
@@ -72,7 +81,7 @@ TEST(HandlersTest, DoesNotComputeWhatIsCancelled) {
   Cancellation cancellation;
   cancellation.Cancel(absl::CancelledError("nobody waits"));
   v1::ComputeResponse response;
-  EXPECT_EQ(handlers.Compute(MseRequest(), kMaxBytes, cancellation, &response),
+  EXPECT_EQ(Compute(handlers, MseRequest(), kMaxBytes, cancellation, &response),
             absl::CancelledError("nobody waits"));
 }
 
@@ -91,7 +100,7 @@ TEST(HandlersTest, RefusesTooLargeAnAnswerBeforeItComputes) {
   EXPECT_TRUE(ToWire(tensor.to(at::kByte), request.mutable_labels()).ok());
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
+  const absl::Status status = Compute(handlers, request, kMaxBytes, Cancellation(), &response);
   EXPECT_EQ(ErrorField(status), "per_term_gradients") << status;
   EXPECT_THAT(std::string(status.message()),
               testing::AllOf(HasSubstr("257 gradients"), HasSubstr("at most 2147483647")));
@@ -110,16 +119,43 @@ TEST(HandlersTest, HoldsDecodedSizesAgainstTheLimit) {
   constexpr int64_t kDecoded = 8 * (1 << 20) + 8 * 4;  // The prediction has 8 elements.
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status fits = handlers.Compute(request, kDecoded, Cancellation(), &response);
+  const absl::Status fits = Compute(handlers, request, kDecoded, Cancellation(), &response);
   EXPECT_TRUE(fits.ok()) << fits;
-  const absl::Status unary = handlers.Compute(request, kDecoded - 1, Cancellation(), &response);
+  const absl::Status unary = Compute(handlers, request, kDecoded - 1, Cancellation(), &response);
   EXPECT_EQ(unary.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(unary.message()), HasSubstr("max_request_bytes"));
   labels->clear_data();
   request.mutable_predictions(0)->mutable_tensor()->clear_data();
-  EXPECT_TRUE(handlers.Prepare(request, kDecoded).ok());
-  const absl::Status streamed = handlers.Prepare(request, kDecoded - 1).status();
+  EXPECT_TRUE(handlers.Prepare(request, {.bytes = kDecoded}).ok());
+  const absl::Status streamed = handlers.Prepare(request, {.bytes = kDecoded - 1}).status();
   EXPECT_EQ(streamed.code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(HandlersTest, TellsWhatARequestTakes) {
+  Handlers handlers(1, 1);
+  const v1::ComputeRequest in_message = MseRequest();
+  const Demand of_message = handlers.Announce(in_message, {.bytes = kMaxBytes})->demand;
+  EXPECT_GT(of_message.cost, 8);
+  EXPECT_GE(of_message.answer_bytes, 3 * 32);
+  v1::ComputeRequest header = in_message;
+  header.mutable_predictions(0)->mutable_tensor()->clear_data();
+  header.mutable_labels()->clear_data();
+  const Demand of_stream = handlers.Prepare(header, {.bytes = kMaxBytes})->announcement.demand;
+  // Both tensors come beside the message; the answer is there once.
+  EXPECT_EQ(of_stream.answer_bytes * 3, of_message.answer_bytes);
+  EXPECT_EQ(of_stream.bytes - of_stream.answer_bytes,
+            of_message.bytes - of_message.answer_bytes + 64);
+  EXPECT_EQ(of_stream.cost, of_message.cost);
+}
+
+TEST(HandlersTest, RefusesWhatCostsTooMuch) {
+  Handlers handlers(1, 1);
+  const double cost = handlers.Announce(MseRequest(), {.bytes = kMaxBytes})->demand.cost;
+  EXPECT_TRUE(handlers.Announce(MseRequest(), {.bytes = kMaxBytes, .cost = cost}).ok());
+  const absl::Status refused =
+      handlers.Announce(MseRequest(), {.bytes = kMaxBytes, .cost = cost - 1}).status();
+  EXPECT_EQ(ErrorField(refused), "plan");
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("max_cost"));
 }
 
 TEST(HandlersTest, MakesLabelsOfASegmentation) {
@@ -130,16 +166,16 @@ TEST(HandlersTest, MakesLabelsOfASegmentation) {
   request.add_labels_from_gt_seg()->set_z(-1);
   Handlers handlers(1, 1);
   v1::ComputeResponse response;
-  const absl::Status status = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
+  const absl::Status status = Compute(handlers, request, kMaxBytes, Cancellation(), &response);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(response.total(), (4 * 9 + 4 * 4) / 8.0);
   // What is made counts as if it had come: 8 elements of prediction, ids and labels.
   constexpr int64_t kBytes = 8 * (4 + 8 + 4);
-  EXPECT_TRUE(handlers.Compute(request, kBytes, Cancellation(), &response).ok());
-  EXPECT_EQ(handlers.Compute(request, kBytes - 1, Cancellation(), &response).code(),
+  EXPECT_TRUE(Compute(handlers, request, kBytes, Cancellation(), &response).ok());
+  EXPECT_EQ(Compute(handlers, request, kBytes - 1, Cancellation(), &response).code(),
             absl::StatusCode::kResourceExhausted);
   ASSERT_TRUE(ToWire(at::ones({1, 1, 2, 2, 2}), request.mutable_labels()).ok());
-  const absl::Status both = handlers.Compute(request, kMaxBytes, Cancellation(), &response);
+  const absl::Status both = Compute(handlers, request, kMaxBytes, Cancellation(), &response);
   EXPECT_EQ(ErrorField(both), "labels");
 }
 
@@ -176,7 +212,7 @@ class SharedMemoryTest : public testing::Test {
   }
 
   absl::Status Compute() {
-    return handlers_.Compute(request_, kMaxBytes, Cancellation(), &response_);
+    return lossd::Compute(handlers_, request_, kMaxBytes, Cancellation(), &response_);
   }
 
   Handlers handlers_{1, 1, 1 << 20};
@@ -194,7 +230,7 @@ TEST_F(SharedMemoryTest, HoldsTensorsAndGradients) {
   EXPECT_EQ(gradient.data(), "");
   EXPECT_EQ(gradient.shared().SerializeAsString(), RegionOf(64, 32).SerializeAsString());
   v1::ComputeResponse expected;
-  ASSERT_TRUE(handlers_.Compute(MseRequest(), kMaxBytes, Cancellation(), &expected).ok());
+  ASSERT_TRUE(lossd::Compute(handlers_, MseRequest(), kMaxBytes, Cancellation(), &expected).ok());
   EXPECT_EQ(absl::string_view(reinterpret_cast<const char*>(memory_->bytes().data()) + 64, 32),
             expected.gradients(0).tensor().data());
 }
@@ -245,9 +281,10 @@ TEST_F(SharedMemoryTest, MustBeKnown) {
 }
 
 TEST_F(SharedMemoryTest, IsNotForStreams) {
-  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, kMaxBytes).status()), "gradients_into");
+  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, {.bytes = kMaxBytes}).status()),
+            "gradients_into");
   request_.clear_gradients_into();
-  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, kMaxBytes).status()),
+  EXPECT_EQ(ErrorField(handlers_.Prepare(request_, {.bytes = kMaxBytes}).status()),
             "predictions[output].shared");
 }
 

@@ -1,6 +1,8 @@
 #include "server/loss_service.h"
 
 #include <ATen/ATen.h>
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <torch/version.h>
 
 #include <memory>
@@ -11,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "server/compute_stream.h"
+#include "server/compute_unary.h"
 #include "server/rpc_status.h"
 #include "server/security/caller.h"
 
@@ -22,36 +25,6 @@ constexpr absl::Duration kStopTimeout = absl::Seconds(10);
 
 }  // namespace
 
-// A call of one message each way. It lives until gRPC is done with it.
-class LossServiceImpl::UnaryCall : public grpc::ServerUnaryReactor {
- public:
-  UnaryCall(LossServiceImpl& service, const grpc::CallbackServerContext& context,
-            absl::string_view method)
-      : call_(service.surroundings(), context, method,
-              [this](const absl::Status& status) { End(status); }) {}
-
-  const Call& call() const { return call_; }
-
-  // Runs `handler` on the executor, unless the call is refused or nobody waits for it any more when
-  // its turn comes, and finishes the call with its status. Nothing may be done with it after.
-  void Run(const std::string& id, Call::Handler handler) {
-    absl::Status status = call_.Identify(id);
-    if (status.ok()) status = call_.Admit();
-    if (status.ok()) {
-      call_.Run(std::move(handler));
-    } else {
-      End(status);
-    }
-  }
-
- private:
-  void End(const absl::Status& status) { Finish(call_.End(status)); }
-  void OnCancel() override { call_.Cancel(); }
-  void OnDone() override { const std::unique_ptr<UnaryCall> owner(this); }
-
-  Call call_;
-};
-
 LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, Log& log)
     : config_(config),
       start_(absl::Now()),
@@ -59,26 +32,32 @@ LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, L
       log_(log),
       handlers_(config.threads, static_cast<size_t>(config.plan_cache_size),
                 config.shared_memory_max_bytes),
-      executor_(config.max_concurrent_requests, config.max_queued_requests) {}
-
-grpc::ServerUnaryReactor* LossServiceImpl::Compute(grpc::CallbackServerContext* context,
-                                                   const v1::ComputeRequest* request,
-                                                   v1::ComputeResponse* response) {
-  auto* const unary = new UnaryCall(*this, *context, "Compute");
-  unary->Run(request->request_id(), [this, request, response, &call = unary->call()] {
-    const absl::Status status =
-        handlers_.Compute(*request, config_.max_request_bytes, call.cancellation(), response);
-    call.Sign(*response);
-    return status;
-  });
-  return unary;
+      shares_(ShareOut(config.memory_budget, config.max_request_bytes)),
+      kept_(handlers_, shares_.calls),
+      memory_(shares_.calls, [this](int64_t reserved) { kept_.MakeRoom(reserved); }),
+      messages_(shares_.messages),
+      executor_(config.max_concurrent_requests, config.max_queued_requests) {
+  constexpr int kCompute = 0;  // Its place among the methods.
+  MarkMethodStreamed(kCompute, nullptr);
+  MarkMethodRawCallback(kCompute,
+                        new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+                            [this](grpc::CallbackServerContext* context) {
+                              return ComputeUnary::Start(
+                                  {.call = surroundings(),
+                                   .handlers = handlers_,
+                                   .limits = limits(),
+                                   .messages = messages_,
+                                   .max_message_bytes = shares_.largest_message,
+                                   .receive_timeout = absl::Seconds(config_.receive_timeout)},
+                                  *context);
+                            }));
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* LossServiceImpl::ComputeStream(
     grpc::CallbackServerContext* context) {
   return ComputeStream::Start({.call = surroundings(),
                                .handlers = handlers_,
-                               .max_bytes = config_.max_request_bytes,
+                               .limits = limits(),
                                .receive_timeout = absl::Seconds(config_.receive_timeout)},
                               *context);
 }
@@ -133,9 +112,8 @@ grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
 grpc::ServerUnaryReactor* LossServiceImpl::ValidatePlan(grpc::CallbackServerContext* context,
                                                         const v1::ValidatePlanRequest* request,
                                                         v1::ValidatePlanResponse* response) {
-  auto* const unary = new UnaryCall(*this, *context, "ValidatePlan");
-  unary->Run("", [this, request, response] { return handlers_.ValidatePlan(*request, response); });
-  return unary;
+  return AnswerAtOnce(
+      *context, [this, request, response] { return handlers_.ValidatePlan(*request, response); });
 }
 
 bool LossServiceImpl::Drain(absl::Duration timeout) {

@@ -13,29 +13,31 @@
 #include "server/config.h"
 #include "server/executor.h"
 #include "server/handlers.h"
+#include "server/kept_memory.h"
 #include "server/log.h"
+#include "server/memory_budget.h"
+#include "server/memory_shares.h"
 #include "server/security/secrets.h"
 #include "server/shared_memory/segments.h"
 
 namespace lossd {
 
-// ComputeStream as raw bytes, so that tensors are copied once; the other methods as messages.
+// ComputeStream as raw bytes, so that tensors are copied once; the other methods as messages, but
+// for Compute, see ComputeUnary.
 using LossServiceBase = v1::LossService::WithRawCallbackMethod_ComputeStream<
-    v1::LossService::WithCallbackMethod_Compute<v1::LossService::WithCallbackMethod_GetServerInfo<
+    v1::LossService::WithCallbackMethod_GetServerInfo<
         v1::LossService::WithCallbackMethod_ListLosses<
-            v1::LossService::WithCallbackMethod_ValidatePlan<v1::LossService::Service>>>>>;
+            v1::LossService::WithCallbackMethod_ValidatePlan<v1::LossService::Service>>>>;
 
-// The service on gRPC's callback API: admits calls to the executor, which runs the handlers, stops
-// those that nobody waits for any more, and turns statuses into gRPC's. Thread-safe.
+// The service on gRPC's callback API: lets calls in as there is memory for them, has the executor
+// run the handlers, stops what nobody waits for any more, and turns statuses into gRPC's.
+// Thread-safe.
 class LossServiceImpl final : public LossServiceBase {
  public:
   // `secrets` and `log` must outlive the service. config.shared_memory is the name of the socket
   // where clients share memory, or "off".
   LossServiceImpl(const Config& config, const Secrets& secrets, Log& log);
 
-  grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context,
-                                    const v1::ComputeRequest* request,
-                                    v1::ComputeResponse* response) override;
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ComputeStream(
       grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context,
@@ -63,18 +65,21 @@ class LossServiceImpl final : public LossServiceBase {
   bool Flush(absl::Duration timeout) { return open_calls_.WaitUntilNone(timeout); }
 
  private:
-  class UnaryCall;
-
   // Answers a call that needs no turn: with what `handler` says, if the caller is let in. `method`
   // is a literal.
   grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext& context,
                                          absl::string_view method,
                                          absl::FunctionRef<absl::Status()> handler) const;
 
+  RequestLimits limits() const {
+    return {.bytes = config_.max_request_bytes, .cost = config_.max_cost};
+  }
+
   CallSurroundings surroundings() {
     return {.log = log_,
             .secrets = secrets_,
             .executor = executor_,
+            .memory = memory_,
             .open_calls = open_calls_,
             .shutdown = shutdown_};
   }
@@ -86,6 +91,10 @@ class LossServiceImpl final : public LossServiceBase {
   Log& log_;
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
+  const MemoryShares shares_;
+  const KeptMemory kept_;
+  MemoryBudget memory_;    // Of calls,
+  MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;
   Executor executor_;  // Last: its jobs use the rest.
 };

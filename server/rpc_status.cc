@@ -70,14 +70,31 @@ void Attach(const Message& message, absl::Status& status) {
 
 }  // namespace
 
-absl::Status QueueFullError(absl::Duration retry_after) {
+absl::Status QueueFullError() {
   absl::Status status = absl::ResourceExhaustedError("the server's queue is full, try again later");
   google::rpc::RetryInfo retry;
-  retry.mutable_retry_delay()->set_seconds(absl::ToInt64Seconds(retry_after));
-  retry.mutable_retry_delay()->set_nanos(
-      static_cast<int32_t>((retry_after % absl::Seconds(1)) / absl::Nanoseconds(1)));
+  // It empties within some steps of training; a client that comes back sooner only makes it fuller.
+  constexpr int kRetryNanoseconds = 250'000'000;
+  retry.mutable_retry_delay()->set_nanos(kRetryNanoseconds);
   Attach(retry, status);
   return WithReason("QUEUE_FULL", std::move(status));
+}
+
+absl::Status ReceiveTimeoutError(absl::Duration timeout) {
+  return WithReason("RECEIVE_TIMEOUT",
+                    absl::DeadlineExceededError(absl::StrCat("the client sent nothing for ",
+                                                             absl::FormatDuration(timeout),
+                                                             ", the server's receive_timeout")));
+}
+
+absl::Status TooLargeError(int64_t bytes, int64_t largest) {
+  return WithReason(
+      "TOO_LARGE",
+      absl::ResourceExhaustedError(absl::StrCat(
+          "the request needs up to ", bytes,
+          " bytes of memory to be computed, and "
+          "the server's memory_budget has at most ",
+          largest, " for one request: send fewer voxels at a time, or give the server more")));
 }
 
 absl::Status DrainingError() {

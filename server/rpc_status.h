@@ -3,13 +3,21 @@
 
 #include <grpcpp/support/status.h>
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 
 namespace lossd {
 
 // RESOURCE_EXHAUSTED: too many requests wait already; with google.rpc.RetryInfo.
-absl::Status QueueFullError(absl::Duration retry_after);
+absl::Status QueueFullError();
+
+// DEADLINE_EXCEEDED: a client sent nothing for so long.
+absl::Status ReceiveTimeoutError(absl::Duration timeout);
+
+// RESOURCE_EXHAUSTED: a request for which so many bytes are never there. Trying again is of no use.
+absl::Status TooLargeError(int64_t bytes, int64_t largest);
 
 // UNAVAILABLE: this server is about to stop, another one should be asked.
 absl::Status DrainingError();

@@ -60,13 +60,21 @@ TEST(ToRpcStatusTest, TellsTheReason) {
 }
 
 TEST(ToRpcStatusTest, SaysWhenToRetry) {
-  const grpc::Status status = ToRpcStatus(QueueFullError(absl::Milliseconds(1250)));
+  const grpc::Status status = ToRpcStatus(QueueFullError());
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(Find<google::rpc::ErrorInfo>(status)->reason(), "QUEUE_FULL");
   const auto retry = Find<google::rpc::RetryInfo>(status);
   ASSERT_TRUE(retry.has_value());
-  EXPECT_EQ(retry->retry_delay().seconds(), 1);
+  EXPECT_EQ(retry->retry_delay().seconds(), 0);
   EXPECT_EQ(retry->retry_delay().nanos(), 250'000'000);
+}
+
+// To wait would be of no use.
+TEST(ToRpcStatusTest, SaysThatTooLargeStaysTooLarge) {
+  const grpc::Status status = ToRpcStatus(TooLargeError(5, 4));
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(Find<google::rpc::ErrorInfo>(status)->reason(), "TOO_LARGE");
+  EXPECT_FALSE(Find<google::rpc::RetryInfo>(status).has_value());
 }
 
 TEST(ToRpcStatusTest, SaysThatItDrains) {

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
+#include "server/memory_shares.h"
 #include "server/security/reflection_gate.h"
 #include "server/security/tls_credentials.h"
 
@@ -53,6 +55,16 @@ void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kGraceMilliseconds);
 }
 
+// Messages on their way take no more than their share of the memory: gRPC reads the slower the
+// closer they are to that, and gives up calls, with RST_STREAM, that would take it beyond.
+void BoundMessages(const Config& config, grpc::ServerBuilder& builder) {
+  const int64_t bytes = ShareOut(config.memory_budget, config.max_request_bytes).transport;
+  grpc::ResourceQuota quota("messages");
+  quota.Resize(static_cast<size_t>(bytes));
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(static_cast<int>(std::min(bytes, kMaxMessageBytes)));
+}
+
 }  // namespace
 
 Server::Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log)
@@ -80,8 +92,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
     gates.push_back(ReflectionGate(*server->secrets_));
     builder.experimental().SetInterceptorCreators(std::move(gates));
   }
-  builder.SetMaxReceiveMessageSize(
-      static_cast<int>(std::min(config.max_request_bytes, kMaxMessageBytes)));
+  BoundMessages(config, builder);
   builder.SetMaxSendMessageSize(-1);
   BoundConnections(config, builder);
   // Otherwise two servers share a port without knowing.

@@ -561,8 +561,8 @@ TEST_F(RawStreamTest, LeavesTheQueueForAClientThatGoes) {
   SendTensors(first, kLong);
   ASSERT_TRUE(lines_->WaitFor("[first] begun"));
   Stream second(address_);
-  second.SendHeader(Header("second"));
-  SendTensors(second, 2);
+  second.SendHeader(Header("second", kLong, LongPlan()));
+  SendTensors(second, kLong);
   ASSERT_TRUE(lines_->WaitFor("[second] received"));
   // Whether it is in the queue or not quite there yet.
   second.Cancel();

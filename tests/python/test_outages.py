@@ -179,6 +179,35 @@ def test_a_server_says_when_to_come_again(
     assert len(service.requests) == 2
 
 
+class BusyService(ObservingService):
+    """Has no room for calls for a while."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.free = time.monotonic() + seconds
+
+    def Compute(  # noqa: N802
+        self, request: service_pb2.ComputeRequest, context: grpc.ServicerContext
+    ) -> service_pb2.ComputeResponse:
+        delay = error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(nanos=1_000_000))
+        if time.monotonic() < self.free:
+            fail(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", delay)(context)
+        return super().Compute(request, context)
+
+
+def test_a_busy_server_is_waited_for() -> None:
+    for patience, timeout, comes in ((0.1, 60, True), (0.1, 0.5, False), (0, 60, False)):
+        with (
+            serving(BusyService(1.0)) as address,
+            lossd.Client(address, transport="unary", retry_seconds=patience) as client,
+        ):
+            if comes:
+                assert client.compute(PLAN, BATCH, timeout=timeout).total == 1.5
+            else:
+                with pytest.raises(lossd.ResourceExhaustedError):
+                    client.compute(PLAN, BATCH, timeout=timeout)
+
+
 def test_a_request_is_sent_again_as_it_was(client: lossd.Client, service: ObservingService) -> None:
     service.failures = [fail(grpc.StatusCode.UNAVAILABLE, "draining")] * 2
     client.compute(PLAN, BATCH, labels=BATCH[:, ::-1], gt_seg=np.ones((1, 2, 2, 3), np.int32))

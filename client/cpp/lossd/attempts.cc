@@ -69,11 +69,18 @@ absl::Status MakeAttempts(Connections& connections, CallControl& control,
                           const ClientOptions& options, Attempt attempt) {
   const absl::Time deadline = EndOf(options.timeout);
   absl::Time last_start = deadline;
+  bool outage = false;
   for (int failures = 0; control.status().ok(); ++failures) {
     const absl::Status status = MakeAttempt(connections, control, deadline, attempt);
     if (status.ok()) return status;
     if (!control.status().ok()) break;
-    if (failures == 0) last_start = std::min(deadline, EndOf(options.retry_timeout));
+    if (IsBusy(status) && options.retry_timeout > absl::ZeroDuration()) {
+      outage = false;
+      last_start = deadline;
+    } else if (!outage) {
+      outage = true;
+      last_start = std::min(deadline, EndOf(options.retry_timeout));
+    }
     const std::optional<absl::Duration> pause = RetryPause(status, failures);
     if (!pause.has_value() || absl::Now() + *pause >= last_start) return status;
     control.Sleep(*pause);
@@ -84,14 +91,22 @@ absl::Status MakeAttempts(Connections& connections, CallControl& control,
   return control.status();
 }
 
+bool IsBusy(const absl::Status& error) {
+  if (!absl::IsResourceExhausted(error)) return false;
+  // What gRPC itself gives up on a server whose memory is full, the server has not seen.
+  const bool given_up =
+      !ErrorReason(error).has_value() && absl::StrContains(error.message(), "RST_STREAM");
+  return given_up || RetryDelay(error).has_value();
+}
+
 std::optional<absl::Duration> RetryPause(const absl::Status& error, int failures) {
   const absl::Duration backoff = std::min(kFirstPause * std::exp2(failures), kLongestPause);
   const absl::Duration pause = backoff * absl::Uniform(absl::BitGen(), 0.5, 1.0);
   const std::optional<absl::Duration> asked = RetryDelay(error);
   const bool of_ours = ErrorReason(error).has_value();
   if (absl::IsUnavailable(error)) return pause + asked.value_or(absl::ZeroDuration());
-  // Without a delay the message itself is too large, and stays so.
-  if (absl::IsResourceExhausted(error) && asked.has_value()) return pause + *asked;
+  // Any other of this code is of a message that is too large, and stays so.
+  if (IsBusy(error)) return pause + asked.value_or(absl::ZeroDuration());
   // Nobody here cancelled: that is a server, or a balancer, that stopped.
   if (absl::IsCancelled(error) && !of_ours) return pause;
   if (absl::IsUnknown(error) && !of_ours && absl::StrContains(error.message(), "Stream removed")) {

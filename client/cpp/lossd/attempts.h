@@ -22,6 +22,9 @@ absl::Status MakeAttempts(
     Connections& connections, CallControl& control, const ClientOptions& options,
     absl::FunctionRef<absl::Status(const Connection&, grpc::ClientContext&)> attempt);
 
+// Whether a server is there that has no room for the call at the moment.
+bool IsBusy(const absl::Status& error);
+
 // How long to wait before a new attempt after so many failures, the last of which this was; nothing
 // when it would be of no use. Drawn at random, so that clients that were refused together do not
 // come back together.

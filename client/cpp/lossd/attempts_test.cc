@@ -46,6 +46,14 @@ TEST(RetryPauseTest, IsNothingWhereTheSameWouldComeOfIt) {
   EXPECT_FALSE(RetryPause(absl::ResourceExhaustedError("too large"), 0).has_value());
 }
 
+TEST(RetryPauseTest, IsShortWhereGrpcGaveUpForLackOfMemory) {
+  const absl::Status given_up =
+      absl::ResourceExhaustedError("Received RST_STREAM with error code 11");
+  EXPECT_TRUE(IsBusy(given_up));
+  ExpectBetween(RetryPause(given_up, 0), absl::Milliseconds(50), absl::Milliseconds(100));
+  EXPECT_FALSE(IsBusy(WithReason("TOO_LARGE", given_up)));
+}
+
 // A proxy's or gRPC's own word: no server of ours has looked at the call.
 TEST(RetryPauseTest, TellsServersFromWhatIsInBetween) {
   const absl::Status cancelled = absl::CancelledError("stopped");

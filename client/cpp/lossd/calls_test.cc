@@ -138,6 +138,33 @@ TEST(RetryTest, ReturnsTheErrorWhenItsTimeIsOver) {
   EXPECT_GT(server.calls(), 2);
 }
 
+// A server's word that it is busy; the request would have fitted.
+grpc::Status Busy() {
+  google::rpc::Status status;
+  status.set_code(static_cast<int>(grpc::StatusCode::RESOURCE_EXHAUSTED));
+  google::rpc::RetryInfo retry;
+  retry.mutable_retry_delay()->set_nanos(1'000'000);
+  status.add_details()->PackFrom(retry);
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "full", status.SerializeAsString()};
+}
+
+TEST(RetryTest, WaitsOutAFullQueue) {
+  constexpr absl::Duration kRetry = absl::Milliseconds(100);
+  const absl::Time free = absl::Now() + 6 * kRetry;
+  FakeServer server(
+      [free](const Asked&) { return absl::Now() < free ? Busy() : grpc::Status::OK; });
+  const absl::Status status = Compute(Connect(server.address(), {.retry_timeout = kRetry}));
+  EXPECT_TRUE(status.ok()) << status;
+  FakeServer full([](const Asked&) { return Busy(); });
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(absl::IsResourceExhausted(Compute(
+      Connect(full.address(), {.timeout = absl::Milliseconds(700), .retry_timeout = kRetry}))));
+  EXPECT_GT(absl::Now() - start, absl::Milliseconds(300));
+  FakeServer other([](const Asked&) { return Busy(); });
+  Compute(Connect(other.address(), {.retry_timeout = absl::ZeroDuration()})).IgnoreError();
+  EXPECT_EQ(other.calls(), 1);
+}
+
 TEST(RetryTest, SurvivesARestart) {
   auto server = std::make_unique<FakeServer>(Answer);
   const int port = server->port();

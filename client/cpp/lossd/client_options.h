@@ -47,9 +47,10 @@ struct ClientOptions {
   // Bound on every call, repetitions included: DEADLINE_EXCEEDED when it passes.
   // absl::InfiniteDuration() is none.
   absl::Duration timeout = absl::Minutes(10);
-  // How long a call goes on trying after its first failure, for example while a server restarts or
-  // its queue is full. Computing is pure, so nothing happens twice. absl::ZeroDuration() returns
-  // the first failure, absl::InfiniteDuration() leaves it to `timeout`.
+  // How long a call goes on trying after its first failure, for example while a server restarts.
+  // Computing is pure, so nothing happens twice. absl::InfiniteDuration() leaves it to `timeout`,
+  // to which it is left always while a server is only busy; absl::ZeroDuration() returns any first
+  // failure.
   absl::Duration retry_timeout = absl::Minutes(1);
   Transport transport = Transport::kAuto;
   // Whether labels, masks and segmentations are compressed by LZ4 on top of their shortest

@@ -7,23 +7,15 @@
 #include <fstream>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "lossd/base/cgroup.h"
 
 namespace lossd {
 namespace {
 
 using Path = std::filesystem::path;
-
-// Empty where there is none.
-std::string FirstWord(const Path& file) {
-  std::string word;
-  std::ifstream(file) >> word;
-  return word;
-}
 
 // CPU time a period, in cores; nothing when it is not bounded.
 std::optional<double> Share(absl::string_view quota, absl::string_view period) {
@@ -45,18 +37,6 @@ std::optional<double> ShareOfVersion1(const Path& group) {
   return Share(FirstWord(group / "cpu.cfs_quota_us"), FirstWord(group / "cpu.cfs_period_us"));
 }
 
-// The least share of a group and those above it, below `mount`. Inside a container the group's path
-// may be the machine's, of which only the end of it, or nothing, is mounted.
-template <typename ShareOf>
-void Lower(const Path& mount, const Path& group, const ShareOf& share_of,
-           std::optional<double>& least) {
-  for (Path path = group.relative_path();; path = path.parent_path()) {
-    const std::optional<double> share = share_of(mount / path);
-    if (share.has_value()) least = std::min(*share, least.value_or(*share));
-    if (path.empty()) return;
-  }
-}
-
 int AffinityCores() {
   cpu_set_t cores;
   // Fails on machines of more cores than the set holds.
@@ -67,20 +47,8 @@ int AffinityCores() {
 }  // namespace
 
 std::optional<int> CgroupCores(const Path& root) {
-  const Path mounts = root / "sys/fs/cgroup";
-  std::optional<double> least;
-  std::ifstream groups(root / "proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    // "0::/path" in version 2, "4:cpu,cpuacct:/path" in version 1.
-    const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
-    if (fields.size() != 3) continue;
-    const std::vector<std::string> controllers = absl::StrSplit(fields[1], ',');
-    if (fields[1].empty()) {
-      Lower(mounts, fields[2], ShareOfVersion2, least);
-    } else if (std::find(controllers.begin(), controllers.end(), "cpu") != controllers.end()) {
-      Lower(mounts / "cpu", fields[2], ShareOfVersion1, least);
-    }
-  }
+  const std::optional<double> least =
+      LeastBoundOfCgroups(root, "cpu", ShareOfVersion1, ShareOfVersion2);
   if (!least.has_value()) return std::nullopt;
   return std::max(1, static_cast<int>(std::ceil(std::min(*least, 1e6))));
 }

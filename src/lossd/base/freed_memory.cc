@@ -12,4 +12,8 @@ void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
 }
 
+int64_t FreedBytes() { return static_cast<int64_t>(mallinfo2().fordblks); }
+
+void GiveBackFreedMemory() { malloc_trim(0); }
+
 }  // namespace lossd

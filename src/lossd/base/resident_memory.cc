@@ -1,10 +1,12 @@
 #include "lossd/base/resident_memory.h"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace lossd {
 namespace {
@@ -20,9 +22,20 @@ int64_t StatusBytes(const std::string& key) {
   return 0;
 }
 
+// Of two numbers of pages, all and resident, quicker than the status is.
+std::pair<int64_t, int64_t> PageBytes() {
+  int64_t all = 0;
+  int64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  const int64_t page = sysconf(_SC_PAGESIZE);
+  return {all * page, resident * page};
+}
+
 }  // namespace
 
-int64_t ResidentBytes() { return StatusBytes("VmRSS:"); }
+int64_t ResidentBytes() { return PageBytes().second; }
+
+int64_t AddressSpaceBytes() { return PageBytes().first; }
 
 int64_t PeakResidentBytes(const std::function<void()>& body) {
   malloc_trim(0);

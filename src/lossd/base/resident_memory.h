@@ -9,6 +9,9 @@ namespace lossd {
 // Bytes of this process that lie in memory now. Linux.
 int64_t ResidentBytes();
 
+// Bytes of its address space that are taken, in memory or not. Linux.
+int64_t AddressSpaceBytes();
+
 // By how many bytes that grows at most while `body` runs, of all threads. What the allocator has
 // kept is given back before.
 int64_t PeakResidentBytes(const std::function<void()>& body);

@@ -30,6 +30,17 @@ size_t Workspace::bytes() const {
   return bytes_;
 }
 
+size_t Workspace::kept() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_ - held_;
+}
+
+void Workspace::GiveBack() {
+  std::vector<Chunk> unused;  // Go without the lock: the system takes its time.
+  const std::lock_guard lock(mutex_);
+  unused = TakeFreeChunks([](size_t /*size*/) { return true; });
+}
+
 absl::Span<std::byte> Workspace::Take(size_t bytes) {
   if (bytes == 0) return {};
   bytes = RoundUp(bytes, kAlignment);
@@ -52,6 +63,8 @@ absl::Span<std::byte> Workspace::Take(size_t bytes) {
 std::pair<std::byte*, size_t> Workspace::AddChunk(size_t bytes) {
   const size_t alignment = bytes >= kHugeChunk ? kHugePage : kAlignment;
   bytes = RoundUp(std::max(bytes, kSmallestChunk), alignment);
+  const size_t most = std::max(Peak(), held_ + bytes);
+  TakeFreeChunks([&](size_t /*size*/) { return bytes_ + bytes > most; });
   auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
   chunks_.emplace_back(chunk, Release{.bytes = bytes, .alignment = alignment});
   bytes_ += bytes;
@@ -93,16 +106,23 @@ void Workspace::Decay(absl::Time now) {
     peak_before_ = std::exchange(peak_, held_);
     period_ = now;
   }
+  unused = TakeFreeChunks([this](size_t size) { return bytes_ - size >= Peak(); });
+}
+
+template <typename More>
+std::vector<Workspace::Chunk> Workspace::TakeFreeChunks(More more) {
+  std::vector<Chunk> taken;
   std::erase_if(chunks_, [&](Chunk& chunk) {
     const size_t size = chunk.get_deleter().bytes;
     const auto range = free_.find(chunk.get());
     const bool is_free = range != free_.end() && range->second == size;
-    if (!is_free || bytes_ - size < Peak()) return false;
+    if (!is_free || !more(size)) return false;
     free_.erase(range);
     bytes_ -= size;
-    unused.push_back(std::move(chunk));
+    taken.push_back(std::move(chunk));
     return true;
   });
+  return taken;
 }
 
 }  // namespace lossd

@@ -18,7 +18,8 @@ namespace lossd {
 // Scratch memory that outlives a call, so that a server does not ask the system for the same
 // megabytes with every request. What one buffer gives back serves others, whole or in parts.
 // Thread-safe: concurrent calls may share one workspace. When no buffer is held, it keeps at most
-// twice what was held at the peak; and what nobody has needed lately goes where Decay is called.
+// twice what was held at the peak; before it grows beyond that peak, what nobody holds goes; and
+// what nobody has needed lately goes where Decay is called.
 class Workspace {
  public:
   // An uninitialised array of trivial values, borrowed until destruction.
@@ -58,24 +59,33 @@ class Workspace {
   // Bytes this workspace has asked the system for, in use or kept.
   size_t bytes() const;
 
+  // Those of them that nobody holds.
+  size_t kept() const;
+
+  // Gives back all that nobody holds, but for parts of what somebody does.
+  void GiveBack();
+
   // Gives back what has not been needed for one to two of these periods. To be called now and then,
   // more often than that.
   static constexpr absl::Duration kPeriod = absl::Seconds(30);
   void Decay(absl::Time now = absl::Now());
 
  private:
-  absl::Span<std::byte> Take(size_t bytes);
-  void Give(absl::Span<std::byte> bytes);
-  // Memory from the system, of at least so many bytes.
-  std::pair<std::byte*, size_t> AddChunk(size_t bytes);
-  size_t Peak() const { return std::max(peak_, peak_before_); }
-
   struct Release {
     size_t bytes;
     size_t alignment;
     void operator()(std::byte* chunk) const;
   };
   using Chunk = std::unique_ptr<std::byte, Release>;
+
+  absl::Span<std::byte> Take(size_t bytes);
+  void Give(absl::Span<std::byte> bytes);
+  // Memory from the system, of at least so many bytes.
+  std::pair<std::byte*, size_t> AddChunk(size_t bytes);
+  // Takes chunks away that nobody holds a part of, as long as more(size of the next) is true.
+  template <typename More>
+  std::vector<Chunk> TakeFreeChunks(More more);
+  size_t Peak() const { return std::max(peak_, peak_before_); }
 
   mutable std::mutex mutex_;
   std::vector<Chunk> chunks_;

@@ -54,6 +54,30 @@ TEST(WorkspaceTest, KeepsNoMoreThanTwiceThePeak) {
   EXPECT_LE(workspace.bytes(), 2 * kLargest);
 }
 
+TEST(WorkspaceTest, GrowsNoFurtherThanWhatWasHeldAtOnce) {
+  Workspace workspace;
+  const Workspace::Buffer<char> held(workspace, 1 << 20);
+  for (size_t size = 10 << 20; size <= 40 << 20; size += 10 << 20) {
+    {
+      const Workspace::Buffer<char> buffer(workspace, size);
+    }
+    EXPECT_LE(workspace.bytes(), size + (3 << 20));
+  }
+}
+
+TEST(WorkspaceTest, GivesBackAllThatNobodyHolds) {
+  Workspace workspace;
+  const Workspace::Buffer<char> held(workspace, 3 << 20);
+  {
+    const Workspace::Buffer<char> other(workspace, 20 << 20);
+    EXPECT_LT(workspace.kept(), 3U << 20);
+  }
+  EXPECT_GE(workspace.kept(), 20U << 20);
+  workspace.GiveBack();
+  EXPECT_LT(workspace.kept(), 3U << 20);
+  EXPECT_GE(workspace.bytes(), 3U << 20);
+}
+
 TEST(WorkspaceTest, GivesBackWhatHasNotBeenNeededLately) {
   Workspace workspace;
   const absl::Time start = absl::UnixEpoch();

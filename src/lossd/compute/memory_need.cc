@@ -51,10 +51,14 @@ OutcomeSize MeasureOutcome(const Schedule& schedule, const Batch& batch) {
 int64_t BlockBytes(const LossShape& shape) {
   constexpr int64_t kBlockVoxels = 2048;  // Of all channels: some losses look across them.
   constexpr int64_t kExpression = int64_t{8} << 20;
+  // Of what an expression is made of, all of it where it is no larger than a block.
+  constexpr int64_t kCopies = 64;
   const int64_t of_channels = 4 * shape.channels() * std::min(shape.voxels(), kBlockVoxels);
   const int64_t of_plane = 32 * shape.plane();
   const int64_t of_sums = shape.elements() / 16;
-  return shape.threads * (kExpression + kFloat * (of_channels + of_plane)) + of_sums;
+  const int64_t of_expressions =
+      std::min(shape.threads * kExpression, kCopies * kFloat * shape.elements());
+  return of_expressions + shape.threads * kFloat * (of_channels + of_plane) + of_sums;
 }
 
 // Labels and masks as a term sees them: of another type, at another size, multiplied.

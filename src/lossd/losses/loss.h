@@ -110,6 +110,13 @@ class Loss {
   // and planes a thread, which all losses take.
   virtual int64_t ScratchBytes(const LossShape& /*shape*/) const { return 0; }
 
+  // How many voxels of a channel Compute visits, each as often as it does: a measure of its time,
+  // see ComputeCost.
+  virtual double Cost(const LossShape& shape) const {
+    // To count, and to write the gradient.
+    return 2.0 * static_cast<double>(shape.elements());
+  }
+
   // How many channels a weight may have besides 1 and the prediction's: those that count.
   virtual int64_t WeightChannels(int64_t pred_channels) const { return pred_channels; }
 };

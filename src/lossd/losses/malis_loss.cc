@@ -96,8 +96,7 @@ class MalisLoss : public Loss {
 
   // Of the samples that are computed at a time: what is read of them, weights, ids, the engine.
   int64_t ScratchBytes(const LossShape& shape) const override {
-    const Zyx size = crop_size_.value_or(Zyx{shape.pred[2], shape.pred[3], shape.pred[4]});
-    const GridShape grid = {.z = size[0], .y = size[1], .x = size[2]};
+    const GridShape grid = GridOf(shape);
     const int64_t edges = shape.channels() * grid.voxels();
     const int64_t at_a_time = std::min<int64_t>(shape.threads, shape.samples());
     constexpr int64_t kEdge = 2 * sizeof(float) + 2;
@@ -106,7 +105,19 @@ class MalisLoss : public Loss {
            (kEdge * edges + kVoxel * grid.voxels() + MalisScratchBytes(grid, shape.channels()));
   }
 
+  // Two passes over the edges, each of which sorts, joins and counts.
+  double Cost(const LossShape& shape) const override {
+    constexpr double kEdge = 20;
+    return kEdge * static_cast<double>(shape.samples() * shape.channels() * GridOf(shape).voxels());
+  }
+
  private:
+  // What is looked at of a sample.
+  GridShape GridOf(const LossShape& shape) const {
+    const Zyx size = crop_size_.value_or(Zyx{shape.pred[2], shape.pred[3], shape.pred[4]});
+    return {.z = size[0], .y = size[1], .x = size[2]};
+  }
+
   absl::Status Check(const LossInputs& inputs) const {
     if (absl::Status status = CheckPrediction("pred", inputs.pred); !status.ok()) return status;
     const at::Tensor& pred = inputs.pred;

@@ -38,6 +38,10 @@ class LossSum : public Loss {
            std::max(first_.loss->ScratchBytes(shape), other_.loss->ScratchBytes(shape));
   }
 
+  double Cost(const LossShape& shape) const override {
+    return first_.loss->Cost(shape) + other_.loss->Cost(shape);
+  }
+
  private:
   absl::StatusOr<LossResult> ComputeInto(const LossInputs& inputs, const GradientInto& gradient,
                                          const Context& context) const {

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -17,8 +18,10 @@ class Arrivals {
   // Uninitialised bytes, which the tensor keeps as long as it lives. Throws std::bad_alloc.
   at::Tensor Take(int64_t bytes) const;
 
-  // As Workspace's method.
+  // As Workspace's methods.
   void Decay() const { workspace_->Decay(); }
+  void GiveBack() const { workspace_->GiveBack(); }
+  size_t kept() const { return workspace_->kept(); }
 
  private:
   const std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();

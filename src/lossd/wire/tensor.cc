@@ -315,6 +315,18 @@ absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message) {
   return static_cast<int64_t>(message.compressed_bytes());
 }
 
+absl::StatusOr<int64_t> DecodingBytes(const v1::Tensor& message, ElementUse use) {
+  if (const absl::StatusOr<int64_t> size = DataBytes(message); !size.ok()) return size.status();
+  const DTypeTraits& dtype = *Find(message.dtype());
+  const int64_t elements = c10::multiply_integers(Shape(message));
+  const int64_t computed = ElementSize(ComputedType(dtype, message.encoding(), use));
+  const bool as_stored = message.encoding() != v1::ENCODING_BITS &&
+                         computed == ElementSize(StoredType(dtype, message.encoding()));
+  const bool compressed = message.compression() != v1::COMPRESSION_UNSPECIFIED;
+  return (compressed ? EncodedBytes(message, dtype, elements) : 0) +
+         (as_stored ? 0 : elements * computed);
+}
+
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message) {
   if (absl::Status status = DescribeOnWire(tensor, message); !status.ok()) return status;
   const at::Tensor dense = DenseOnCpu(tensor);

@@ -59,6 +59,11 @@ absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message,
 // StandIn.
 absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message);
 
+// How many bytes FromWire takes for it beyond its data: for elements that are no longer compressed,
+// and for those that become others. Errors: as StandIn.
+absl::StatusOr<int64_t> DecodingBytes(const v1::Tensor& message,
+                                      ElementUse use = ElementUse::kNumbers);
+
 // Writes a tensor of any layout and device, in its dtype. A contiguous one on the CPU is copied
 // once. INVALID_ARGUMENT for dtypes that the wire does not have.
 absl::Status ToWire(const at::Tensor& tensor, v1::Tensor* message);

@@ -177,6 +177,26 @@ TEST(StandInTest, HasDTypeAndShapeAndNoMemory) {
   EXPECT_EQ(*DataBytes(message), 6 * (int64_t{1} << 50));
 }
 
+TEST(DecodingBytesTest, CountsWhatIsTakenBesidesTheData) {
+  constexpr int64_t kElements = 80;
+  const auto bytes_of = [](v1::DType dtype, v1::Encoding encoding,
+                           ElementUse use = ElementUse::kNumbers, uint64_t compressed = 0) {
+    v1::Tensor message = Message(dtype, {kElements}, "");
+    message.set_encoding(encoding);
+    if (compressed > 0) message.set_compression(v1::COMPRESSION_LZ4);
+    message.set_compressed_bytes(compressed);
+    return *DecodingBytes(message, use);
+  };
+  EXPECT_EQ(bytes_of(v1::D_TYPE_FLOAT32, v1::ENCODING_UNSPECIFIED), 0);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_UINT64, v1::ENCODING_UNSPECIFIED), 0);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_FLOAT32, v1::ENCODING_BITS), 4 * kElements);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_UINT16, v1::ENCODING_UNSPECIFIED), 4 * kElements);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_INT64, v1::ENCODING_UINT16), 8 * kElements);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_INT64, v1::ENCODING_UINT16, ElementUse::kIds), 0);
+  EXPECT_EQ(bytes_of(v1::D_TYPE_INT64, v1::ENCODING_UINT16, ElementUse::kIds, 5), 2 * kElements);
+  EXPECT_FALSE(DecodingBytes(Message(v1::D_TYPE_UINT8, {0}, "")).ok());
+}
+
 TEST(StandInTest, IsHeldToTheSameRules) {
   EXPECT_EQ(ErrorField(StandIn(Message(v1::D_TYPE_UNSPECIFIED, {1}, "")).status()), "dtype");
   EXPECT_EQ(ErrorField(StandIn(Message(v1::D_TYPE_UINT8, {0}, "")).status()), "shape");

@@ -38,7 +38,8 @@ class Call(Generic[_Answer]):
         waiting_room: Where it waits for a server to come back; interruptible.
         attempt: What makes one.
         timeout: Seconds for all of it; None for ever.
-        retry_seconds: How long after the first failure there is a new attempt; None for ever.
+        retry_seconds: How long after the first failure there is a new attempt; None for ever. A
+            server that is only busy is asked again until `timeout`, but for 0.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Call(Generic[_Answer]):
 
     def _run(self) -> _Answer:
         failures, last_start = 0, self._deadline
+        outage = False
         while (reason := self.cancellation.reason) is None:
             try:
                 with self._connection.call() as connection:
@@ -82,8 +84,10 @@ class Call(Generic[_Answer]):
                 error = failure
             if self.cancellation.reason is not None:
                 continue
-            if failures == 0:
-                last_start = self._deadline.earlier(Deadline(self._retry_seconds))
+            if _is_busy(error) and self._retry_seconds != 0:
+                outage, last_start = False, self._deadline
+            elif not outage:
+                outage, last_start = True, self._deadline.earlier(Deadline(self._retry_seconds))
             pause = _pause(error, failures)
             if pause is None or not last_start.allows(pause):
                 raise error
@@ -128,6 +132,15 @@ def await_server(connection: Connection, timeout: float | None, cancellation: Ca
         answer.result()
 
 
+def _is_busy(error: Error) -> bool:
+    """Whether a server is there that has no room for the call at the moment."""
+    if error.code != grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return False
+    # What gRPC itself gives up on a server whose memory is full, the server has not seen.
+    given_up = error.reason is None and "RST_STREAM" in error.message
+    return given_up or error.retry_after is not None
+
+
 def _pause(error: Error, failures: int) -> float | None:
     """Seconds to wait before a new attempt; None when one is of no use."""
     backoff = min(_FIRST_PAUSE_SECONDS * 2.0**failures, _LONGEST_PAUSE_SECONDS)
@@ -135,9 +148,9 @@ def _pause(error: Error, failures: int) -> float | None:
     of_ours = error.reason is not None
     if error.code == grpc.StatusCode.UNAVAILABLE:
         return jittered + (error.retry_after or 0.0)
-    # Without a delay the message itself is too large, and stays so.
-    if error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.retry_after is not None:
-        return jittered + error.retry_after
+    # Any other of this code is of a message that is too large, and stays so.
+    if _is_busy(error):
+        return jittered + (error.retry_after or 0.0)
     # The way to the server, or this process, stood still for a while.
     if error.reason == "RECEIVE_TIMEOUT":
         return jittered

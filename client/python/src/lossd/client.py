@@ -53,7 +53,8 @@ class Client:
             a name as "dns:///name:port". By default what the environment variable LOSSD_ADDRESS
             says at the first call, or else "localhost:50051".
         retry_seconds: How long a call goes on trying after its first failure, for example while a
-            server restarts; 0 raises its error at once, None tries until the call's timeout.
+            server restarts; None tries until the call's timeout, as every call does while a server
+            is only busy; 0 raises any error at once.
         transport: "auto" has batches from 4 MiB on in memory that it shares with a server of its
             host, or else streams them, and sends smaller ones in one message; "shm", "stream" and
             "unary" do the one or the other, for tests and measurements.

@@ -66,6 +66,10 @@ class DiceCELoss : public Loss {
     return OfChannels(shape.channels()).ScratchBytes(shape);
   }
 
+  double Cost(const LossShape& shape) const override {
+    return OfChannels(shape.channels()).Cost(shape);
+  }
+
  private:
   const Loss& OfChannels(int64_t channels) const { return channels == 1 ? *binary_ : *of_classes_; }
 

@@ -99,6 +99,14 @@ class SoftClDiceLoss : public AutogradLoss {
     return AutogradLoss::ScratchBytes(shape) + floats * static_cast<int64_t>(sizeof(float));
   }
 
+  double Cost(const LossShape& shape) const override {
+    // Of prediction and target, there and back.
+    constexpr double kOnce = 16;
+    constexpr double kErosion = 2;
+    return (kOnce + kErosion * static_cast<double>(options_.num_iters)) *
+           static_cast<double>(shape.elements());
+  }
+
   int64_t WeightChannels(int64_t pred_channels) const override {
     if (pred_channels == 1) return 1;
     return options_.mode == ClDiceMode::kBinary ? 1 : pred_channels - 1;
