@@ -113,7 +113,8 @@ grpc::ServerUnaryReactor* LossServiceImpl::ValidatePlan(grpc::CallbackServerCont
                                                         const v1::ValidatePlanRequest* request,
                                                         v1::ValidatePlanResponse* response) {
   return AnswerAtOnce(
-      *context, [this, request, response] { return handlers_.ValidatePlan(*request, response); });
+      *context, "ValidatePlan",
+      [this, request, response] { return handlers_.ValidatePlan(*request, response); });
 }
 
 bool LossServiceImpl::Drain(absl::Duration timeout) {
