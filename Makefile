@@ -50,7 +50,7 @@ asan tsan: setup  ## Build with sanitizers and run the unit tests.
 
 cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --preset cuda -Wno-dev >/dev/null
-	@cmake --build --preset cuda --target lossd cuda_link_test element_functions_test
+	@cmake --build --preset cuda --target lossd cuda_tests
 	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
 
 lint: setup  ## Check formats, clang-tidy, buf, ruff and mypy.

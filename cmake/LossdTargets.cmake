@@ -3,8 +3,9 @@
 
 add_library(lossd_flags INTERFACE)
 # Warnings are errors with the compilers that the tests run with. A newer one finds things to say that nobody could mend.
-target_compile_options(lossd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-                       $<$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>:-Werror> -pthread)
+set(LOSSD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    $<$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>:-Werror>)
+target_compile_options(lossd_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${LOSSD_WARNINGS};-pthread>)
 target_include_directories(lossd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
 if(LOSSD_SANITIZE)
   target_compile_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-sanitize-recover=undefined

@@ -30,7 +30,7 @@ constexpr MalisPass kPasses[] = {MalisPass::kNegative, MalisPass::kPositive};
 
 uint32_t RandomVolumes() {
   const char* const cases = std::getenv("LOSSD_TEST_CASES");
-  return cases == nullptr ? Cases(3000) : static_cast<uint32_t>(std::atoi(cases));
+  return cases == nullptr ? Cases(2000) : static_cast<uint32_t>(std::atoi(cases));
 }
 
 class FlatMalisTest : public testing::TestWithParam<std::string> {
