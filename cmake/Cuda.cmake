@@ -28,15 +28,23 @@ function(lossd_cuda_test name)
   target_link_libraries(${name} PRIVATE lossd_flags CUDA::cudart_static ${ARG_DEPS} GTest::gtest_main)
   add_dependencies(cuda_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS cuda)
+  set_tests_properties(${name} PROPERTIES LABELS cuda SKIP_REGULAR_EXPRESSION "no GPU")
 endfunction()
 
-# lossd_test_on_gpu(names...): unit tests that run under `make cuda` too, and once more on the first GPU.
-function(lossd_test_on_gpu)
+# lossd_test_with_cuda(names...): unit tests that run under `make cuda`, too.
+function(lossd_test_with_cuda)
   foreach(name ${ARGN})
     add_dependencies(cuda_tests ${name})
     set_property(TEST ${name} APPEND PROPERTY LABELS cuda)
+  endforeach()
+endfunction()
+
+# lossd_test_on_gpu(names...): those that run there once more, on the first GPU.
+function(lossd_test_on_gpu)
+  lossd_test_with_cuda(${ARGN})
+  foreach(name ${ARGN})
     add_test(NAME ${name}_on_gpu COMMAND ${name})
-    set_tests_properties(${name}_on_gpu PROPERTIES LABELS cuda ENVIRONMENT LOSSD_TEST_DEVICE=cuda:0)
+    set_tests_properties(${name}_on_gpu PROPERTIES LABELS cuda ENVIRONMENT LOSSD_TEST_DEVICE=cuda:0
+                                                   SKIP_REGULAR_EXPRESSION "no GPU")
   endforeach()
 endfunction()

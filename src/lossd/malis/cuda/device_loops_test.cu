@@ -10,7 +10,7 @@ namespace {
 class DeviceLoopsTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (DeviceCount() == 0) GTEST_SKIP() << "no GPU here";
+    if (DeviceCount() == 0) GTEST_SKIP() << "no GPU";
   }
 
   StreamMemory memory_{nullptr};

@@ -85,7 +85,7 @@ std::unique_ptr<Runner> MakeDeviceRunner(const std::string& device, std::string&
     return nullptr;
   }
   if (index < 0 || index >= DeviceCount()) {
-    why_not = "no such GPU here";
+    why_not = "no GPU of this number";
     return nullptr;
   }
   return std::make_unique<DeviceRunner>(index);

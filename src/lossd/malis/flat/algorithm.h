@@ -26,7 +26,7 @@ inline int BitsBelow(uint64_t end) {
   return end == 0 ? 0 : static_cast<int>(std::bit_width(end - 1));
 }
 
-// Whether `holds(v, c, at)` for an existing edge c of every voxel v, in one loop over voxels.
+// Calls body(c, at) for the edge of channel c at a voxel, wherever there is one.
 template <typename Loops, typename Body>
 void ForEdges(Loops& loops, const Edges& edges, Body body) {
   loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
@@ -37,8 +37,7 @@ void ForEdges(Loops& loops, const Edges& edges, Body body) {
   });
 }
 
-// The first voxels of the components that the edges at those places make for which use(place)
-// holds, by voxel.
+// By voxel: the first voxel of its component, connected by edges for whose place use(place) holds.
 template <typename Loops, typename Use>
 Array<uint32_t> Components(Loops& loops, const Edges& edges, Use use) {
   Array<uint32_t> links(loops.memory(), edges.voxels);

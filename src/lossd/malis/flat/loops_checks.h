@@ -20,7 +20,7 @@
 namespace lossd::flat {
 
 // Nothing, one, and numbers of ranges, blocks and tiles that are not whole.
-inline const std::vector<uint32_t> kSizes = {0, 1, 7, 64, 1000, 5003};
+inline constexpr uint32_t kSizes[] = {0, 1, 7, 64, 1000, 5003};
 
 inline std::vector<uint64_t> RandomNumbers(size_t size, uint64_t end) {
   std::mt19937_64 random(size);

@@ -20,19 +20,6 @@
 // MalisCounts and MalisWeights of malis.h, bit for bit, for batches and on any form of loops.
 namespace lossd::flat {
 
-// Scratch memory that the arrays of a batch take at most, in bytes.
-inline int64_t ScratchBytes(const Batch& batch) {
-  const auto channels = static_cast<int64_t>(batch.neighborhood.size());
-  // Rounds: a component's label and a leaf's two numbers, 12; nodes, 28; their numbers in a round,
-  // 4; twice all edges. Order and counts: at most 88, whatever the channels.
-  const int64_t of_voxel = std::max<int64_t>(44 + 32 * channels, 88);
-  // Sums of samples, channels, and arrays that are longer by one.
-  const int64_t of_sample =
-      2 * Sink::kSums * int64_t{sizeof(uint64_t)} + 2 * int64_t{sizeof(float)};
-  const int64_t of_batch = channels * int64_t{sizeof(Channel)} + 64;
-  return batch.samples * (of_voxel * batch.shape.voxels() + of_sample) + of_batch;
-}
-
 // Bounds of the affinities of a batch.
 struct AffinityRange {
   uint64_t first_nan;  // Its place; kNever: there is none.
@@ -110,13 +97,15 @@ inline int64_t EdgesOfSample(const Batch& batch) {
   return static_cast<int64_t>(batch.neighborhood.size()) * batch.shape.voxels();
 }
 
-// A batch in parts of fewer than 2³¹ edges each, as many samples at once as have fewer; none where
-// it has no edges.
+// A batch in parts that are computed at once, each of at least one sample: of fewer than 2³¹ edges,
+// for these are numbered, and of few enough samples for each to have sums of its own. No part where
+// there are no edges.
 inline std::vector<Batch> Parts(const Batch& batch, int64_t most_edges = (int64_t{1} << 31) - 1) {
+  constexpr int64_t kMostSamples = 1 << 12;
   std::vector<Batch> parts;
   const int64_t edges = EdgesOfSample(batch);
   if (edges == 0) return parts;
-  const int64_t step = std::max<int64_t>(1, most_edges / edges);
+  const int64_t step = std::clamp<int64_t>(most_edges / edges, 1, kMostSamples);
   for (int64_t s = 0; s < batch.samples; s += step) {
     Batch& part = parts.emplace_back(batch);
     part.samples = std::min(step, batch.samples - s);
@@ -126,6 +115,21 @@ inline std::vector<Batch> Parts(const Batch& batch, int64_t most_edges = (int64_
     if (part.labels != nullptr) part.labels += s * batch.shape.voxels();
   }
   return parts;
+}
+
+// Scratch memory that the arrays of a batch take at most, in bytes.
+inline int64_t ScratchBytes(const Batch& batch) {
+  const auto channels = static_cast<int64_t>(batch.neighborhood.size());
+  // Rounds: a component's label and a leaf's two numbers, 12; nodes, 28; their numbers in a round,
+  // 4; twice all edges. Order and counts: at most 88, whatever the channels.
+  const int64_t of_voxel = std::max<int64_t>(44 + 32 * channels, 88);
+  // Sums of samples, channels, and arrays that are longer by one.
+  const int64_t of_sample =
+      2 * Sink::kSums * int64_t{sizeof(uint64_t)} + 2 * int64_t{sizeof(float)};
+  const int64_t of_batch = channels * int64_t{sizeof(Channel)} + 64;
+  const std::vector<Batch> parts = Parts(batch);
+  const int64_t samples = parts.empty() ? 0 : parts.front().samples;
+  return samples * (of_voxel * batch.shape.voxels() + of_sample) + of_batch;
 }
 
 // The counts of one pass: [B, C, Z, Y, X], overwritten. Returns the place of the first NaN among

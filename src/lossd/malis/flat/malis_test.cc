@@ -7,12 +7,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
+#include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/testing.h"
 #include "lossd/base/workspace.h"
@@ -29,8 +33,9 @@ namespace {
 constexpr MalisPass kPasses[] = {MalisPass::kNegative, MalisPass::kPositive};
 
 uint32_t RandomVolumes() {
-  const char* const cases = std::getenv("LOSSD_TEST_CASES");
-  return cases == nullptr ? Cases(2000) : static_cast<uint32_t>(std::atoi(cases));
+  const char* const wanted = std::getenv("LOSSD_TEST_CASES");
+  uint32_t cases = 0;
+  return wanted != nullptr && absl::SimpleAtoi(wanted, &cases) ? cases : Cases(2000);
 }
 
 class FlatMalisTest : public testing::TestWithParam<std::string> {
@@ -208,6 +213,10 @@ TEST(FlatBatchTest, IsCutIntoPartsThatEdgesCanBeNumberedIn) {
   EXPECT_EQ(parts[2].affinity, batch.affinity + 4 * edges);
   EXPECT_EQ(parts[2].positive, batch.positive + 4 * edges);
   EXPECT_EQ(Parts(batch, 1).size(), 5U);
+  // Nor are there too many tiny samples.
+  Batch many = batch;
+  many.samples = 10000;
+  EXPECT_EQ(Parts(many).size(), 3U);
 }
 
 }  // namespace

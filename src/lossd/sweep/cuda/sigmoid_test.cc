@@ -14,7 +14,7 @@ namespace {
 
 TEST(CudaSigmoidTest, HasTheBitsOfTheProcessors) {
   int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) GTEST_SKIP() << "no GPU here";
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) GTEST_SKIP() << "no GPU";
   const std::vector<float> elements = SampleOfAllFloats();
   const auto size = static_cast<int64_t>(elements.size());
   const size_t bytes = elements.size() * sizeof(float);
