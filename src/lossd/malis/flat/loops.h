@@ -25,8 +25,9 @@
 // one loop writes, the next one sees; within a loop, what one index writes others may only touch
 // by atomics.h.
 //
-// Once stopped, loops do nothing, and Select and Fetch return 0, so that an algorithm ends soon
-// with nothing done in vain and nothing read that was not written. Its results are of no use then.
+// Once stopped, loops do nothing, Select returns 0 and Fetch a default value, so that an algorithm
+// ends soon with nothing done in vain and nothing read that was not written. Its results are of no
+// use then.
 namespace lossd::flat {
 
 // Where arrays come from: a workspace, or a device's caching allocator. Take may throw

@@ -22,18 +22,16 @@ namespace lossd::flat {
 
 // Bounds of the affinities of a batch.
 struct AffinityRange {
-  uint64_t first_nan;  // Its place; kNever: there is none.
-  uint32_t below_zero;
-  uint32_t above_one;
+  uint64_t first_nan = kNever;  // Its place; kNever: there is none.
+  uint32_t below_zero = 0;
+  uint32_t above_one = 0;
 };
 
 template <typename Loops>
 AffinityRange FindRange(Loops& loops, const float* affinity, uint32_t size) {
   const Array<AffinityRange> found(loops.memory(), 1);
   AffinityRange* const range = found.data();
-  loops.For(1, [=] LOSSD_LAMBDA(uint32_t) {
-    *range = {.first_nan = kNever, .below_zero = 0, .above_one = 0};
-  });
+  loops.For(1, [=] LOSSD_LAMBDA(uint32_t) { *range = {}; });
   loops.For(size, [=] LOSSD_LAMBDA(uint32_t i) {
     const float a = affinity[i];
     if (a != a) Min(&range->first_nan, i);

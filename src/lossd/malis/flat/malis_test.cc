@@ -185,7 +185,7 @@ TEST(FlatMalisOnThreadsTest, StopsWhereverItIs) {
     WorkspaceMemory arrays(workspace);
     MeasuredMemory memory(arrays);
     HostLoops loops(Context(group, cancellation), memory, 16);
-    Weights(loops, batch.OnHost(), weights.data());
+    EXPECT_FALSE(Weights(loops, batch.OnHost(), weights.data()));
     EXPECT_EQ(memory.taken(), 0U);
     return loops.Stopped();
   };
