@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan cuda
+.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan flat-test cuda
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,9 +48,12 @@ asan tsan: setup  ## Build with sanitizers and run the unit tests.
 	@cmake --build --preset $@ --target unit_tests
 	@ctest --test-dir build/$@ -L unit --output-on-failure --no-tests=error -j $(JOBS)
 
+flat-test: build  ## Compare the flat MALIS with the engine on many volumes: minutes.
+	@scripts/flat_test.sh $(BUILD)
+
 cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --preset cuda -Wno-dev >/dev/null
-	@cmake --build --preset cuda --target lossd cuda_link_test element_functions_test
+	@cmake --build --preset cuda --target lossd cuda_tests
 	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
 
 lint: setup  ## Check formats, clang-tidy, buf, ruff and mypy.

@@ -6,8 +6,6 @@
 // without one, synthetic neurites do. Prints Markdown tables, last that of what the engine
 // promises: see docs/malis.md.
 
-#include <ATen/ATen.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -27,8 +25,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
+#include "bench/read_segmentation.h"
 #include "bench/reference_malis.h"
-#include "lossd/base/error.h"
 #include "lossd/base/instruction_sets.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/malis/affinities.h"
@@ -40,7 +38,6 @@
 #include "lossd/malis/cpu/pair_counting.h"
 #include "lossd/malis/cpu/spanning_forest.h"
 #include "lossd/malis/malis.h"
-#include "lossd/tensor/npy.h"
 
 namespace lossd {
 namespace {
@@ -124,20 +121,6 @@ class Engine {
  private:
   Workspace workspace_;
 };
-
-absl::StatusOr<Segmentation> ReadSegmentation(const std::string& path) {
-  const absl::StatusOr<at::Tensor> read = ReadNpy(path);
-  if (!read.ok()) return read.status();
-  if (read->dim() != 3 || !at::isIntegralType(read->scalar_type(), /*includeBool=*/false)) {
-    return FieldError(
-        path, absl::StrCat(c10::toString(read->scalar_type()), " of ", read->dim(), " dimensions"),
-        "integers [Z, Y, X]");
-  }
-  const at::Tensor ids = read->to(at::kLong).contiguous();
-  const auto* const first = ids.const_data_ptr<int64_t>();
-  return Segmentation{.shape = {.z = ids.size(0), .y = ids.size(1), .x = ids.size(2)},
-                      .labels = {first, first + ids.numel()}};
-}
 
 double LargestShare(const Segmentation& segmentation) {
   absl::flat_hash_map<uint32_t, int64_t> sizes;
@@ -255,23 +238,10 @@ void PrintAgainstReference(const std::vector<NamedVolume>& volumes, Engine& engi
   promises.AtLeast("the same, 2 threads", least_two, 25);
 }
 
-// Labels at random, which have nothing to do with the affinities.
-MalisVolume Inconsistent(const Segmentation& segmentation, uint32_t labels) {
-  MalisVolume volume = MakeVolume(segmentation, NearestNeighborhood(), Prediction::kHalfTrained, 1);
-  for (size_t v = 0; v < volume.labels.size(); ++v) {
-    volume.labels[v] = static_cast<uint32_t>(v * 2654435761U) % labels;
-  }
-  return volume;
-}
-
 void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
   std::printf(
       "\n| input, 128³, 1 thread | engine ms | × typical | bytes a voxel |\n"
       "| --- | --- | --- | --- |\n");
-  const auto volume = [&](const Segmentation& segmentation, Prediction prediction) {
-    return MakeVolume(segmentation, NearestNeighborhood(), prediction, 1);
-  };
-  const Segmentation eroded = Erode(crop);
   double typical = 0;
   double slowest = 0;
   const auto print = [&](absl::string_view name, const MalisVolume& input) {
@@ -282,41 +252,7 @@ void PrintInputs(const Segmentation& crop, Engine& engine, Promises& promises) {
                 engine.BytesPerVoxel(input, 1));
     std::fflush(stdout);
   };
-  print("typical: eroded neurites, half-trained", volume(eroded, Prediction::kHalfTrained));
-  print("half-precision prediction", volume(eroded, Prediction::kHalfFloat));
-  print("saturated prediction", volume(eroded, Prediction::kSaturated));
-  print("constant prediction", volume(eroded, Prediction::kConstant));
-  print("checkerboard prediction", volume(eroded, Prediction::kCheckerboard));
-  print("not eroded", volume(crop, Prediction::kHalfTrained));
-
-  Segmentation one = crop;
-  std::fill(one.labels.begin(), one.labels.end(), 1U);
-  print("one giant object", volume(one, Prediction::kHalfTrained));
-  print("one giant object, constant prediction", volume(one, Prediction::kConstant));
-  Segmentation none = crop;
-  std::fill(none.labels.begin(), none.labels.end(), 0U);
-  print("background only", volume(none, Prediction::kHalfTrained));
-  Segmentation voxels = crop;
-  for (size_t v = 0; v < voxels.labels.size(); ++v) voxels.labels[v] = static_cast<uint32_t>(v + 1);
-  print("every voxel an object", volume(voxels, Prediction::kHalfTrained));
-  print("every voxel an object, constant prediction", volume(voxels, Prediction::kConstant));
-
-  print("inconsistent: a thousand labels at random", Inconsistent(eroded, 1000));
-  MalisVolume inconsistent = Inconsistent(eroded, 1000000);
-  print("inconsistent: a million labels at random", inconsistent);
-  for (size_t e = 0; e < inconsistent.positive.size(); ++e) {
-    inconsistent.positive[e] = static_cast<uint8_t>(static_cast<uint32_t>(e * 2654435761U) >> 31);
-  }
-  print("inconsistent: and half of the edges positive", inconsistent);
-  MalisVolume masked = volume(eroded, Prediction::kHalfTrained);
-  masked.known.resize(masked.positive.size());
-  for (size_t e = 0; e < masked.known.size(); ++e) {
-    masked.known[e] = static_cast<uint32_t>(e * 2654435761U) >> 29 != 0 ? 1 : 0;
-  }
-  print("a mask that leaves out an eighth", masked);
-  MalisVolume beyond = volume(eroded, Prediction::kHalfTrained);
-  for (float& a : beyond.affinity) a = 3.0F * a - 1.0F;
-  print("affinities beyond 0 and 1", beyond);
+  ForEachInput(crop, print);
   promises.AtMost("slowest input, times the typical one", slowest, 3);
 }
 

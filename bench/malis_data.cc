@@ -226,4 +226,55 @@ MalisVolume MakeVolume(const Segmentation& segmentation, const std::vector<Offse
   return volume;
 }
 
+MalisVolume Inconsistent(const Segmentation& segmentation, uint32_t labels) {
+  MalisVolume volume = MakeVolume(segmentation, NearestNeighborhood(), Prediction::kHalfTrained, 1);
+  for (size_t v = 0; v < volume.labels.size(); ++v) {
+    volume.labels[v] = static_cast<uint32_t>(v * 2654435761U) % labels;
+  }
+  return volume;
+}
+
+void ForEachInput(const Segmentation& crop,
+                  const std::function<void(absl::string_view, const MalisVolume&)>& visit) {
+  const auto volume = [](const Segmentation& segmentation, Prediction prediction) {
+    return MakeVolume(segmentation, NearestNeighborhood(), prediction, 1);
+  };
+  const Segmentation eroded = Erode(crop);
+  visit("typical: eroded neurites, half-trained", volume(eroded, Prediction::kHalfTrained));
+  visit("half-precision prediction", volume(eroded, Prediction::kHalfFloat));
+  visit("saturated prediction", volume(eroded, Prediction::kSaturated));
+  visit("constant prediction", volume(eroded, Prediction::kConstant));
+  visit("checkerboard prediction", volume(eroded, Prediction::kCheckerboard));
+  visit("not eroded", volume(crop, Prediction::kHalfTrained));
+
+  Segmentation one = crop;
+  std::fill(one.labels.begin(), one.labels.end(), 1U);
+  visit("one giant object", volume(one, Prediction::kHalfTrained));
+  visit("one giant object, constant prediction", volume(one, Prediction::kConstant));
+  Segmentation none = crop;
+  std::fill(none.labels.begin(), none.labels.end(), 0U);
+  visit("background only", volume(none, Prediction::kHalfTrained));
+  Segmentation voxels = crop;
+  for (size_t v = 0; v < voxels.labels.size(); ++v) voxels.labels[v] = static_cast<uint32_t>(v + 1);
+  visit("every voxel an object", volume(voxels, Prediction::kHalfTrained));
+  visit("every voxel an object, constant prediction", volume(voxels, Prediction::kConstant));
+
+  visit("inconsistent: a thousand labels at random", Inconsistent(eroded, 1000));
+  MalisVolume inconsistent = Inconsistent(eroded, 1000000);
+  visit("inconsistent: a million labels at random", inconsistent);
+  for (size_t e = 0; e < inconsistent.positive.size(); ++e) {
+    inconsistent.positive[e] = static_cast<uint8_t>(static_cast<uint32_t>(e * 2654435761U) >> 31);
+  }
+  visit("inconsistent: and half of the edges positive", inconsistent);
+  MalisVolume masked = volume(eroded, Prediction::kHalfTrained);
+  masked.known.resize(masked.positive.size());
+  for (size_t e = 0; e < masked.known.size(); ++e) {
+    masked.known[e] = static_cast<uint32_t>(e * 2654435761U) >> 29 != 0 ? 1 : 0;
+  }
+  visit("a mask that leaves out an eighth", masked);
+  MalisVolume beyond = volume(eroded, Prediction::kHalfTrained);
+  for (float& a : beyond.affinity) a = 3.0F * a - 1.0F;
+  visit("affinities beyond 0 and 1", beyond);
+}
+
 }  // namespace lossd

@@ -2,8 +2,10 @@
 #define BENCH_MALIS_DATA_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "lossd/malis/grid.h"
 #include "lossd/malis/malis.h"
 
@@ -57,6 +59,13 @@ std::vector<Offset> LongRangeNeighborhood();
 
 MalisVolume MakeVolume(const Segmentation& segmentation, const std::vector<Offset>& neighborhood,
                        Prediction prediction, uint32_t seed);
+
+// Labels at random, which have nothing to do with the affinities.
+MalisVolume Inconsistent(const Segmentation& segmentation, uint32_t labels);
+
+// Calls visit(name, volume) for inputs of all kinds, typical ones and others, made of one crop.
+void ForEachInput(const Segmentation& crop,
+                  const std::function<void(absl::string_view, const MalisVolume&)>& visit);
 
 }  // namespace lossd
 

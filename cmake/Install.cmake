@@ -28,7 +28,7 @@ function(lossd_install_headers folder)
 endfunction()
 
 lossd_install_headers(src/lossd/base cancellation.h context.h error.h task_pool.h workspace.h)
-lossd_install_headers(src/lossd/malis affinities.h components.h grid.h labels.h malis.h)
+lossd_install_headers(src/lossd/malis affinities.h components.h grid.h labels.h malis.h malis_pass.h)
 lossd_install_headers(src/lossd/compute batch.h)
 lossd_install_headers(src/lossd/tensor npy.h)
 lossd_install_headers(client/cpp/lossd client.h client_options.h pending_result.h result.h server_info.h)

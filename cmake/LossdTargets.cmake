@@ -3,18 +3,20 @@
 
 add_library(lossd_flags INTERFACE)
 # Warnings are errors with the compilers that the tests run with. A newer one finds things to say that nobody could mend.
-target_compile_options(lossd_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
-                       $<$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>:-Werror> -pthread)
+set(LOSSD_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+    $<$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>:-Werror>)
+target_compile_options(lossd_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${LOSSD_WARNINGS};-pthread>)
 # Hardened: what writes past its memory is stopped, and finds nothing where it expects it.
 if(NOT LOSSD_SANITIZE)
   include(CheckCXXCompilerFlag)
-  target_compile_options(lossd_flags INTERFACE -fPIE -fstack-protector-strong
-                         $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
-  target_link_options(lossd_flags INTERFACE -pie LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
+  set(LOSSD_HARDENING -fPIE -fstack-protector-strong $<$<CONFIG:Release>:-U_FORTIFY_SOURCE>
+      $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=3>)
   check_cxx_compiler_flag(-fcf-protection LOSSD_HAS_CF_PROTECTION)
   if(LOSSD_HAS_CF_PROTECTION)
-    target_compile_options(lossd_flags INTERFACE -fcf-protection)
+    list(APPEND LOSSD_HARDENING -fcf-protection)
   endif()
+  target_compile_options(lossd_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${LOSSD_HARDENING}>)
+  target_link_options(lossd_flags INTERFACE -pie LINKER:-z,relro LINKER:-z,now LINKER:-z,noexecstack)
 endif()
 target_include_directories(lossd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
 if(LOSSD_SANITIZE)

@@ -26,13 +26,8 @@ run() {
 }
 
 malis_bench() {
-  # Real data where there are any, as the .npy file that the program reads.
-  local data=../shared/data/cortex_seg_256.npz segmentation=
-  if [[ -f $data ]]; then
-    segmentation=$build/bench/segmentation.npy
-    .venv/bin/python -c 'import sys, numpy; numpy.save(sys.argv[2], numpy.load(sys.argv[1])["seg"])' \
-      "$data" "$segmentation"
-  fi
+  local segmentation
+  segmentation=$(scripts/segmentation.sh "$build")
   "$build/bench/malis_bench" ${segmentation:+"$segmentation"}
 }
 

@@ -2,6 +2,8 @@
 #define LOSSD_BASE_TESTING_H_
 
 #include <atomic>
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -21,6 +23,23 @@ inline std::vector<InstructionSet> RunnableInstructionSets() {
     if (set <= CurrentInstructionSet()) sets.push_back(set);
   }
   return sets;
+}
+
+// A million floats, of every sign and exponent: mantissas of all sorts, as the step is a prime.
+inline std::vector<float> SampleOfAllFloats() {
+  constexpr uint64_t kStep = 4093;
+  std::vector<float> floats;
+  for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += kStep) {
+    floats.push_back(std::bit_cast<float>(static_cast<uint32_t>(bits)));
+  }
+  return floats;
+}
+
+// All NaN are the same.
+inline std::vector<uint32_t> BitsOfNumbers(const std::vector<float>& numbers) {
+  std::vector<uint32_t> bits;
+  for (const float x : numbers) bits.push_back(std::isnan(x) ? ~0U : std::bit_cast<uint32_t>(x));
+  return bits;
 }
 
 // For tests of what computations do when they are cancelled: fires when it is asked for the n-th

@@ -9,4 +9,11 @@
 #define LOSSD_VECTORIZED [[gnu::always_inline]] inline
 #endif
 
+// The same for lambdas: [=] LOSSD_LAMBDA(uint32_t i) { … }.
+#ifdef __CUDACC__
+#define LOSSD_LAMBDA __host__ __device__
+#else
+#define LOSSD_LAMBDA
+#endif
+
 #endif  // LOSSD_BASE_VECTORIZED_H_

@@ -8,6 +8,7 @@
 #include "lossd/base/context.h"
 #include "lossd/base/workspace.h"
 #include "lossd/malis/grid.h"
+#include "lossd/malis/malis_pass.h"
 
 namespace lossd {
 
@@ -34,8 +35,6 @@ struct MalisSample {
   // positive edges (lossd/malis/components.h).
   absl::Span<const uint32_t> labels;
 };
-
-enum class MalisPass { kNegative, kPositive };
 
 // The weights of every sample: each pass's counts divided by their sum (left 0 where that is 0),
 // negative plus positive. weights[s]: [C, Z, Y, X], overwritten.
