@@ -15,7 +15,7 @@
 namespace lossd {
 namespace {
 
-absl::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
+absl::string_view View(const grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 // What the client sent under that key; empty unless it sent it once.
 absl::string_view Only(const Metadata& metadata, const char* key) {

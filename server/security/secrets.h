@@ -6,6 +6,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,7 +37,7 @@ class Secrets {
   std::shared_ptr<const Certificates> certificates() const;
 
  private:
-  Secrets(const Config& config, Log& log) : config_(config), log_(log) {}
+  Secrets(Config config, Log& log) : config_(std::move(config)), log_(log) {}
 
   // Each puts what its files say now into use, unless that is in use already or no good.
   absl::Status UpdateCertificates();
