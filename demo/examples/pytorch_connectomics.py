@@ -21,7 +21,7 @@ model:
         weight: 1.0
       - function: MalisLoss
         weight: 1.0
-        kwargs: {nhood: [[-1, 0, 0], [0, -1, 0], [0, 0, -1]], reduction: sum}
+        kwargs: {nhood: [[-1, 0, 0], [0, -1, 0], [0, 0, -1]], reduction: mean}
     loss_balancing: {strategy: null}
 """
 

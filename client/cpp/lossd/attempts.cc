@@ -107,6 +107,8 @@ std::optional<absl::Duration> RetryPause(const absl::Status& error, int failures
   if (absl::IsUnavailable(error)) return pause + asked.value_or(absl::ZeroDuration());
   // Any other of this code is of a message that is too large, and stays so.
   if (IsBusy(error)) return pause + asked.value_or(absl::ZeroDuration());
+  // The way to the server, or this process, stood still for a while.
+  if (ErrorReason(error) == "RECEIVE_TIMEOUT") return pause;
   // Nobody here cancelled: that is a server, or a balancer, that stopped.
   if (absl::IsCancelled(error) && !of_ours) return pause;
   if (absl::IsUnknown(error) && !of_ours && absl::StrContains(error.message(), "Stream removed")) {

@@ -46,6 +46,11 @@ TEST(RetryPauseTest, IsNothingWhereTheSameWouldComeOfIt) {
   EXPECT_FALSE(RetryPause(absl::ResourceExhaustedError("too large"), 0).has_value());
 }
 
+TEST(RetryPauseTest, ComesAgainWhereTheServerGotNothing) {
+  const absl::Status late = absl::DeadlineExceededError("sent nothing");
+  EXPECT_TRUE(RetryPause(WithReason("RECEIVE_TIMEOUT", late), 0).has_value());
+}
+
 TEST(RetryPauseTest, IsShortWhereGrpcGaveUpForLackOfMemory) {
   const absl::Status given_up =
       absl::ResourceExhaustedError("Received RST_STREAM with error code 11");

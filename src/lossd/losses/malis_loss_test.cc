@@ -150,7 +150,7 @@ TEST(MalisLossTest, WrongInputsAreNamed) {
   inputs.gt_seg = at::ones({1, 1, 5}, at::kLong);
   EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg.shape: got [1, 1, 5]"));
   inputs.gt_seg = at::ones({1, 1, 4});
-  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg.dtype: got Float"));
+  EXPECT_THAT(ErrorOf(loss, inputs), StartsWith("gt_seg.dtype: got float32"));
 }
 
 TEST(MalisLossTest, WrongCropsAreNamed) {

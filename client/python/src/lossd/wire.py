@@ -173,6 +173,7 @@ def _taken_out(message: service_pb2.ComputeResponse | service_pb2.TermResult) ->
         elements = memoryview(named.tensor.data)
         named.tensor.ClearField("data")
         tensors.append((named, elements))
+    del message.gradients[:]
     return tensors
 
 

@@ -123,7 +123,7 @@ TEST_P(BceFamilyTest, WrongInputsAreNamed) {
   inputs.pred = at::zeros({2, 2});
   EXPECT_THAT(ErrorOf(GetParam(), inputs), HasSubstr("[B, C, Z, Y, X]"));
   inputs.pred = at::zeros({1, 2, 2, 2}, at::kLong);
-  EXPECT_THAT(ErrorOf(GetParam(), inputs), StartsWith("pred: got elements of type Long"));
+  EXPECT_THAT(ErrorOf(GetParam(), inputs), StartsWith("pred: got elements of type int64"));
   inputs.pred.reset();
   EXPECT_THAT(ErrorOf(GetParam(), inputs), StartsWith("pred: got nothing"));
 }
