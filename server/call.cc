@@ -11,12 +11,17 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "lossd/base/error.h"
+#include "lossd/wire/stream_layout.h"
+#include "lossd/wire/tensor.h"
 #include "server/rpc_status.h"
 
 namespace lossd {
 namespace {
 
 constexpr size_t kMaxRequestIdBytes = 128;
+
+// What costs at most that, some tenths of a millisecond, is computed where it arrives.
+constexpr double kTinyCost = 1e5;
 
 std::string NewRequestId() {
   return absl::StrFormat("%016x", absl::Uniform<uint64_t>(absl::BitGen()));
@@ -36,23 +41,58 @@ absl::Status CheckRequestId(absl::string_view id) {
   return absl::OkStatus();
 }
 
+// Those of tensors, as they travel.
+int64_t BytesOf(const std::vector<v1::Tensor*>& tensors) {
+  int64_t bytes = 0;
+  for (const v1::Tensor* tensor : tensors) bytes += DataBytes(*tensor).value_or(0);
+  return bytes;
+}
+
+// Of a checked tensor [B, C, …].
+int64_t VoxelsOf(const v1::Tensor& tensor) {
+  int64_t voxels = 1;
+  for (int i = 0; i < tensor.shape_size(); ++i) voxels *= i == 1 ? 1 : tensor.shape(i);
+  return voxels;
+}
+
 }  // namespace
 
 Call::Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
            absl::string_view method, Done done)
     : surroundings_(surroundings),
-      open_(surroundings.open_calls),
       context_(context),
-      method_(method),
       caller_(IdentifyCaller(context, surroundings.secrets.tokens().get())),
+      record_(NewRecord(method)),
+      open_(surroundings.open_calls,
+            {.id = record_.id, .client = record_.client, .method = method, .start = record_.start}),
       done_(std::move(done)),
-      id_(NewRequestId()),
       cancellation_(absl::FromChrono(context.deadline()), &surroundings.shutdown) {}
 
 absl::Status Call::Identify(const std::string& id) {
   absl::Status checked = CheckRequestId(id);
-  if (checked.ok() && !id.empty()) id_ = id;
+  if (checked.ok() && !id.empty()) {
+    record_.id = id;
+    open_.Rename(id);
+  }
   return checked;
+}
+
+CallRecord Call::NewRecord(absl::string_view method) const {
+  CallRecord record;
+  record.id = NewRequestId();
+  record.client = caller_.identity;
+  record.method = method;
+  record.start = absl::Now();
+  return record;
+}
+
+void Call::Describe(v1::ComputeRequest& request) {
+  const bool shared = request.has_gradients_into();
+  record_.transport = record_.method == "ComputeStream" ? "stream" : shared ? "shm" : "unary";
+  record_.bytes_received = BytesOf(StreamTensors(request));
+  for (const v1::NamedTensor& prediction : request.predictions()) {
+    record_.voxels += VoxelsOf(prediction.tensor());
+  }
 }
 
 absl::Status Call::Admit() {
@@ -103,10 +143,16 @@ void Call::GoOn() {
 }
 
 void Call::Run(Handler handler) {
+  ready_ = absl::Now();
+  if (demand_.cost <= kTinyCost) {
+    // The call may be gone before the turn ends.
+    if (const Executor::Turn turn = surroundings_.executor.TakeTurn()) {
+      return Work(std::move(handler));
+    }
+  }
   absl::Status status;
   {
     const std::lock_guard lock(mutex_);
-    ready_ = absl::Now();
     // Who cancelled before this found no job to withdraw.
     status = cancellation_.status();
     if (status.ok()) {
@@ -159,7 +205,10 @@ void Call::StopWaiting() {
 grpc::Status Call::End(const absl::Status& status) {
   // Free before the client hears of it, who may come back at once.
   place_ = nullptr;
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - start_);
+  record_.total = absl::Now() - record_.start;
+  record_.status = status;
+  const bool slow = surroundings_.observability.Note(record_);
+  const double seconds = absl::ToDoubleSeconds(record_.total);
   if (status.ok()) {
     WriteLog(spdlog::level::info, "done", {{"seconds", seconds}});
   } else {
@@ -170,24 +219,46 @@ grpc::Status Call::End(const absl::Status& status) {
               {"error", status.message()},
               {"seconds", seconds}});
   }
+  if (slow) LogStages();
   return ToRpcStatus(status);
+}
+
+void Call::LogStages() const {
+  WriteLog(spdlog::level::warn, "slow",
+           {{"seconds", absl::ToDoubleSeconds(record_.total)},
+            {"queue", absl::ToDoubleSeconds(record_.queue)},
+            {"receive", absl::ToDoubleSeconds(record_.receive)},
+            {"decode", absl::ToDoubleSeconds(record_.decode)},
+            {"compute", absl::ToDoubleSeconds(record_.compute)},
+            {"encode", absl::ToDoubleSeconds(record_.encode)},
+            {"voxels", record_.voxels}});
 }
 
 void Call::WriteLog(spdlog::level::level_enum level, absl::string_view event,
                     std::initializer_list<LogField> fields) const {
-  std::vector<LogField> all = {{"method", method_}};
+  std::vector<LogField> all = {{"method", record_.method}};
   all.insert(all.end(), fields);
   all.emplace_back("client", caller_.identity);
   all.emplace_back("peer", context_.peer());
   if (!caller_.traceparent.empty()) all.emplace_back("traceparent", caller_.traceparent);
-  surroundings_.log.Write(level, id_, event, all);
+  surroundings_.log.Write(level, record_.id, event, all);
 }
 
-void Call::Sign(v1::ComputeResponse& response) const {
-  response.set_request_id(id_);
-  v1::Timings* timings = response.mutable_timings();
-  timings->set_queue_seconds(absl::ToDoubleSeconds(memory_took_ + (begun_ - ready_)));
-  timings->set_total_seconds(absl::ToDoubleSeconds(memory_took_ + (absl::Now() - ready_)));
+void Call::Sign(v1::ComputeResponse& response) {
+  response.set_request_id(record_.id);
+  v1::Timings& timings = *response.mutable_timings();
+  record_.queue = memory_took_ + (begun_ - ready_);
+  timings.set_queue_seconds(absl::ToDoubleSeconds(record_.queue));
+  timings.set_total_seconds(absl::ToDoubleSeconds(memory_took_ + (absl::Now() - ready_)));
+  record_.receive = absl::Seconds(timings.receive_seconds());
+  record_.decode = absl::Seconds(timings.decode_seconds());
+  record_.compute = absl::Seconds(timings.compute_seconds());
+  record_.encode = absl::Seconds(timings.encode_seconds());
+  for (const v1::TermResult& term : response.terms()) {
+    record_.functions.push_back(
+        {.function = term.function(), .time = absl::Seconds(term.seconds())});
+  }
+  record_.bytes_sent = BytesOf(StreamTensors(response));
 }
 
 }  // namespace lossd

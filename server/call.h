@@ -17,6 +17,8 @@
 #include "server/executor.h"
 #include "server/log.h"
 #include "server/memory_budget.h"
+#include "server/observability/call_record.h"
+#include "server/observability/observability.h"
 #include "server/open_calls.h"
 #include "server/security/caller.h"
 #include "server/security/secrets.h"
@@ -30,6 +32,7 @@ struct CallSurroundings {
   Executor& executor;
   MemoryBudget& memory;
   OpenCalls& open_calls;
+  Observability& observability;
   const Cancellation& shutdown;  // Above those of all calls.
 };
 
@@ -51,6 +54,9 @@ class Call {
   // FieldError about "request_id" unless it may stand in a log.
   absl::Status Identify(const std::string& id);
 
+  // Notes what the request brings, for those who run the server.
+  void Describe(v1::ComputeRequest& request);
+
   // Takes a place in the executor: UNAUTHENTICATED where the caller is not let in,
   // RESOURCE_EXHAUSTED with RetryInfo when there is none, and UNAVAILABLE while the server drains.
   absl::Status Admit();
@@ -60,8 +66,8 @@ class Call {
   // RESOURCE_EXHAUSTED where the server never has that much.
   void AwaitMemory(const Demand& demand, absl::AnyInvocable<void()> granted);
 
-  // Runs `handler` on the executor once its turn has come, unless nobody waits for it any more by
-  // then. Needs memory. All of the request is there.
+  // Runs `handler` on the executor once its turn has come, or at once a tiny call on an idle
+  // server, unless nobody waits for it any more by then. Needs memory. All of the request is there.
   void Run(Handler handler);
 
   // What it takes until its answer is sent is there, the rest is free for others.
@@ -79,15 +85,21 @@ class Call {
   // Logs how the call has ended, and gives up its place; what gRPC is to be told.
   grpc::Status End(const absl::Status& status);
 
-  // Writes the id, and the timings of the queue and in total, into an answer.
-  void Sign(v1::ComputeResponse& response) const;
+  // Writes the id, and the timings of the queue and in total, into an answer, which has all others.
+  void Sign(v1::ComputeResponse& response);
 
   const Cancellation& cancellation() const { return cancellation_; }
 
  private:
+  // Of what is known at the beginning.
+  CallRecord NewRecord(absl::string_view method) const;
+
   // A line about this call, with who makes it.
   void WriteLog(spdlog::level::level_enum level, absl::string_view event,
                 std::initializer_list<LogField> fields = {}) const;
+
+  // A line that says where a slow call's time went.
+  void LogStages() const;
 
   // Has its memory.
   void GoOn();
@@ -96,15 +108,13 @@ class Call {
   void Work(Handler handler);
 
   const CallSurroundings surroundings_;
-  const OpenCalls::Entry open_;
   const grpc::CallbackServerContext& context_;
-  const absl::string_view method_;
   const Caller caller_;
+  CallRecord record_;
+  OpenCalls::Entry open_;
   Done done_;
-  std::string id_;
   Demand demand_;
   absl::AnyInvocable<void()> granted_;
-  const absl::Time start_ = absl::Now();
   absl::Time asked_;            // When it asked for memory,
   absl::Duration memory_took_;  // and how long it waited for it;
   absl::Time ready_;            // when all of the request was there,

@@ -6,6 +6,7 @@
 #include <latch>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -28,12 +29,13 @@ class CallTest : public testing::Test {
       EXPECT_TRUE(call.Admit().ok());
     }
 
-    void AwaitMemory() {
-      call.AwaitMemory(kDemand, [this] { granted = true; });
+    void AwaitMemory(const Demand& demand = kDemand) {
+      call.AwaitMemory(demand, [this] { granted = true; });
     }
     void Run() {
       call.Run([this] {
         ran = true;
+        ran_here = std::this_thread::get_id() == thread;
         return absl::OkStatus();
       });
     }
@@ -42,6 +44,8 @@ class CallTest : public testing::Test {
     std::optional<absl::Status> status;
     bool granted = false;
     bool ran = false;
+    bool ran_here = false;
+    const std::thread::id thread = std::this_thread::get_id();
     Call call;
   };
 
@@ -67,6 +71,7 @@ class CallTest : public testing::Test {
   bool busy_ = false;
   MemoryBudget memory_{kBudget};
   OpenCalls open_calls_;
+  Observability observability_{{}, {}, [] { return ServerState(); }, absl::Hours(1)};
   Cancellation shutdown_;
   Executor executor_{1, 10};
   CallSurroundings surroundings_{.log = log_,
@@ -74,6 +79,7 @@ class CallTest : public testing::Test {
                                  .executor = executor_,
                                  .memory = memory_,
                                  .open_calls = open_calls_,
+                                 .observability = observability_,
                                  .shutdown = shutdown_};
 };
 
@@ -119,6 +125,25 @@ TEST_F(CallTest, SaysHowLongItWaited) {
   observed.call.Sign(answer);
   EXPECT_GE(answer.timings().queue_seconds(), absl::ToDoubleSeconds(kWait));
   EXPECT_GE(answer.timings().total_seconds(), answer.timings().queue_seconds());
+}
+
+TEST_F(CallTest, ComputesWhereItArrivesWhatIsTiny) {
+  constexpr Demand kTiny = {.bytes = 1, .answer_bytes = 1, .cost = 1};
+  Observed observed(*this);
+  observed.AwaitMemory(kTiny);
+  observed.Run();
+  EXPECT_TRUE(observed.ran_here);
+  (void)observed.call.End(absl::OkStatus());
+
+  KeepBusy();
+  Observed other(*this);
+  other.AwaitMemory(kTiny);
+  other.Run();
+  release_.count_down();
+  busy_ = false;
+  (void)executor_.Drain(absl::Seconds(60));
+  EXPECT_TRUE(other.ran);
+  EXPECT_FALSE(other.ran_here);
 }
 
 // Cancelled at each of its stages, it ends at once: nobody else has to get out of the way first.

@@ -119,6 +119,7 @@ absl::Status ComputeStream::ReceiveHeader() {
       surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.limits);
   if (!request.ok()) return request.status();
   request_ = *std::move(request);
+  call_.Describe(request_->header);
   return absl::OkStatus();
 }
 
@@ -176,8 +177,8 @@ void ComputeStream::Compute() {
   call_.Run([this] {
     const absl::Status status =
         surroundings_.handlers.Compute(*request_, data_, call_.cancellation(), &answer_);
-    call_.Sign(answer_.header);
     answer_.header.mutable_timings()->set_receive_seconds(absl::ToDoubleSeconds(receiving_took_));
+    call_.Sign(answer_.header);
     return status;
   });
 }

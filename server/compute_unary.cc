@@ -79,6 +79,7 @@ absl::Status ComputeUnary::Receive() {
       surroundings_.handlers.Announce(request_, surroundings_.limits);
   if (!announcement.ok()) return announcement.status();
   announcement_ = *std::move(announcement);
+  call_.Describe(request_);
   return absl::OkStatus();
 }
 

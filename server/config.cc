@@ -166,6 +166,16 @@ void DeclareConfig(CLI::App& app, Config& config) {
   app.add_option("--drain_timeout", config.drain_timeout,
                  "Seconds that calls in flight have to finish after SIGTERM")
       ->check(CLI::Range(0.0, 86400.0));
+  app.add_option(
+         "--http_listen", config.http_listen,
+         "host:port of a status page, /metrics for Prometheus, /healthz and /readyz; off for none. "
+         "It asks nobody who they are: for operators only")
+      ->check([](const std::string& address) {
+        return address == kNoHttp ? "" : std::string(CheckListenAddress(address).message());
+      });
+  app.add_option("--slow_call", config.slow_call,
+                 "Seconds from which a call is logged as a slow one, with where its time went")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--log_level", config.log_level, "Least severe lines logged")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}));
   app.add_option("--log_format", config.log_format, "Form of the log on stderr")

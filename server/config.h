@@ -11,6 +11,9 @@ namespace lossd {
 inline constexpr char kNoSharedMemory[] = "off";
 inline constexpr char kSharedMemoryOfAnyName[] = "auto";
 
+// What Config::http_listen is where nothing is served over HTTP.
+inline constexpr char kNoHttp[] = "off";
+
 // What an operator may set: each field is a flag and a field of the config file of the same name.
 struct Config {
   std::string listen = "127.0.0.1:50051";
@@ -32,6 +35,8 @@ struct Config {
   int64_t shared_memory_max_bytes = int64_t{32} << 30;
   int plan_cache_size = 256;
   double drain_timeout = 60;
+  std::string http_listen = "off";
+  double slow_call = 30;
   std::string log_level = "info";
   std::string log_format = "text";
 };

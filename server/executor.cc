@@ -8,7 +8,8 @@
 namespace lossd {
 
 Executor::Executor(int threads, int max_queued)
-    : capacity_(static_cast<size_t>(threads) + static_cast<size_t>(max_queued)) {
+    : threads_(static_cast<size_t>(threads)),
+      capacity_(threads_ + static_cast<size_t>(max_queued)) {
   for (int i = 0; i < threads; ++i) workers_.emplace_back([this] { Work(/*small_ones=*/false); });
   workers_.emplace_back([this] { Work(/*small_ones=*/true); });
 }
@@ -35,6 +36,23 @@ void Executor::Submit(Place place, const Share& share, absl::AnyInvocable<void()
   }
   // Not every one may take it.
   wake_.notify_all();
+}
+
+Executor::Turn Executor::TakeTurn() {
+  const std::lock_guard lock(mutex_);
+  if (running_ > 0 || !queue_.empty()) return nullptr;
+  ++running_;
+  return Turn(this);
+}
+
+void Executor::EndTurn() {
+  const std::lock_guard lock(mutex_);
+  if (--running_ == 0) queue_.Settle();
+}
+
+size_t Executor::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
 }
 
 bool Executor::Withdraw(Ticket ticket) {
@@ -79,8 +97,8 @@ void Executor::Work(bool small_ones) {
     lock.unlock();
     next->job();
     next.reset();
+    EndTurn();
     lock.lock();
-    if (--running_ == 0) queue_.Settle();
   }
 }
 

@@ -22,6 +22,9 @@ class Executor {
   struct Leave {
     void operator()(Executor* executor) const { executor->LeavePlace(); }
   };
+  struct LeaveTurn {
+    void operator()(Executor* executor) const { executor->EndTurn(); }
+  };
 
  public:
   enum class Admission { kAccepted, kFull, kDraining };
@@ -58,6 +61,17 @@ class Executor {
   void Submit(Place place, const Share& share, absl::AnyInvocable<void()> job,
               Ticket* ticket = nullptr);
 
+  // The right to compute on the calling thread, as long as this lives.
+  using Turn = std::unique_ptr<Executor, LeaveTurn>;
+
+  // A turn at once, where nothing runs and nothing waits; null otherwise. For tiny jobs: what they
+  // would wait for another thread is longer than they take.
+  Turn TakeTurn();
+
+  // Jobs that wait, and how many may.
+  size_t waiting() const;
+  size_t most_waiting() const { return capacity_ - threads_; }
+
   // Takes a job back, if it has not begun: then it never runs, and its place is free. The job goes
   // before this returns. Whether it was so.
   bool Withdraw(Ticket ticket);
@@ -75,10 +89,12 @@ class Executor {
 
   void Refuse();
   void LeavePlace();
+  void EndTurn();
   void Work(bool small_ones);
 
+  const size_t threads_;
   const size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;  // A job was submitted, or none will be any more.
   std::condition_variable idle_;  // The last place was left.
   FairQueue<Queued> queue_;

@@ -91,6 +91,8 @@ class Handlers {
   const Arrivals& arrivals() const { return arrivals_; }
   // What clients share, and requests may name.
   Segments& segments() { return segments_; }
+  const Segments& segments() const { return segments_; }
+  PlanCache::Use plan_use() const { return plans_.use(); }
 
   // Gives memory back that no call has needed lately; to be called every few seconds.
   void GiveBackScratch() {

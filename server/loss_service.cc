@@ -1,6 +1,7 @@
 #include "server/loss_service.h"
 
 #include <ATen/ATen.h>
+#include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/codegen/server_callback_handlers.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <torch/version.h>
@@ -10,8 +11,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "lossd/base/instruction_sets.h"
 #include "server/compute_stream.h"
 #include "server/compute_unary.h"
 #include "server/rpc_status.h"
@@ -22,6 +25,29 @@ namespace {
 
 // How long calls that have been told to stop may take to do so.
 constexpr absl::Duration kStopTimeout = absl::Seconds(10);
+
+Facts BuildFacts() {
+  return {{"version", LOSSD_VERSION},
+          {"torch", TORCH_VERSION},
+          {"grpc", grpc::Version()},
+          {"instructions", Word(CurrentInstructionSet())}};
+}
+
+// Paths, but nothing of what the files hold.
+Facts ConfigFacts(const Config& config) {
+  return {{"listen", config.listen},
+          {"tls_cert", config.tls_cert},
+          {"tls_client_ca", config.tls_client_ca},
+          {"token_file", config.token_file},
+          {"threads", absl::StrCat(config.threads)},
+          {"max_concurrent_requests", absl::StrCat(config.max_concurrent_requests)},
+          {"max_queued_requests", absl::StrCat(config.max_queued_requests)},
+          {"memory_budget", absl::StrCat(config.memory_budget)},
+          {"max_request_bytes", absl::StrCat(config.max_request_bytes)},
+          {"max_cost", absl::StrCat(config.max_cost)},
+          {"shared_memory", config.shared_memory},
+          {"drain_timeout", absl::StrCat(config.drain_timeout)}};
+}
 
 }  // namespace
 
@@ -36,6 +62,9 @@ LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, L
       kept_(handlers_, shares_.calls),
       memory_(shares_.calls, [this](int64_t reserved) { kept_.MakeRoom(reserved); }),
       messages_(shares_.messages),
+      observability_(
+          BuildFacts(), ConfigFacts(config), [this] { return State(); },
+          absl::Seconds(config.slow_call)),
       executor_(config.max_concurrent_requests, config.max_queued_requests) {
   constexpr int kCompute = 0;  // Its place among the methods.
   MarkMethodStreamed(kCompute, nullptr);
@@ -89,9 +118,12 @@ grpc::ServerUnaryReactor* LossServiceImpl::ListLosses(grpc::CallbackServerContex
                       [this, response] { return handlers_.ListLosses(response); });
 }
 
-grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
-    grpc::CallbackServerContext& context, absl::string_view method,
-    absl::FunctionRef<absl::Status()> handler) const {
+grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(grpc::CallbackServerContext& context,
+                                                        absl::string_view method,
+                                                        absl::FunctionRef<absl::Status()> handler) {
+  CallRecord record;
+  record.method = method;
+  record.start = absl::Now();
   const Caller caller = IdentifyCaller(context, secrets_.tokens().get());
   absl::Status status = caller.let_in;
   if (status.ok()) {
@@ -104,6 +136,10 @@ grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
                 {"client", caller.identity},
                 {"peer", context.peer()}});
   }
+  record.client = caller.identity;
+  record.status = status;
+  record.total = absl::Now() - record.start;
+  observability_.Note(record);
   grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
   reactor->Finish(ToRpcStatus(status));
   return reactor;
@@ -112,12 +148,30 @@ grpc::ServerUnaryReactor* LossServiceImpl::AnswerAtOnce(
 grpc::ServerUnaryReactor* LossServiceImpl::ValidatePlan(grpc::CallbackServerContext* context,
                                                         const v1::ValidatePlanRequest* request,
                                                         v1::ValidatePlanResponse* response) {
-  return AnswerAtOnce(
-      *context, "ValidatePlan",
-      [this, request, response] { return handlers_.ValidatePlan(*request, response); });
+  return AnswerAtOnce(*context, "ValidatePlan", [this, request, response] {
+    return handlers_.ValidatePlan(*request, response);
+  });
+}
+
+ServerState LossServiceImpl::State() const {
+  const PlanCache::Use plans = handlers_.plan_use();
+  return {.draining = draining_,
+          .uptime = absl::Now() - start_,
+          .threads = config_.threads,
+          .waiting_calls = static_cast<int64_t>(executor_.waiting() + memory_.waiting()),
+          .most_waiting_calls = static_cast<int64_t>(executor_.most_waiting()),
+          .budget_bytes = shares_.calls,
+          .budget_in_use = memory_.reserved(),
+          .cached_plans = plans.plans,
+          .plan_cache_hits = plans.hits,
+          .plan_cache_misses = plans.misses,
+          .shared_memory_bytes = handlers_.segments().bytes(),
+          .devices = {"cpu"},
+          .open_calls = open_calls_.List()};
 }
 
 bool LossServiceImpl::Drain(absl::Duration timeout) {
+  draining_ = true;
   if (executor_.Drain(timeout)) return true;
   shutdown_.Cancel(DrainingError());
   executor_.Drain(kStopTimeout);

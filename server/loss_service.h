@@ -1,6 +1,7 @@
 #ifndef SERVER_LOSS_SERVICE_H_
 #define SERVER_LOSS_SERVICE_H_
 
+#include <atomic>
 #include <string>
 
 #include "absl/functional/function_ref.h"
@@ -50,6 +51,9 @@ class LossServiceImpl final : public LossServiceBase {
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
 
+  // What operators see.
+  const Observability& observability() const { return observability_; }
+
   // As Handlers' methods.
   void GiveBackScratch() { handlers_.GiveBackScratch(); }
   Segments& segments() { return handlers_.segments(); }
@@ -69,7 +73,10 @@ class LossServiceImpl final : public LossServiceBase {
   // is a literal.
   grpc::ServerUnaryReactor* AnswerAtOnce(grpc::CallbackServerContext& context,
                                          absl::string_view method,
-                                         absl::FunctionRef<absl::Status()> handler) const;
+                                         absl::FunctionRef<absl::Status()> handler);
+
+  // How it is now.
+  ServerState State() const;
 
   RequestLimits limits() const {
     return {.bytes = config_.max_request_bytes, .cost = config_.max_cost};
@@ -81,6 +88,7 @@ class LossServiceImpl final : public LossServiceBase {
             .executor = executor_,
             .memory = memory_,
             .open_calls = open_calls_,
+            .observability = observability_,
             .shutdown = shutdown_};
   }
 
@@ -96,6 +104,8 @@ class LossServiceImpl final : public LossServiceBase {
   MemoryBudget memory_;    // Of calls,
   MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;
+  std::atomic<bool> draining_ = false;
+  Observability observability_;
   Executor executor_;  // Last: its jobs use the rest.
 };
 

@@ -11,6 +11,8 @@
 #include <memory>
 #include <string>
 
+#include "absl/debugging/failure_signal_handler.h"
+#include "absl/debugging/symbolize.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -55,6 +57,7 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
   log.Write(spdlog::level::info, "", "serving",
             {{"listen", config.listen},
              {"port", int64_t{(*server)->port()}},
+             {"http_port", int64_t{(*server)->http_port()}},
              {"threads", int64_t{config.threads}},
              {"version", LOSSD_VERSION}});
 
@@ -88,6 +91,9 @@ int CheckConfig(lossd::Config config) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What ends the process by a fault says where.
+  absl::InitializeSymbolizer(argv[0]);
+  absl::InstallFailureSignalHandler({});
   CLI::App app("lossd: computes losses and their gradients for training 3-D segmentation networks.",
                "lossd");
   app.set_version_flag("--version", LOSSD_VERSION);

@@ -1,28 +1,44 @@
 #ifndef SERVER_OPEN_CALLS_H_
 #define SERVER_OPEN_CALLS_H_
 
-#include <cstdint>
+#include <list>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "server/observability/server_state.h"
 
 namespace lossd {
 
-// How many calls gRPC has not done with: their answers may still be on the way. Thread-safe.
+// The calls that gRPC has not done with: their answers may still be on the way. Thread-safe.
 class OpenCalls {
  public:
   // A call, as long as this lives.
   class Entry {
    public:
-    explicit Entry(OpenCalls& calls) : calls_(calls) { calls_.Add(1); }
+    Entry(OpenCalls& calls, OpenCall call) : calls_(calls), place_(calls.Add(std::move(call))) {}
     Entry(const Entry&) = delete;
     Entry& operator=(const Entry&) = delete;
-    ~Entry() { calls_.Add(-1); }
+    ~Entry() { calls_.Remove(place_); }
+
+    void Rename(const std::string& id) {
+      const absl::MutexLock lock(&calls_.mutex_);
+      place_->id = id;
+    }
 
    private:
     OpenCalls& calls_;
+    const std::list<OpenCall>::iterator place_;
   };
+
+  // The oldest first.
+  std::vector<OpenCall> List() const {
+    const absl::MutexLock lock(&mutex_);
+    return {calls_.begin(), calls_.end()};
+  }
 
   // Whether there is none any more within `timeout`.
   bool WaitUntilNone(absl::Duration timeout) {
@@ -31,14 +47,18 @@ class OpenCalls {
   }
 
  private:
-  void Add(int64_t change) {
+  std::list<OpenCall>::iterator Add(OpenCall call) {
     const absl::MutexLock lock(&mutex_);
-    count_ += change;
+    return calls_.insert(calls_.end(), std::move(call));
   }
-  bool None() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return count_ == 0; }
+  void Remove(std::list<OpenCall>::iterator place) {
+    const absl::MutexLock lock(&mutex_);
+    calls_.erase(place);
+  }
+  bool None() const ABSL_SHARED_LOCKS_REQUIRED(mutex_) { return calls_.empty(); }
 
-  absl::Mutex mutex_;
-  int64_t count_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable absl::Mutex mutex_;
+  std::list<OpenCall> calls_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace lossd

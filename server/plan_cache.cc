@@ -42,9 +42,17 @@ absl::StatusOr<std::shared_ptr<const Orchestrator>> PlanCache::Get(const v1::Pla
 std::shared_ptr<const Orchestrator> PlanCache::Find(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
+  ++(found == by_key_.end() ? use_.misses : use_.hits);
   if (found == by_key_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, found->second);
   return found->second->second;
+}
+
+PlanCache::Use PlanCache::use() const {
+  const std::lock_guard lock(mutex_);
+  Use use = use_;
+  use.plans = static_cast<int64_t>(entries_.size());
+  return use;
 }
 
 void PlanCache::Insert(std::string key, std::shared_ptr<const Orchestrator> plan) {

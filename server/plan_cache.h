@@ -2,6 +2,7 @@
 #define SERVER_PLAN_CACHE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,14 @@ class PlanCache {
   // its fields ("losses[1].pos_weight"); they are not kept.
   absl::StatusOr<std::shared_ptr<const Orchestrator>> Get(const v1::PlanSource& source);
 
+  // How many plans are kept, and how often one was known and was not.
+  struct Use {
+    int64_t plans = 0;
+    int64_t hits = 0;
+    int64_t misses = 0;
+  };
+  Use use() const;
+
  private:
   using Entry = std::pair<std::string, std::shared_ptr<const Orchestrator>>;
 
@@ -39,9 +48,10 @@ class PlanCache {
   void Insert(std::string key, std::shared_ptr<const Orchestrator> plan);
 
   const size_t capacity_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::list<Entry> entries_;  // Most recently used first.
   std::unordered_map<std::string, std::list<Entry>::iterator> by_key_;
+  Use use_;
 };
 
 }  // namespace lossd

@@ -102,6 +102,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", config.listen, ": the address is in use or not ours"));
   }
+  if (absl::Status served = server->ServeHttp(); !served.ok()) return served;
   server->server_->GetHealthCheckService()->SetServingStatus(v1::LossService::service_full_name(),
                                                              true);
   return server;
@@ -113,6 +114,15 @@ absl::Status Server::ShareMemory() {
       SegmentSocket::Listen(config_.shared_memory, service_.instance(), service_.segments());
   if (!socket.ok()) return socket.status();
   segment_socket_ = *std::move(socket);
+  return absl::OkStatus();
+}
+
+absl::Status Server::ServeHttp() {
+  if (config_.http_listen == kNoHttp) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<HttpServer>> http =
+      HttpServer::Start(config_.http_listen, service_.observability().Pages());
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
   return absl::OkStatus();
 }
 

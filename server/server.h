@@ -30,6 +30,9 @@ class Server {
   // The port it listens on.
   int port() const { return port_; }
 
+  // The port of the status page; 0 where there is none.
+  int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
+
   // Bytes that clients share with it.
   int64_t shared_bytes() { return service_.segments().bytes(); }
 
@@ -45,6 +48,7 @@ class Server {
   Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log);
 
   absl::Status ShareMemory();
+  absl::Status ServeHttp();
 
   const Config config_;
   const std::shared_ptr<const Secrets> secrets_;
@@ -54,6 +58,7 @@ class Server {
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
+  std::unique_ptr<HttpServer> http_;
 };
 
 }  // namespace lossd

@@ -22,10 +22,17 @@ using prometheus::MetricType;
 // scrape.
 constexpr size_t kMostClients = 100;
 
-const prometheus::Histogram::BucketBoundaries kSecondsBounds = {
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
-const prometheus::Histogram::BucketBoundaries kBytesBounds = {1e4, 1e5, 1e6, 3e6, 1e7,
-                                                              3e7, 1e8, 3e8, 1e9, 1e10};
+const prometheus::Histogram::BucketBoundaries& SecondsBounds() {
+  static const prometheus::Histogram::BucketBoundaries bounds = {
+      0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+  return bounds;
+}
+
+const prometheus::Histogram::BucketBoundaries& BytesBounds() {
+  static const prometheus::Histogram::BucketBoundaries bounds = {1e4, 1e5, 1e6, 3e6, 1e7,
+                                                                 3e7, 1e8, 3e8, 1e9, 1e10};
+  return bounds;
+}
 
 MetricFamily Gauge(std::string name, std::string help, double value) {
   MetricFamily family{std::move(name), std::move(help), MetricType::Gauge, {ClientMetric()}};
@@ -53,8 +60,6 @@ std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
             number(state.waiting_calls)),
       Gauge("lossd_queue_limit_requests", "Calls that may wait; more are refused.",
             number(state.most_waiting_calls)),
-      Gauge("lossd_queue_bytes", "Memory that waiting calls will need.",
-            number(state.waiting_bytes)),
       Gauge("lossd_memory_used_bytes", "Memory set aside for calls under way.",
             number(state.budget_in_use)),
       Gauge("lossd_memory_limit_bytes", "Memory that calls may have, all together.",
@@ -119,7 +124,7 @@ void Metrics::Count(const CallRecord& call) {
   const std::string reason = ErrorReason(call.status).value_or(call.status.ok() ? "" : code);
   requests_.Add({{"method", method}, {"code", code}, {"reason", reason}}).Increment();
   if (Rejected(call.status.code())) rejected_.Add({{"reason", reason}}).Increment();
-  request_seconds_.Add({{"method", method}}, kSecondsBounds)
+  request_seconds_.Add({{"method", method}}, SecondsBounds())
       .Observe(absl::ToDoubleSeconds(call.total));
   if (call.status.ok()) CountWork(call);
   CountClient(call);
@@ -127,23 +132,23 @@ void Metrics::Count(const CallRecord& call) {
 
 void Metrics::CountWork(const CallRecord& call) {
   const auto observe = [&](absl::string_view stage, absl::Duration time) {
-    stage_seconds_.Add({{"stage", std::string(stage)}}, kSecondsBounds)
+    stage_seconds_.Add({{"stage", std::string(stage)}}, SecondsBounds())
         .Observe(absl::ToDoubleSeconds(time));
   };
   if (call.compute == absl::ZeroDuration()) return;
-  queue_seconds_.Add({{"method", std::string(call.method)}}, kSecondsBounds)
+  queue_seconds_.Add({{"method", std::string(call.method)}}, SecondsBounds())
       .Observe(absl::ToDoubleSeconds(call.queue));
   observe("receive", call.receive);
   observe("decode", call.decode);
   observe("compute", call.compute);
   observe("encode", call.encode);
   for (const FunctionTime& function : call.functions) {
-    function_seconds_.Add({{"function", function.function}}, kSecondsBounds)
+    function_seconds_.Add({{"function", function.function}}, SecondsBounds())
         .Observe(absl::ToDoubleSeconds(function.time));
   }
   const std::map<std::string, std::string> transport = {{"transport", std::string(call.transport)}};
-  request_bytes_.Add(transport, kBytesBounds).Observe(static_cast<double>(call.bytes_received));
-  response_bytes_.Add(transport, kBytesBounds).Observe(static_cast<double>(call.bytes_sent));
+  request_bytes_.Add(transport, BytesBounds()).Observe(static_cast<double>(call.bytes_received));
+  response_bytes_.Add(transport, BytesBounds()).Observe(static_cast<double>(call.bytes_sent));
   voxels_.Add({}).Increment(static_cast<double>(call.voxels));
   busy_.Add({}).Increment(absl::ToDoubleSeconds(call.decode + call.compute + call.encode));
 }

@@ -96,7 +96,7 @@ std::vector<MetricFamily> ProcessMetrics() {
     families.push_back({name, help, type, {metric}});
   };
   const Stat stat;
-  const double ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
+  const auto ticks = static_cast<double>(sysconf(_SC_CLK_TCK));
   const auto page = static_cast<double>(sysconf(_SC_PAGESIZE));
   add("process_cpu_seconds_total", "CPU time spent.", MetricType::Counter,
       Product(Sum(stat.Field(14), stat.Field(15)), 1 / ticks));

@@ -25,7 +25,6 @@ struct ServerState {
   absl::Duration uptime;
   int64_t threads = 0;
   int64_t waiting_calls = 0;
-  int64_t waiting_bytes = 0;
   int64_t most_waiting_calls = 0;  // More are refused.
   int64_t budget_bytes = 0;
   int64_t budget_in_use = 0;

@@ -150,14 +150,14 @@ std::string Picture(const std::string& caption, const prometheus::ClientMetric::
     before = bucket.cumulative_count;
     greatest = std::max(greatest, bars.back().second);
   }
-  std::string svg = absl::StrFormat("<svg width=\"%d\" height=\"%d\">",
+  std::string svg = absl::StrFormat(R"(<svg width="%d" height="%d">)",
                                     kBar * static_cast<int>(bars.size()), kHeight);
   for (size_t i = 0; i < bars.size(); ++i) {
     const double height =
         kHeight * static_cast<double>(bars[i].second) / static_cast<double>(greatest);
     absl::StrAppendFormat(
         &svg,
-        "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\"><title>up to %g: %d</title></rect>",
+        R"(<rect x="%d" y="%.1f" width="%d" height="%.1f"><title>up to %g: %d</title></rect>)",
         kBar * static_cast<int>(i) + 1, kHeight - height, kBar - 2, height, bars[i].first,
         bars[i].second);
   }

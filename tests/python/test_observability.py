@@ -1,0 +1,90 @@
+"""What operators see of a server: metrics, health, the status page, slow calls in the log."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conftest import server_binary
+from local_server import LocalServer
+
+import lossd
+
+PLAN = [{"function": "WeightedMSELoss"}]
+LOGITS = np.zeros((1, 1, 4, 5, 6), np.float32)
+
+
+@pytest.fixture
+def server() -> Iterator[LocalServer]:
+    flags = ("--http_listen=127.0.0.1:0", "--slow_call=0", "--shared_memory=off")
+    with LocalServer(server_binary(), *flags) as server:
+        yield server
+
+
+def get(server: LocalServer, path: str) -> tuple[int, str]:
+    found = re.search(r"http_port=(\d+)", server.log.read_text())
+    assert found is not None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def value(text: str, name: str) -> float:
+    (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
+    return float(line.rsplit(" ", 1)[1])
+
+
+def test_metrics_of_calls(server: LocalServer) -> None:
+    with lossd.Client(server.address) as client:
+        for _ in range(3):
+            client.compute(PLAN, LOGITS, LOGITS)
+        with pytest.raises(lossd.InvalidArgumentError):
+            client.compute([{"function": "Nonesuch"}], LOGITS, LOGITS)
+        client.info()
+    _, text = get(server, "/metrics")
+    ok = 'lossd_requests_total{code="OK",method="Compute",reason=""}'
+    assert value(text, ok) == 3
+    assert value(text, 'lossd_request_seconds_count{method="Compute"}') == 4
+    assert value(text, 'lossd_request_seconds_count{method="GetServerInfo"}') == 1
+    assert value(text, 'lossd_function_seconds_count{function="WeightedMSELoss"}') == 3
+    assert value(text, 'lossd_request_bytes_sum{transport="unary"}') == 3 * 2 * LOGITS.nbytes
+    assert value(text, 'lossd_response_bytes_sum{transport="unary"}') == 3 * LOGITS.nbytes
+    assert value(text, "lossd_voxels_total") == 3 * LOGITS.size
+    assert value(text, "lossd_plan_cache_hits_total") == 2
+    assert value(text, "lossd_memory_used_bytes") == 0
+    assert value(text, "process_resident_memory_bytes") > 2**20
+
+
+def test_health(server: LocalServer) -> None:
+    assert get(server, "/healthz") == (200, "alive\n")
+    assert get(server, "/readyz") == (200, "ready\n")
+    assert get(server, "/secrets")[0] == 404
+
+
+def test_the_status_page_shows_calls(server: LocalServer) -> None:
+    with lossd.Client(server.address) as client:
+        client.compute(PLAN, LOGITS, LOGITS, request_id="well")
+        with pytest.raises(lossd.InvalidArgumentError):
+            client.compute([{"function": "Nonesuch"}], LOGITS, request_id="ill")
+    status, page = get(server, "/")
+    assert status == 200
+    slow, failed = page.split("Recent slow calls")[1].split("Recent failed calls")
+    assert "well" in slow
+    assert "ill" in failed
+    assert "Nonesuch" in failed
+    assert "<svg" in failed
+
+
+def test_slow_calls_are_logged_with_their_stages(server: LocalServer) -> None:
+    with lossd.Client(server.address) as client:
+        client.compute(PLAN, LOGITS, LOGITS, request_id="slow-one")
+    (line,) = (line for line in server.log.read_text().splitlines() if "] slow" in line)
+    assert "[slow-one]" in line
+    for stage in ("queue", "receive", "decode", "compute", "encode"):
+        assert f" {stage}=" in line
