@@ -4,8 +4,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -13,6 +11,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "lossd/base/read_file.h"
 
 namespace lossd {
 namespace {
@@ -20,16 +19,11 @@ namespace {
 using prometheus::MetricFamily;
 using prometheus::MetricType;
 
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
 // The fields of /proc/self/stat after the program's name, which may hold anything: proc(5).
 class Stat {
  public:
   Stat() {
-    const std::string text = ReadFile("/proc/self/stat");
+    const std::string text = ReadFile("/proc/self/stat").value_or("");
     const size_t end = text.rfind(") ");
     if (end != std::string::npos) fields_ = absl::StrSplit(text.substr(end + 2), ' ');
   }
@@ -47,7 +41,7 @@ class Stat {
 
 // The second in which the system started.
 std::optional<double> BootTime() {
-  for (const absl::string_view line : absl::StrSplit(ReadFile("/proc/stat"), '\n')) {
+  for (const absl::string_view line : absl::StrSplit(ReadFile("/proc/stat").value_or(""), '\n')) {
     double value = 0;
     const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
     if (words.size() == 2 && words[0] == "btime" && absl::SimpleAtod(words[1], &value)) {

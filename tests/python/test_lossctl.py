@@ -82,6 +82,8 @@ def test_what_cannot_be_written(server: LocalServer) -> None:
 
 def test_a_folder_for_a_file(lossctl: Run, tmp_path: pathlib.Path) -> None:
     assert "is a folder" in lossctl("check-plan", str(tmp_path), fails=True).stderr
+    refused = lossctl("info", "--token-file", str(tmp_path), fails=True).stderr
+    assert "token_file: got" in refused
 
 
 def test_unknown_loss(lossctl: Run) -> None:

@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "lossctl/files.h"
 #include "lossd/base/error.h"
+#include "lossd/base/read_file.h"
 #include "lossd/plan/document_value.h"
 #include "lossd/plan/nearest_name.h"
 
@@ -111,7 +111,7 @@ absl::StatusOr<ConfigNode> ConfigFiles::LoadBase(const Path& named_in, const Doc
   }
   // One that several files have as their base is read once.
   if (const auto known = files_.find(path); known != files_.end()) return known->second.merged;
-  const absl::StatusOr<std::string> text = ReadText(path.string());
+  const absl::StatusOr<std::string> text = ReadFile(path.string());
   if (!text.ok()) return text.status();
   const absl::StatusOr<ConfigNode> document = ParseDocument(*text);
   if (!document.ok()) return AboutField(path.string(), document.status());

@@ -4,8 +4,8 @@
 
 #include "absl/strings/string_view.h"
 #include "lossctl/config_tree.h"
-#include "lossctl/files.h"
 #include "lossctl/training_config.h"
+#include "lossd/base/read_file.h"
 
 namespace lossd {
 namespace {
@@ -31,7 +31,7 @@ bool HasToBeResolved(const DocumentNode& root) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadPlanFile(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadText(path);
+  absl::StatusOr<std::string> text = ReadFile(path);
   if (!text.ok()) return text;
   const absl::StatusOr<ConfigNode> document = ParseDocument(*text);
   // What is wrong with a text that cannot be parsed is for the server to say.

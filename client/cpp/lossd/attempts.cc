@@ -93,7 +93,8 @@ absl::Status MakeAttempts(Connections& connections, CallControl& control,
 
 bool IsBusy(const absl::Status& error) {
   if (!absl::IsResourceExhausted(error)) return false;
-  // What gRPC itself gives up on a server whose memory is full, the server has not seen.
+  // Any other of this code is of a message that is too large, and stays so. What gRPC itself gives
+  // up on a server whose memory is full, the server has not seen.
   const bool given_up =
       !ErrorReason(error).has_value() && absl::StrContains(error.message(), "RST_STREAM");
   return given_up || RetryDelay(error).has_value();
@@ -104,9 +105,9 @@ std::optional<absl::Duration> RetryPause(const absl::Status& error, int failures
   const absl::Duration pause = backoff * absl::Uniform(absl::BitGen(), 0.5, 1.0);
   const std::optional<absl::Duration> asked = RetryDelay(error);
   const bool of_ours = ErrorReason(error).has_value();
-  if (absl::IsUnavailable(error)) return pause + asked.value_or(absl::ZeroDuration());
-  // Any other of this code is of a message that is too large, and stays so.
-  if (IsBusy(error)) return pause + asked.value_or(absl::ZeroDuration());
+  if (absl::IsUnavailable(error) || IsBusy(error)) {
+    return pause + asked.value_or(absl::ZeroDuration());
+  }
   // The way to the server, or this process, stood still for a while.
   if (ErrorReason(error) == "RECEIVE_TIMEOUT") return pause;
   // Nobody here cancelled: that is a server, or a balancer, that stopped.

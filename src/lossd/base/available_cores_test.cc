@@ -2,31 +2,22 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
+
+#include "lossd/base/fake_root.h"
 
 namespace lossd {
 namespace {
 
-// A system's files, in a folder.
 class CgroupCoresTest : public testing::Test {
  protected:
-  CgroupCoresTest()
-      : root_(std::filesystem::path(testing::TempDir()) / ("cgroup_" + std::to_string(getpid()))) {}
-  ~CgroupCoresTest() override { std::filesystem::remove_all(root_); }
-
-  void Write(const std::string& file, const std::string& text) const {
-    std::filesystem::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << text;
-  }
-  std::optional<int> Cores() const { return CgroupCores(root_); }
+  void Write(const std::string& file, const std::string& text) const { root_.Write(file, text); }
+  std::optional<int> Cores() const { return CgroupCores(root_.path()); }
 
  private:
-  const std::filesystem::path root_;
+  const FakeRoot root_;
 };
 
 TEST_F(CgroupCoresTest, Version2) {

@@ -2,32 +2,22 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 
+#include "lossd/base/fake_root.h"
 #include "lossd/base/resident_memory.h"
 
 namespace lossd {
 namespace {
 
-// A system's files, in a folder.
 class CgroupMemoryTest : public testing::Test {
  protected:
-  CgroupMemoryTest()
-      : root_(std::filesystem::path(testing::TempDir()) / ("memory_" + std::to_string(getpid()))) {}
-  ~CgroupMemoryTest() override { std::filesystem::remove_all(root_); }
-
-  void Write(const std::string& file, const std::string& text) const {
-    std::filesystem::create_directories((root_ / file).parent_path());
-    std::ofstream(root_ / file) << text;
-  }
-  std::optional<int64_t> Memory() const { return CgroupMemory(root_); }
+  void Write(const std::string& file, const std::string& text) const { root_.Write(file, text); }
+  std::optional<int64_t> Memory() const { return CgroupMemory(root_.path()); }
 
  private:
-  const std::filesystem::path root_;
+  const FakeRoot root_;
 };
 
 TEST_F(CgroupMemoryTest, Version2) {

@@ -136,7 +136,8 @@ def _is_busy(error: Error) -> bool:
     """Whether a server is there that has no room for the call at the moment."""
     if error.code != grpc.StatusCode.RESOURCE_EXHAUSTED:
         return False
-    # What gRPC itself gives up on a server whose memory is full, the server has not seen.
+    # Any other of this code is of a message that is too large, and stays so. What gRPC itself gives
+    # up on a server whose memory is full, the server has not seen.
     given_up = error.reason is None and "RST_STREAM" in error.message
     return given_up or error.retry_after is not None
 
@@ -146,10 +147,7 @@ def _pause(error: Error, failures: int) -> float | None:
     backoff = min(_FIRST_PAUSE_SECONDS * 2.0**failures, _LONGEST_PAUSE_SECONDS)
     jittered = backoff * random.uniform(0.5, 1.0)
     of_ours = error.reason is not None
-    if error.code == grpc.StatusCode.UNAVAILABLE:
-        return jittered + (error.retry_after or 0.0)
-    # Any other of this code is of a message that is too large, and stays so.
-    if _is_busy(error):
+    if error.code == grpc.StatusCode.UNAVAILABLE or _is_busy(error):
         return jittered + (error.retry_after or 0.0)
     # The way to the server, or this process, stood still for a while.
     if error.reason == "RECEIVE_TIMEOUT":
