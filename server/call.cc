@@ -68,15 +68,6 @@ Call::Call(const CallSurroundings& surroundings, const grpc::CallbackServerConte
       done_(std::move(done)),
       cancellation_(absl::FromChrono(context.deadline()), &surroundings.shutdown) {}
 
-absl::Status Call::Identify(const std::string& id) {
-  absl::Status checked = CheckRequestId(id);
-  if (checked.ok() && !id.empty()) {
-    record_.id = id;
-    open_.Rename(id);
-  }
-  return checked;
-}
-
 CallRecord Call::NewRecord(absl::string_view method) const {
   CallRecord record;
   record.id = NewRequestId();
@@ -95,7 +86,12 @@ void Call::Describe(v1::ComputeRequest& request) {
   }
 }
 
-absl::Status Call::Admit() {
+absl::Status Call::Admit(const std::string& id) {
+  if (absl::Status checked = CheckRequestId(id); !checked.ok()) return checked;
+  if (!id.empty()) {
+    record_.id = id;
+    open_.Rename(id);
+  }
   WriteLog(spdlog::level::debug, "received");
   if (!caller_.let_in.ok()) return caller_.let_in;
   const Executor::Admission admission = surroundings_.executor.Admit(place_);
@@ -236,6 +232,7 @@ void Call::LogStages() const {
 
 void Call::WriteLog(spdlog::level::level_enum level, absl::string_view event,
                     std::initializer_list<LogField> fields) const {
+  if (!surroundings_.log.Writes(level)) return;
   std::vector<LogField> all = {{"method", record_.method}};
   all.insert(all.end(), fields);
   all.emplace_back("client", caller_.identity);

@@ -50,16 +50,14 @@ class Call {
   Call(const CallSurroundings& surroundings, const grpc::CallbackServerContext& context,
        absl::string_view method, Done done);
 
-  // Names the call as the client does; it has a name of ours until then, and if that is empty. A
-  // FieldError about "request_id" unless it may stand in a log.
-  absl::Status Identify(const std::string& id);
-
   // Notes what the request brings, for those who run the server.
   void Describe(v1::ComputeRequest& request);
 
-  // Takes a place in the executor: UNAUTHENTICATED where the caller is not let in,
-  // RESOURCE_EXHAUSTED with RetryInfo when there is none, and UNAVAILABLE while the server drains.
-  absl::Status Admit();
+  // Names the call as the client does, unless that is empty, and takes a place in the executor. A
+  // FieldError about "request_id" unless it may stand in a log; UNAUTHENTICATED where the caller is
+  // not let in, RESOURCE_EXHAUSTED with RetryInfo when there is no place, and UNAVAILABLE while the
+  // server drains.
+  absl::Status Admit(const std::string& id);
 
   // Calls `granted`, at once or later and then on any thread, when the memory that the call demands
   // is there for it, which may be when the client is gone. Needs to be admitted. Ends with

@@ -26,7 +26,7 @@ class CallTest : public testing::Test {
   struct Observed {
     explicit Observed(CallTest& test)
         : call(test.surroundings_, context, "Test", [this](const absl::Status& s) { status = s; }) {
-      EXPECT_TRUE(call.Admit().ok());
+      EXPECT_TRUE(call.Admit("").ok());
     }
 
     void AwaitMemory(const Demand& demand = kDemand) {

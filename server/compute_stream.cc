@@ -25,22 +25,12 @@ constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
 
 }  // namespace
 
-ComputeStream* ComputeStream::Start(const StreamSurroundings& surroundings,
+ComputeStream* ComputeStream::Start(const ComputeSurroundings& surroundings,
                                     const grpc::CallbackServerContext& context) {
   const std::shared_ptr<ComputeStream> stream(new ComputeStream(surroundings, context));
-  stream->self_ = stream;
-  const std::lock_guard lock(stream->mutex_);
-  stream->Watch();
-  stream->StartRead(&stream->incoming_);
+  stream->Begin(stream->NextLook());
   return stream.get();
 }
-
-ComputeStream::ComputeStream(const StreamSurroundings& surroundings,
-                             const grpc::CallbackServerContext& context)
-    : surroundings_(surroundings),
-      context_(context),
-      call_(surroundings_.call, context, "ComputeStream",
-            [this](const absl::Status& status) { Answer(status); }) {}
 
 void ComputeStream::OnReadDone(bool ok) {
   absl::Status status;
@@ -51,7 +41,7 @@ void ComputeStream::OnReadDone(bool ok) {
     last_message_ = absl::Now();
     is_header = ok && !request_.has_value();
     status = ok ? ReceiveMessage() : FinishReceiving();
-    if (!ok || !status.ok()) StopReceiving();
+    if (!ok || !status.ok()) LeaveReceiving();
     waiting_ = is_header;
   }
   if (!status.ok()) {
@@ -72,7 +62,7 @@ void ComputeStream::ReceiveTensors() {
     waiting_ = false;
     last_message_ = let_in_ = absl::Now();
     if (status.ok()) status = CatchTorchErrors([this] { return TakeMemory(); });
-    if (!status.ok()) StopReceiving();
+    if (!status.ok()) LeaveReceiving();
   }
   if (status.ok()) {
     StartRead(&incoming_);
@@ -112,8 +102,7 @@ absl::Status ComputeStream::ReceiveHeader() {
     return FieldError("header", "none in the first message", "the request without its data");
   }
   if (!message.data().empty()) return FieldError("data", "given in the first message");
-  absl::Status admitted = call_.Identify(message.header().request_id());
-  if (admitted.ok()) admitted = call_.Admit();
+  absl::Status admitted = call_.Admit(message.header().request_id());
   if (!admitted.ok()) return admitted;
   absl::StatusOr<StreamedRequest> request =
       surroundings_.handlers.Prepare(std::move(*message.mutable_header()), surroundings_.limits);
@@ -135,20 +124,15 @@ absl::Status ComputeStream::FinishReceiving() {
   return absl::OkStatus();
 }
 
-void ComputeStream::StopReceiving() {
-  receiving_ = false;
-  watch_.reset();
+void ComputeStream::LeaveReceiving() {
+  StopReceiving();
   receiver_.reset();
 }
 
-void ComputeStream::Watch() {
+absl::Time ComputeStream::NextLook() const {
   const absl::Duration left =
       waiting_ ? kWatchPeriod : last_message_ + surroundings_.receive_timeout - absl::Now();
-  const absl::Time next = absl::Now() + std::clamp(left, absl::ZeroDuration(), kWatchPeriod);
-  watch_.emplace().Set(absl::ToChronoTime(next), [stream = weak_from_this()](bool expired) {
-    if (!expired) return;
-    if (const std::shared_ptr<ComputeStream> alive = stream.lock()) alive->LookAfterClient();
-  });
+  return absl::Now() + std::clamp(left, absl::ZeroDuration(), kWatchPeriod);
 }
 
 void ComputeStream::LookAfterClient() {
@@ -158,9 +142,9 @@ void ComputeStream::LookAfterClient() {
     if (!receiving_) return;
     if (!waiting_) status = CheckClient();
     if (status.ok()) {
-      Watch();
+      LookAgain(NextLook());
     } else {
-      StopReceiving();
+      LeaveReceiving();
     }
   }
   if (!status.ok()) return End(status);
@@ -187,7 +171,7 @@ void ComputeStream::Answer(const absl::Status& status) {
   {
     // It may have waited for memory.
     const std::lock_guard lock(mutex_);
-    StopReceiving();
+    LeaveReceiving();
   }
   // Others may want the memory while the answer is on its way.
   data_.clear();

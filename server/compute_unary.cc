@@ -1,5 +1,6 @@
 #include "server/compute_unary.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,38 +11,27 @@
 
 namespace lossd {
 
-ComputeUnary* ComputeUnary::Start(const UnarySurroundings& surroundings,
+ComputeUnary* ComputeUnary::Start(const ComputeSurroundings& surroundings,
+                                  const MessageLimits& messages,
                                   const grpc::CallbackServerContext& context) {
-  const std::shared_ptr<ComputeUnary> call(new ComputeUnary(surroundings, context));
-  call->self_ = call;
-  call->timeout_.Set(absl::ToChronoTime(absl::Now() + surroundings.receive_timeout),
-                     [weak = call->weak_from_this()](bool expired) {
-                       if (!expired) return;
-                       if (const auto alive = weak.lock()) alive->GiveUpReceiving();
-                     });
-  call->StartRead(&call->incoming_);
+  const std::shared_ptr<ComputeUnary> call(new ComputeUnary(surroundings, messages, context));
+  call->Begin(absl::Now() + surroundings.receive_timeout);
   return call.get();
 }
 
-ComputeUnary::ComputeUnary(const UnarySurroundings& surroundings,
-                           const grpc::CallbackServerContext& context)
-    : surroundings_(surroundings),
-      context_(context),
-      call_(surroundings_.call, context, "Compute",
-            [this](const absl::Status& status) { Answer(status); }) {}
-
-bool ComputeUnary::StopReceiving() {
+bool ComputeUnary::EndReceiving() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(receiving_, false);
+  const bool was = receiving_;
+  StopReceiving();
+  return was;
 }
 
-void ComputeUnary::GiveUpReceiving() {
-  if (StopReceiving()) End(ReceiveTimeoutError(surroundings_.receive_timeout));
+void ComputeUnary::LookAfterClient() {
+  if (EndReceiving()) End(ReceiveTimeoutError(surroundings_.receive_timeout));
 }
 
 void ComputeUnary::OnReadDone(bool ok) {
-  if (!StopReceiving()) return;
-  timeout_.Cancel();
+  if (!EndReceiving()) return;
   absl::Status status;
   if (!ok && context_.IsCancelled()) {
     status = call_.WhyClientIsGone();
@@ -56,25 +46,22 @@ void ComputeUnary::OnReadDone(bool ok) {
 
 absl::Status ComputeUnary::Receive() {
   const auto bytes = static_cast<int64_t>(incoming_.Length());
-  if (bytes > surroundings_.max_message_bytes) {
+  if (bytes > messages_.largest) {
     return WithReason(
         "TOO_LARGE",
         absl::ResourceExhaustedError(absl::StrCat(
-            "a message of ", bytes, " bytes: this server takes at most ",
-            surroundings_.max_message_bytes,
+            "a message of ", bytes, " bytes: this server takes at most ", messages_.largest,
             " in one, as its memory_budget and max_request_bytes say: larger requests come in "
             "pieces, by ComputeStream")));
   }
-  std::optional<MemoryBudget::Reservation> room = surroundings_.messages.TryReserve(bytes);
+  std::optional<MemoryBudget::Reservation> room = messages_.budget.TryReserve(bytes);
   if (!room.has_value()) return QueueFullError();
   message_ = *std::move(room);
   if (!ParseMessage(incoming_, request_)) {
     return absl::InvalidArgumentError("the message is no lossd.v1.ComputeRequest");
   }
   incoming_.Clear();
-  absl::Status admitted = call_.Identify(request_.request_id());
-  if (admitted.ok()) admitted = call_.Admit();
-  if (!admitted.ok()) return admitted;
+  if (absl::Status admitted = call_.Admit(request_.request_id()); !admitted.ok()) return admitted;
   absl::StatusOr<Announcement> announcement =
       surroundings_.handlers.Announce(request_, surroundings_.limits);
   if (!announcement.ok()) return announcement.status();

@@ -53,7 +53,7 @@ Log::Log(Format format, spdlog::level::level_enum level, spdlog::sink_ptr sink)
 
 void Log::Write(spdlog::level::level_enum level, absl::string_view request, absl::string_view event,
                 absl::Span<const LogField> fields) {
-  if (!logger_.should_log(level)) return;
+  if (!Writes(level)) return;
   std::string line;
   if (format_ == Format::kText) {
     line = request.empty() ? std::string(event) : absl::StrCat("[", request, "] ", event);

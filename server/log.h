@@ -37,6 +37,9 @@ class Log {
   // Writes lines of at least `level` to `sink`.
   Log(Format format, spdlog::level::level_enum level, spdlog::sink_ptr sink);
 
+  // Whether lines of that level are written at all.
+  bool Writes(spdlog::level::level_enum level) const { return logger_.should_log(level); }
+
   // `request` is the id of the request that the event belongs to; empty for none. `event` is a few
   // words of ours.
   void Write(spdlog::level::level_enum level, absl::string_view request, absl::string_view event,

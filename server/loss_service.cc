@@ -68,27 +68,18 @@ LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, L
       executor_(config.max_concurrent_requests, config.max_queued_requests) {
   constexpr int kCompute = 0;  // Its place among the methods.
   MarkMethodStreamed(kCompute, nullptr);
-  MarkMethodRawCallback(kCompute,
-                        new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
-                            [this](grpc::CallbackServerContext* context) {
-                              return ComputeUnary::Start(
-                                  {.call = surroundings(),
-                                   .handlers = handlers_,
-                                   .limits = limits(),
-                                   .messages = messages_,
-                                   .max_message_bytes = shares_.largest_message,
-                                   .receive_timeout = absl::Seconds(config_.receive_timeout)},
-                                  *context);
-                            }));
+  MarkMethodRawCallback(
+      kCompute, new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+                    [this](grpc::CallbackServerContext* context) {
+                      return ComputeUnary::Start(
+                          computing(), {.budget = messages_, .largest = shares_.largest_message},
+                          *context);
+                    }));
 }
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* LossServiceImpl::ComputeStream(
     grpc::CallbackServerContext* context) {
-  return ComputeStream::Start({.call = surroundings(),
-                               .handlers = handlers_,
-                               .limits = limits(),
-                               .receive_timeout = absl::Seconds(config_.receive_timeout)},
-                              *context);
+  return ComputeStream::Start(computing(), *context);
 }
 
 grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(

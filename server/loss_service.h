@@ -10,7 +10,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
-#include "server/call.h"
+#include "server/compute_call.h"
 #include "server/config.h"
 #include "server/executor.h"
 #include "server/handlers.h"
@@ -78,18 +78,17 @@ class LossServiceImpl final : public LossServiceBase {
   // How it is now.
   ServerState State() const;
 
-  RequestLimits limits() const {
-    return {.bytes = config_.max_request_bytes, .cost = config_.max_cost};
-  }
-
-  CallSurroundings surroundings() {
-    return {.log = log_,
-            .secrets = secrets_,
-            .executor = executor_,
-            .memory = memory_,
-            .open_calls = open_calls_,
-            .observability = observability_,
-            .shutdown = shutdown_};
+  ComputeSurroundings computing() {
+    return {.call = {.log = log_,
+                     .secrets = secrets_,
+                     .executor = executor_,
+                     .memory = memory_,
+                     .open_calls = open_calls_,
+                     .observability = observability_,
+                     .shutdown = shutdown_},
+            .handlers = handlers_,
+            .limits = {.bytes = config_.max_request_bytes, .cost = config_.max_cost},
+            .receive_timeout = absl::Seconds(config_.receive_timeout)};
   }
 
   const Config config_;
