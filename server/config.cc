@@ -171,7 +171,8 @@ void DeclareConfig(CLI::App& app, Config& config) {
          "host:port of a status page, /metrics for Prometheus, /healthz and /readyz; off for none. "
          "It asks nobody who they are: for operators only")
       ->check([](const std::string& address) {
-        return address == kNoHttp ? "" : std::string(CheckListenAddress(address).message());
+        return address == kNoHttp ? ""
+                                  : std::string(CheckHostAndPort("http_listen", address).message());
       });
   app.add_option("--slow_call", config.slow_call,
                  "Seconds from which a call is logged as a slow one, with where its time went")

@@ -17,6 +17,8 @@ namespace lossd {
 namespace {
 
 constexpr int kMaxPort = 65535;
+constexpr absl::string_view kHostAndPort =
+    "host:port with a port of 0 to 65535, [address]:port for IPv6";
 
 bool IsSocketFile(absl::string_view address) {
   return absl::StartsWith(address, "unix:") || absl::StartsWith(address, "unix-abstract:");
@@ -35,20 +37,25 @@ bool IsPort(absl::string_view text) {
          absl::SimpleAtoi(text, &port) && port <= kMaxPort;
 }
 
-}  // namespace
-
-absl::Status CheckListenAddress(absl::string_view address) {
-  if (IsSocketFile(address)) return absl::OkStatus();
+bool IsHostAndPort(absl::string_view address) {
   const size_t colon = address.rfind(':');
   const absl::string_view host = HostOf(address);
   const bool bracketed = absl::StartsWith(address, "[");
-  const bool well_formed = colon != absl::string_view::npos && IsPort(address.substr(colon + 1)) &&
-                           !host.empty() &&
-                           (bracketed ? address[colon - 1] == ']' : !absl::StrContains(host, ':'));
-  if (well_formed) return absl::OkStatus();
+  return colon != absl::string_view::npos && IsPort(address.substr(colon + 1)) && !host.empty() &&
+         (bracketed ? address[colon - 1] == ']' : !absl::StrContains(host, ':'));
+}
+
+}  // namespace
+
+absl::Status CheckListenAddress(absl::string_view address) {
+  if (IsSocketFile(address) || IsHostAndPort(address)) return absl::OkStatus();
   return FieldError("listen", absl::StrCat("'", address, "'"),
-                    absl::StrCat("host:port with a port of 0 to ", kMaxPort,
-                                 ", [address]:port for IPv6, or unix:path"));
+                    absl::StrCat(kHostAndPort, ", or unix:path"));
+}
+
+absl::Status CheckHostAndPort(absl::string_view field, absl::string_view address) {
+  if (!IsSocketFile(address) && IsHostAndPort(address)) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("'", address, "'"), kHostAndPort);
 }
 
 bool IsLocal(absl::string_view address) {

@@ -10,6 +10,9 @@ namespace lossd {
 // unix-abstract:name. A FieldError about "listen".
 absl::Status CheckListenAddress(absl::string_view address);
 
+// The same without Unix sockets, of another field.
+absl::Status CheckHostAndPort(absl::string_view field, absl::string_view address);
+
 // Whether only programs on this machine reach such an address.
 bool IsLocal(absl::string_view address);
 

@@ -19,6 +19,13 @@ TEST(ListenAddressTest, TellsAddressesFromOthers) {
   }
 }
 
+TEST(ListenAddressTest, TellsPortsFromOtherAddresses) {
+  EXPECT_TRUE(CheckHostAndPort("http_listen", "127.0.0.1:0").ok());
+  for (const char* address : {"unix:/run/lossd.sock", "unix:1", "127.0.0.1"}) {
+    EXPECT_EQ(ErrorField(CheckHostAndPort("http_listen", address)), "http_listen") << address;
+  }
+}
+
 TEST(ListenAddressTest, KnowsWhatOtherMachinesReach) {
   for (const char* address : {"127.0.0.1:1", "127.8.9.1:1", "localhost:1", "[::1]:1",
                               "unix:/run/lossd.sock", "unix-abstract:lossd"}) {

@@ -17,6 +17,7 @@ import pytest
 from conftest import server_binary
 from faulty_proxy import FaultyProxy
 from local_server import LocalServer
+from peers import logs_soon
 from test_busy_server import LONG_REQUEST, SHORT_REQUEST, request
 
 import lossd
@@ -33,16 +34,6 @@ def memory(server: LocalServer, key: str) -> int:
     status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
     (line,) = (line for line in status.splitlines() if line.startswith(f"{key}:"))
     return int(line.split()[1]) * 1024
-
-
-def logs_soon(server: LocalServer, text: str, count: int = 1) -> bool:
-    """Whether a server's log has a text so many times, now or soon."""
-    end = time.monotonic() + SOON_SECONDS
-    while server.log.read_text().count(text) < count:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def cube(megabytes: int) -> np.ndarray[Any, np.dtype[np.float32]]:
