@@ -60,7 +60,8 @@ LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, L
                 config.shared_memory_max_bytes),
       shares_(ShareOut(config.memory_budget, config.max_request_bytes)),
       kept_(handlers_, shares_.calls),
-      memory_(shares_.calls, [this](int64_t reserved) { kept_.MakeRoom(reserved); }),
+      memory_(shares_.calls,
+              [this](int64_t granted, int64_t reserved) { kept_.MakeRoom(granted, reserved); }),
       messages_(shares_.messages),
       observability_(
           BuildFacts(), ConfigFacts(config), [this] { return State(); },

@@ -99,7 +99,7 @@ class LossServiceImpl final : public LossServiceBase {
   Cancellation shutdown_;  // Above those of all calls.
   Handlers handlers_;
   const MemoryShares shares_;
-  const KeptMemory kept_;
+  KeptMemory kept_;
   MemoryBudget memory_;    // Of calls,
   MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;

@@ -2,7 +2,7 @@
 
 namespace lossd {
 
-MemoryBudget::MemoryBudget(int64_t bytes, std::function<void(int64_t reserved)> make_room)
+MemoryBudget::MemoryBudget(int64_t bytes, MakeRoom make_room)
     : bytes_(bytes), for_small_(bytes / kShareOfSmall), make_room_(std::move(make_room)) {}
 
 void MemoryBudget::Reservation::ReduceTo(int64_t bytes) {
@@ -30,7 +30,7 @@ std::optional<MemoryBudget::Reservation> MemoryBudget::Reserve(const std::string
     reservation = Take(bytes);
     reserved = small_ + large_;
   }
-  if (make_room_ != nullptr) make_room_(reserved);
+  if (make_room_ != nullptr) make_room_(bytes, reserved);
   return reservation;
 }
 
@@ -43,7 +43,7 @@ std::optional<MemoryBudget::Reservation> MemoryBudget::TryReserve(int64_t bytes)
     reservation = Take(bytes);
     reserved = small_ + large_;
   }
-  if (make_room_ != nullptr) make_room_(reserved);
+  if (make_room_ != nullptr) make_room_(bytes, reserved);
   return reservation;
 }
 
@@ -113,7 +113,9 @@ void MemoryBudget::Give(int64_t bytes, bool small) {
 
 void MemoryBudget::HandOut(std::vector<Turn> turns, int64_t reserved) const {
   if (turns.empty()) return;
-  if (make_room_ != nullptr) make_room_(reserved);
+  int64_t granted = 0;
+  for (const Turn& turn : turns) granted += turn.reservation.bytes();
+  if (make_room_ != nullptr) make_room_(granted, reserved);
   for (Turn& turn : turns) turn.granted(std::move(turn.reservation));
 }
 

@@ -53,9 +53,10 @@ class MemoryBudget {
   // Names who waits; none is 0.
   using Ticket = uint64_t;
 
-  // `make_room`, where given, is called before bytes are handed out, with the sum of all that are,
-  // on any thread: others may keep memory that nobody has a use for.
-  explicit MemoryBudget(int64_t bytes, std::function<void(int64_t reserved)> make_room = nullptr);
+  // `make_room`, where given, is called before bytes are handed out, with these and the sum of all
+  // that are, on any thread: others may keep memory that nobody has a use for.
+  using MakeRoom = std::function<void(int64_t granted, int64_t reserved)>;
+  explicit MemoryBudget(int64_t bytes, MakeRoom make_room = nullptr);
 
   // The most that anybody can get, small ones' part not included.
   int64_t largest() const { return bytes_ - for_small_; }
@@ -103,7 +104,7 @@ class MemoryBudget {
 
   const int64_t bytes_;
   const int64_t for_small_;
-  const std::function<void(int64_t)> make_room_;
+  const MakeRoom make_room_;
   mutable std::mutex mutex_;
   int64_t small_ = 0;  // Reserved by small ones,
   int64_t large_ = 0;  // and by others.

@@ -121,12 +121,17 @@ TEST(MemoryBudgetTest, TakesBackInParts) {
 }
 
 TEST(MemoryBudgetTest, HasRoomMadeForWhatItGives) {
+  std::vector<int64_t> given;
   std::vector<int64_t> sums;
-  MemoryBudget budget(kBudget, [&sums](int64_t reserved) { sums.push_back(reserved); });
+  MemoryBudget budget(kBudget, [&](int64_t granted, int64_t reserved) {
+    given.push_back(granted);
+    sums.push_back(reserved);
+  });
   Caller first(budget, "a", 1000);
   Caller second(budget, "a", 900);
   first.Leave();
   EXPECT_EQ(sums, (std::vector<int64_t>{1000, 900}));
+  EXPECT_EQ(given, sums);
 }
 
 // Against a model: random clients, sizes, ends and withdrawals.
