@@ -92,9 +92,10 @@ absl::Status Call::Admit(const std::string& id) {
     record_.id = id;
     open_.Rename(id);
   }
+  Executor::Admission admission = Executor::Admission::kAccepted;
+  if (caller_.let_in.ok()) admission = surroundings_.executor.Admit(place_);
   WriteLog(spdlog::level::debug, "received");
   if (!caller_.let_in.ok()) return caller_.let_in;
-  const Executor::Admission admission = surroundings_.executor.Admit(place_);
   if (admission == Executor::Admission::kFull) return QueueFullError();
   if (admission == Executor::Admission::kDraining) return DrainingError();
   return absl::OkStatus();
