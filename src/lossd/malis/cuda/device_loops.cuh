@@ -6,8 +6,10 @@
 #include <thrust/iterator/transform_iterator.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_scan.cuh>
 #include <cub/device/device_select.cuh>
@@ -42,29 +44,24 @@ class DeviceLoops {
     Check(cudaGetLastError());
   }
 
-  template <typename Value>
-  void Scan(uint32_t n, const Value& value, uint32_t* sums) {
+  void Scan(uint32_t n, uint32_t* sums) {
     if (Stopped()) return;
-    const auto values = thrust::make_transform_iterator(
-        thrust::counting_iterator<uint32_t>(0),
-        [=] __host__ __device__(uint32_t i) { return i < n ? value(i) : 0U; });
+    Check(cudaMemsetAsync(sums + n, 0, sizeof(*sums), device_.stream));
     WithScratch([&](void* scratch, size_t& bytes) {
-      return cub::DeviceScan::ExclusiveSum(scratch, bytes, values, sums, uint64_t{n} + 1,
+      return cub::DeviceScan::ExclusiveSum(scratch, bytes, sums, sums, uint64_t{n} + 1,
                                            device_.stream);
     });
   }
 
   template <typename Keep, typename Make, typename T>
-  uint32_t Select(uint32_t n, const Keep& keep, const Make& make, T* out) {
-    if (n == 0 || Stopped()) return 0;
-    const Array<uint32_t> counts(memory(), 1);
+  void Select(uint32_t n, const Keep& keep, const Make& make, T* out, uint32_t* count) {
+    if (Stopped()) return;
     const thrust::counting_iterator<uint32_t> indices(0);
     const auto made = thrust::make_transform_iterator(indices, make);
     WithScratch([&](void* scratch, size_t& bytes) {
-      return cub::DeviceSelect::FlaggedIf(scratch, bytes, made, indices, out, counts.data(),
-                                          int64_t{n}, keep, device_.stream);
+      return cub::DeviceSelect::FlaggedIf(scratch, bytes, made, indices, out, count, int64_t{n},
+                                          keep, device_.stream);
     });
-    return Fetch(counts.data());
   }
 
   template <typename Key>
@@ -98,19 +95,34 @@ class DeviceLoops {
   void Upload(const T* values, size_t n, T* place) {
     if (n == 0 || Stopped()) return;
     Check(cudaMemcpyAsync(place, values, n * sizeof(T), cudaMemcpyHostToDevice, device_.stream));
+    // Where the device reads pageable memory itself, it may do so later.
     Check(cudaStreamSynchronize(device_.stream));
   }
 
   template <typename T>
   T Fetch(const T* place) {
-    T value = {};
-    if (Stopped()) return value;
-    Check(cudaMemcpyAsync(&value, place, sizeof(T), cudaMemcpyDeviceToHost, device_.stream));
-    Check(cudaStreamSynchronize(device_.stream));
-    return Stopped() ? T{} : value;
+    return FetchAs<T>(place);
+  }
+
+  template <typename T>
+  std::array<T, 2> FetchTwo(const T* place) {
+    return FetchAs<std::array<T, 2>>(place);
   }
 
  private:
+  template <typename Values, typename T>
+  Values FetchAs(const T* place) {
+    Values values = {};
+    if (Stopped()) return values;
+    static_assert(sizeof(values) <= kLandingBytes);
+    Check(cudaMemcpyAsync(device_.landing, place, sizeof(values), cudaMemcpyDeviceToHost,
+                          device_.stream));
+    Check(cudaStreamSynchronize(device_.stream));
+    if (Stopped()) return values;
+    std::memcpy(&values, device_.landing, sizeof(values));
+    return values;
+  }
+
   void Check(cudaError_t error) {
     if (error_ == cudaSuccess) error_ = error;
   }

@@ -14,7 +14,8 @@ class DeviceLoopsTest : public testing::Test {
   }
 
   StreamMemory memory_{nullptr};
-  Device device_{.stream = nullptr, .memory = memory_, .cancelled = {}};
+  const PinnedMemory landing_{kLandingBytes};
+  Device device_{.stream = nullptr, .landing = landing_.data(), .memory = memory_, .cancelled = {}};
   DeviceLoops loops_{device_};
 };
 
@@ -27,7 +28,10 @@ TEST_F(DeviceLoopsTest, Select) { CheckSelect(loops_); }
 TEST_F(DeviceLoopsTest, Sorts) { CheckSorts(loops_); }
 
 TEST_F(DeviceLoopsTest, Stopped) {
-  const Device cancelled = {.stream = nullptr, .memory = memory_, .cancelled = [] { return true; }};
+  const Device cancelled = {
+      .stream = nullptr, .landing = landing_.data(), .memory = memory_, .cancelled = [] {
+        return true;
+      }};
   DeviceLoops stopped(cancelled);
   CheckStopped(stopped, loops_);
 }

@@ -39,8 +39,9 @@ class DeviceRunner final : public Runner {
   Array<T> Upload(const std::vector<T>& values) {
     Array<T> array(memory_, values.size());
     if (values.empty()) return array;
-    Check(
-        cudaMemcpy(array.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice));
+    Check(cudaMemcpyAsync(array.data(), values.data(), values.size() * sizeof(T),
+                          cudaMemcpyHostToDevice, stream_));
+    Check(cudaStreamSynchronize(stream_));
     return array;
   }
 
@@ -60,8 +61,9 @@ class DeviceRunner final : public Runner {
         .nan = {}, .values = std::vector<T>(batch.affinity.size(), 7), .scratch_bytes = 0};
     const Array<T> values = Upload(result.values);
     MeasuredMemory measured(memory_);
-    const DeviceResult done =
-        compute({.stream = stream_, .memory = measured, .cancelled = {}}, on_device, values.data());
+    const DeviceResult done = compute(
+        {.stream = stream_, .landing = landing_.data(), .memory = measured, .cancelled = {}},
+        on_device, values.data());
     Check(done.error);
     Check(cudaStreamSynchronize(stream_));
     Check(cudaMemcpy(result.values.data(), values.data(), values.size() * sizeof(T),
@@ -73,6 +75,7 @@ class DeviceRunner final : public Runner {
 
   cudaStream_t stream_ = nullptr;
   StreamMemory memory_{stream_};
+  const PinnedMemory landing_{kLandingBytes};
 };
 
 }  // namespace

@@ -32,6 +32,22 @@ class StreamMemory final : public ScratchMemory {
   cudaStream_t stream_;
 };
 
+// Pinned memory of the host; null without a driver.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(size_t bytes) {
+    if (cudaMallocHost(&data_, bytes) != cudaSuccess) data_ = nullptr;
+  }
+  ~PinnedMemory() { cudaFreeHost(data_); }
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+
+  void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+};
+
 }  // namespace lossd::flat
 
 #endif  // LOSSD_MALIS_CUDA_TESTING_H_

@@ -42,7 +42,21 @@ template <typename Loops, typename Use>
 Array<uint32_t> Components(Loops& loops, const Edges& edges, Use use) {
   Array<uint32_t> links(loops.memory(), edges.voxels);
   uint32_t* const link = links.data();
-  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) { link[v] = v; });
+  // Trees first, of one edge a voxel, which no two threads contend for.
+  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
+    const Position at = edges.At(v);
+    uint32_t before = v;
+    for (uint32_t c = 0; c < edges.channels && before == v; ++c) {
+      const Position end = edges.Step(at, c);
+      const bool here = end.voxel < v;
+      const Position from = here ? at : edges.StepBack(at, c);
+      if (edges.Exists(c, from) && use(edges.Place(c, from))) {
+        before = here ? end.voxel : from.voxel;
+      }
+    }
+    link[v] = before;
+  });
+  Flatten(loops, edges.voxels, link);
   ForEdges(loops, edges, [=] LOSSD_LAMBDA(uint32_t c, const Position& at) {
     if (use(edges.Place(c, at))) Unite(link, at.voxel, edges.Step(at, c).voxel);
   });
@@ -60,7 +74,7 @@ Array<uint32_t> ComponentLabels(Loops& loops, const Edges& edges) {
   uint32_t* const label = labels.data();
   uint32_t* const size = sizes.data();
   loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) { size[v] = 0; });
-  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) { Add(size + label[v], 1U); });
+  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) { AddToFew(size + label[v], 1); });
   loops.For(edges.voxels,
             [=] LOSSD_LAMBDA(uint32_t v) { label[v] = size[label[v]] == 1 ? 0 : label[v] + 1; });
   return labels;
@@ -90,9 +104,10 @@ Leaves FindLeaves(Loops& loops, const Edges& edges) {
   leaves.of_voxel = Components(
       loops, edges, [=] LOSSD_LAMBDA(uint64_t place) { return edges.Constrained(place); });
   uint32_t* const leaf = leaves.of_voxel.data();
-  Array<uint32_t> numbers(loops.memory(), size_t{n} + 1);
+  const Array<uint32_t> numbers(loops.memory(), size_t{n} + 1);
   uint32_t* const number = numbers.data();
-  loops.Scan(n, [=] LOSSD_LAMBDA(uint32_t v) { return leaf[v] == v ? 1U : 0U; }, number);
+  loops.For(n, [=] LOSSD_LAMBDA(uint32_t v) { number[v] = leaf[v] == v ? 1 : 0; });
+  loops.Scan(n, number);
   leaves.count = loops.Fetch(number + n);
   leaves.first = Array<uint32_t>(loops.memory(), leaves.count);
   uint32_t* const first = leaves.first.data();
@@ -113,32 +128,58 @@ struct GraphEdge {
 // Those between two leaves that no cycle is seen to make superfluous.
 template <typename Loops>
 Array<GraphEdge> CollectEdges(Loops& loops, const Edges& edges, const Leaves& leaves) {
-  const uint32_t n = edges.voxels;
-  const Renumbered leaf{leaves.of_voxel.data()};
-  Array<uint32_t> places(loops.memory(), size_t{n} + 1);
-  uint32_t* const place = places.data();
-  // Twice the same: how many there are, and which.
-  const auto for_wanted = [=] LOSSD_LAMBDA(uint32_t v, GraphEdge* out) {
+  ScratchMemory& memory = loops.memory();
+  const Array<uint32_t> late_keys(memory, size_t{edges.channels} * edges.voxels);
+  uint32_t* const late_key = late_keys.data();
+  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
     const Position at = edges.At(v);
-    uint32_t count = 0;
     for (uint32_t c = 0; c < edges.channels; ++c) {
-      if (!edges.Exists(c, at)) continue;
-      const uint32_t a = leaf(v);
-      const uint32_t b = leaf(edges.Step(at, c).voxel);
-      if (a == b) continue;
-      const uint64_t order = edges.Order(c, at);
-      if (order == kNever || edges.ClosesCycle(c, at, order)) continue;
-      if (out != nullptr) out[count] = {.order = order, .a = a, .b = b};
+      late_key[edges.Number(c, at)] = edges.LateKey(c, at);
+    }
+  });
+  // A voxel's edges as bits of a few words.
+  constexpr uint32_t kBits = 32;
+  const uint32_t words = (edges.channels + kBits - 1) / kBits;
+  const uint32_t n = words * edges.voxels;
+  const Renumbered leaf{leaves.of_voxel.data()};
+  const OrderedEdges ordered = {.edges = edges, .late_keys = late_key};
+  const Array<uint32_t> found(memory, n);
+  const Array<uint32_t> places(memory, size_t{n} + 1);
+  uint32_t* const bits = found.data();
+  uint32_t* const place = places.data();
+  loops.For(n, [=] LOSSD_LAMBDA(uint32_t i) {
+    const Position at = edges.At(i / words);
+    const bool far_inside = edges.FarInside(at);
+    const uint32_t first = i % words * kBits;
+    uint32_t wanted = 0;
+    uint32_t count = 0;
+    for (uint32_t c = first; c < edges.channels && c < first + kBits; ++c) {
+      if (late_key[edges.Number(c, at)] == kAbsent) continue;
+      if (leaf(at.voxel) == leaf(edges.Step(at, c).voxel)) continue;
+      const uint64_t order = ordered.Order(c, at);
+      if (far_inside ? ordered.ClosesCycle<true>(c, at, order)
+                     : ordered.ClosesCycle<false>(c, at, order)) {
+        continue;
+      }
+      wanted |= 1U << (c - first);
       ++count;
     }
-    return count;
-  };
-  loops.For(n, [=] LOSSD_LAMBDA(uint32_t v) { place[v] = for_wanted(v, nullptr); });
-  loops.Scan(n, [=] LOSSD_LAMBDA(uint32_t v) { return place[v]; }, place);
-  Array<GraphEdge> graph(loops.memory(), loops.Fetch(place + n));
+    bits[i] = wanted;
+    place[i] = count;
+  });
+  loops.Scan(n, place);
+  Array<GraphEdge> graph(memory, loops.Fetch(place + n));
   GraphEdge* const out = graph.data();
-  loops.For(n, [=] LOSSD_LAMBDA(uint32_t v) {
-    if (place[v] != place[v + 1]) for_wanted(v, out + place[v]);
+  loops.For(n, [=] LOSSD_LAMBDA(uint32_t i) {
+    uint32_t wanted = bits[i];
+    if (wanted == 0) return;
+    const Position at = edges.At(i / words);
+    GraphEdge* next = out + place[i];
+    for (uint32_t c = i % words * kBits; wanted != 0; ++c, wanted >>= 1) {
+      if ((wanted & 1) == 0) continue;
+      *next++ = {
+          .order = ordered.Order(c, at), .a = leaf(at.voxel), .b = leaf(edges.Step(at, c).voxel)};
+    }
   });
   return graph;
 }
@@ -166,7 +207,8 @@ Rounds JoinInRounds(Loops& loops, uint32_t leaves, Array<GraphEdge> edges) {
   rounds.best = Array<uint64_t>(memory, most);
   rounds.up = Array<uint32_t>(memory, most);
   rounds.first = Array<uint32_t>(memory, leaves);
-  const Array<uint32_t> numbers(memory, size_t{leaves} + 1);
+  // Numbers of the next round's nodes, how many these are, and how many edges are between them.
+  const Array<uint32_t> numbers(memory, size_t{leaves} + 2);
   uint32_t* const number = numbers.data();
   uint32_t* const first = rounds.first.data();
   for (uint32_t n = leaves; n > 0;) {
@@ -195,13 +237,10 @@ Rounds JoinInRounds(Loops& loops, uint32_t leaves, Array<GraphEdge> edges) {
       if (of_a && !(of_b && e.a < e.b)) link[e.a - begin] = e.b - begin;
       if (of_b && !(of_a && e.b < e.a)) link[e.b - begin] = e.a - begin;
     });
-    Flatten(loops, n, link);
-    loops.Scan(
-        n,
-        [=] LOSSD_LAMBDA(uint32_t i) {
-          return link[i] == i && best[begin + i] != kNever ? 1U : 0U;
-        },
-        number);
+    Flatten(loops, n, link, [=] LOSSD_LAMBDA(uint32_t i, uint32_t root) {
+      number[i] = root == i && best[begin + i] != kNever ? 1 : 0;
+    });
+    loops.Scan(n, number);
     loops.For(n, [=] LOSSD_LAMBDA(uint32_t i) {
       if (best[begin + i] == kNever) return;
       const uint32_t root = link[i];
@@ -209,14 +248,16 @@ Rounds JoinInRounds(Loops& loops, uint32_t leaves, Array<GraphEdge> edges) {
       up[begin + i] = next + number[root];
     });
     Array<GraphEdge> left(memory, m);
-    left.Shrink(loops.Select(
+    loops.Select(
         m, [=] LOSSD_LAMBDA(uint32_t i) { return up[edge[i].a] != up[edge[i].b]; },
         [=] LOSSD_LAMBDA(uint32_t i) {
           return GraphEdge{.order = edge[i].order, .a = up[edge[i].a], .b = up[edge[i].b]};
         },
-        left.data()));
+        left.data(), number + n + 1);
+    const auto [nodes_left, edges_left] = loops.FetchTwo(number + n);
+    left.Shrink(edges_left);
     edges = std::move(left);
-    n = loops.Fetch(number + n);
+    n = nodes_left;
   }
   return rounds;
 }
@@ -260,7 +301,7 @@ void FindSizes(Loops& loops, const Rounds& rounds, const Layout& layout) {
     const uint32_t begin = rounds.begin[r];
     loops.For(rounds.begin[r + 1] - begin, [=] LOSSD_LAMBDA(uint32_t i) {
       const uint32_t above = parent[begin + i];
-      if (above != kNone) Add(size + above, size[begin + i]);
+      if (above != kNone) AddToFew(size + above, size[begin + i]);
     });
   }
 }
@@ -276,10 +317,12 @@ Array<uint32_t> OrderChildren(Loops& loops, const Rounds& rounds, const Layout& 
   const uint32_t* const first = rounds.first.data();
   const auto leaves = static_cast<uint32_t>(rounds.first.size());
   Array<uint32_t> children(memory, leaves);  // Each is a join.
-  const uint32_t m = loops.Select(
+  const Array<uint32_t> counted(memory, 1);
+  loops.Select(
       layout.nodes,
       [=] LOSSD_LAMBDA(uint32_t g) { return parent[g] != kNone && first[up[g] - leaves] != g; },
-      [=] LOSSD_LAMBDA(uint32_t g) { return g; }, children.data());
+      [=] LOSSD_LAMBDA(uint32_t g) { return g; }, children.data(), counted.data());
+  const uint32_t m = loops.Fetch(counted.data());
   children.Shrink(m);
   // By the edges' numbers first, then by the rest of the order, and by parents.
   {
@@ -313,9 +356,9 @@ void FindStarts(Loops& loops, const Rounds& rounds, const Array<uint32_t>& child
   {
     const Array<uint32_t> sums(memory, size_t{layout.nodes} + 1);
     uint32_t* const sum = sums.data();
-    loops.Scan(
-        layout.nodes, [=] LOSSD_LAMBDA(uint32_t g) { return parent[g] == kNone ? size[g] : 0; },
-        sum);
+    loops.For(layout.nodes,
+              [=] LOSSD_LAMBDA(uint32_t g) { sum[g] = parent[g] == kNone ? size[g] : 0; });
+    loops.Scan(layout.nodes, sum);
     loops.For(layout.nodes,
               [=] LOSSD_LAMBDA(uint32_t g) { start[g] = parent[g] == kNone ? sum[g] : 0; });
   }
@@ -325,7 +368,8 @@ void FindStarts(Loops& loops, const Rounds& rounds, const Array<uint32_t>& child
   const Array<uint32_t> heads(memory, layout.nodes);
   uint32_t* const sum = sums.data();
   uint32_t* const head = heads.data();
-  loops.Scan(m, [=] LOSSD_LAMBDA(uint32_t i) { return size[child[i]]; }, sum);
+  loops.For(m, [=] LOSSD_LAMBDA(uint32_t i) { sum[i] = size[child[i]]; });
+  loops.Scan(m, sum);
   loops.For(m, [=] LOSSD_LAMBDA(uint32_t i) {
     const uint32_t above = parent[child[i]];
     if (i == 0 || above != parent[child[i - 1]]) head[above] = sum[i] - size[first[above - leaves]];
@@ -409,11 +453,16 @@ Array<uint32_t> CountLabelled(Loops& loops, const Edges& edges, const Labels& la
   const uint32_t* const label = labels.of_voxel;
   const Renumbered leaf{leaves.of_voxel.data()};
   const uint32_t* const start = layout.start.data();
-  loops.For(leaves.count, [=] LOSSD_LAMBDA(uint32_t i) { count[i] = 0; });
-  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
-    if (label[v] != 0) Add(count + start[leaf(v)], 1U);
-  });
-  loops.Scan(leaves.count, [=] LOSSD_LAMBDA(uint32_t i) { return count[i]; }, count);
+  if (leaves.of_voxel.size() == 0) {
+    loops.For(edges.voxels,
+              [=] LOSSD_LAMBDA(uint32_t v) { count[start[v]] = label[v] != 0 ? 1 : 0; });
+  } else {
+    loops.For(leaves.count, [=] LOSSD_LAMBDA(uint32_t i) { count[i] = 0; });
+    loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
+      if (label[v] != 0) AddToFew(count + start[leaf(v)], 1);
+    });
+  }
+  loops.Scan(leaves.count, count);
   return counts;
 }
 
@@ -438,12 +487,14 @@ Array<uint64_t> CountEqualPairs(Loops& loops, const Edges& edges, const Labels& 
   const int place_bits = BitsBelow(leaves.count);
   const uint64_t places = (uint64_t{1} << place_bits) - 1;
   Array<uint64_t> keys(memory, groups);
-  const uint32_t k = loops.Select(
+  const Array<uint32_t> counted(memory, 1);
+  loops.Select(
       groups, [=] LOSSD_LAMBDA(uint32_t g) { return label[voxel(g)] != 0; },
       [=] LOSSD_LAMBDA(uint32_t g) {
         return uint64_t{label[voxel(g)]} << place_bits | start[leaf(g)];
       },
-      keys.data());
+      keys.data(), counted.data());
+  const uint32_t k = loops.Fetch(counted.data());
   keys.Shrink(k);
   loops.SortKeys(place_bits + BitsBelow(labels.end), keys);
   const uint64_t* const key = keys.data();
@@ -452,13 +503,12 @@ Array<uint64_t> CountEqualPairs(Loops& loops, const Edges& edges, const Labels& 
   Array<uint32_t> sums(memory, by_leaf ? size_t{k} + 1 : 0);
   if (by_leaf) {
     const uint32_t* const before = labelled.data();
-    loops.Scan(
-        k,
-        [=] LOSSD_LAMBDA(uint32_t i) {
-          const uint64_t place = key[i] & places;
-          return before[place + 1] - before[place];
-        },
-        sums.data());
+    uint32_t* const sum = sums.data();
+    loops.For(k, [=] LOSSD_LAMBDA(uint32_t i) {
+      const uint64_t place = key[i] & places;
+      sum[i] = before[place + 1] - before[place];
+    });
+    loops.Scan(k, sum);
   }
   const Renumbered voxels_before{sums.data()};
 

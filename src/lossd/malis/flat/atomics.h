@@ -29,6 +29,17 @@ LOSSD_VECTORIZED T Load(T* place) {
   return AtomicRef<T>(*place).load(kRelaxed);
 }
 
+// A value that was there at some time since the loop began: from a GPU's nearest cache, where many
+// threads may read one place at once.
+template <typename T>
+LOSSD_VECTORIZED T Peek(T* place) {
+#ifdef __CUDA_ARCH__
+  return *place;
+#else
+  return Load(place);
+#endif
+}
+
 template <typename T>
 LOSSD_VECTORIZED void Store(T* place, T value) {
   AtomicRef<T>(*place).store(value, kRelaxed);
@@ -37,6 +48,18 @@ LOSSD_VECTORIZED void Store(T* place, T value) {
 template <typename T>
 LOSSD_VECTORIZED void Add(T* place, T value) {
   AtomicRef<T>(*place).fetch_add(value, kRelaxed);
+}
+
+// The same where neighbouring indices often add to one place: a GPU's warp then does so once.
+LOSSD_VECTORIZED void AddToFew(uint32_t* place, uint32_t value) {
+#ifdef __CUDA_ARCH__
+  const unsigned same = __match_any_sync(__activemask(), reinterpret_cast<uint64_t>(place));
+  const unsigned sum = __reduce_add_sync(same, value);
+  const unsigned lane = threadIdx.x % 32;
+  if (lane == __ffs(same) - 1) Add(place, sum);
+#else
+  Add(place, value);
+#endif
 }
 
 // Reads first: most values come too late to be the least.

@@ -9,6 +9,7 @@ namespace lossd::flat {
 
 // After all edges in Kruskal's order.
 inline constexpr uint64_t kNever = ~uint64_t{0};
+inline constexpr uint32_t kAbsent = ~uint32_t{0};
 
 // An offset that leads from some voxel of the volume to another, modulo 2³². Else the stride is 0,
 // and the channel has no edge.
@@ -36,6 +37,8 @@ struct Edges {
   const uint8_t* positive;
   const uint8_t* known;  // May be null.
   bool negative;         // The negative pass.
+  // How far a voxel is at least from all sides of the volume where two steps lead nowhere outside.
+  uint32_t far_z, far_y, far_x;
   // Whether no affinity is above 1, so that raised edges come first: then their ends are joined
   // before, and they need no order.
   bool contract;
@@ -71,6 +74,12 @@ struct Edges {
     return at.z < z && at.y < y && at.x < x;
   }
 
+  // Whether all that two steps lead to is inside.
+  LOSSD_VECTORIZED bool FarInside(const Position& at) const {
+    return at.z >= far_z && at.z + far_z < z && at.y >= far_y && at.y + far_y < y &&
+           at.x >= far_x && at.x + far_x < x;
+  }
+
   // Whether the channel has an edge at a position, which may be outside.
   LOSSD_VECTORIZED bool Exists(uint32_t c, const Position& at) const {
     return channel[c].stride != 0 && Inside(at) && Inside(Step(at, c));
@@ -101,10 +110,11 @@ struct Edges {
     return Known(place) && (positive[place] != 0) != negative;
   }
 
-  // Kruskal's order: (~key << 32) | number, ascending. Keys order like affinities, but that raised
-  // edges stand above all of affinity 1, and lowered ones below all of affinity 0. kNever: the edge
-  // is not there. It must exist.
-  LOSSD_VECTORIZED uint64_t Order(uint32_t c, const Position& at) const {
+  // The upper half of an edge's place in Kruskal's order: ~key, ascending. Keys order like
+  // affinities, but that raised edges stand above all of affinity 1, and lowered ones below all of
+  // affinity 0. kAbsent: the edge is not there.
+  LOSSD_VECTORIZED uint32_t LateKey(uint32_t c, const Position& at) const {
+    if (!Exists(c, at)) return kAbsent;
     constexpr uint32_t kSign = uint32_t{1} << 31;
     constexpr uint32_t kZero = kSign;
     constexpr uint32_t kOne = kSign | 0x3F800000U;
@@ -112,33 +122,47 @@ struct Edges {
     const uint32_t bits = __builtin_bit_cast(uint32_t, affinity[place] + 0.0F);  // −0 becomes 0.
     uint32_t key = (bits & kSign) != 0 ? ~bits : bits | kSign;
     if (Constrained(place)) {
-      if (drop) return kNever;
+      if (drop) return kAbsent;
       key = negative ? kOne + 1 : kZero - 1;
     } else if (negative && key > kOne) {
       ++key;
     } else if (!negative && key < kZero) {
       --key;
     }
-    return uint64_t{~key} << 32 | Number(c, at);
+    return ~key;
+  }
+};
+
+// Edges with their places in Kruskal's order: (late key << 32) | number, ascending.
+struct OrderedEdges {
+  Edges edges;
+  const uint32_t* late_keys;  // By number.
+
+  LOSSD_VECTORIZED uint64_t Order(uint32_t c, const Position& at) const {
+    const uint32_t number = edges.Number(c, at);
+    return uint64_t{late_keys[number]} << 32 | number;
   }
 
+  // kFarInside: `at` is known to be inside.
+  template <bool kFarInside>
   LOSSD_VECTORIZED bool ComesBefore(uint64_t order, uint32_t c, const Position& at) const {
-    return Exists(c, at) && Order(c, at) < order;
+    return (kFarInside || edges.Inside(at)) && Order(c, at) < order;
   }
 
   // Whether an edge is the last of a parallelogram that its channel and another one span: then it
   // joins nothing. That the other three edges exist says that they meet.
+  template <bool kFarInside>
   LOSSD_VECTORIZED bool ClosesCycle(uint32_t c, const Position& at, uint64_t order) const {
-    for (uint32_t d = 0; d < channels; ++d) {
-      if (d == c || channel[d].stride == 0) continue;
-      const Position there = Step(at, d);
-      if (ComesBefore(order, d, at) && ComesBefore(order, d, Step(at, c)) &&
-          ComesBefore(order, c, there)) {
+    const Position end = edges.Step(at, c);
+    for (uint32_t d = 0; d < edges.channels; ++d) {
+      if (d == c) continue;
+      if (ComesBefore<kFarInside>(order, d, at) && ComesBefore<kFarInside>(order, d, end) &&
+          ComesBefore<kFarInside>(order, c, edges.Step(at, d))) {
         return true;
       }
-      const Position back = StepBack(at, d);
-      if (ComesBefore(order, d, back) && ComesBefore(order, d, Step(back, c)) &&
-          ComesBefore(order, c, back)) {
+      const Position back = edges.StepBack(at, d);
+      if (ComesBefore<kFarInside>(order, d, back) && ComesBefore<kFarInside>(order, c, back) &&
+          ComesBefore<kFarInside>(order, d, edges.StepBack(end, d))) {
         return true;
       }
     }

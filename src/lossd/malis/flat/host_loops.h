@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -51,42 +52,34 @@ class HostLoops {
     });
   }
 
-  template <typename Value>
-  void Scan(uint32_t n, const Value& value, uint32_t* sums) {
+  void Scan(uint32_t n, uint32_t* sums) {
     std::vector<uint32_t> of_range(Ranges(n) + 1);
     ForRanges(n, [&](size_t range, uint32_t begin, uint32_t end) {
-      uint32_t sum = 0;
-      for (uint32_t i = begin; i < end; ++i) sum += value(i);
-      of_range[range] = sum;
+      of_range[range] = std::accumulate(sums + begin, sums + end, uint32_t{0});
     });
     const uint32_t all = SumUp(of_range);
     ForRanges(n, [&](size_t range, uint32_t begin, uint32_t end) {
       uint32_t sum = of_range[range];
-      for (uint32_t i = begin; i < end; ++i) {
-        const uint32_t before = sum;
-        sum += value(i);
-        sums[i] = before;
-      }
+      for (uint32_t i = begin; i < end; ++i) sum += std::exchange(sums[i], sum);
     });
-    sums[n] = all;
+    if (!Stopped()) sums[n] = all;
   }
 
   template <typename Keep, typename Make, typename T>
-  uint32_t Select(uint32_t n, const Keep& keep, const Make& make, T* out) {
+  void Select(uint32_t n, const Keep& keep, const Make& make, T* out, uint32_t* count) {
     std::vector<uint32_t> of_range(Ranges(n) + 1);
     ForRanges(n, [&](size_t range, uint32_t begin, uint32_t end) {
-      uint32_t count = 0;
-      for (uint32_t i = begin; i < end; ++i) count += keep(i) ? 1 : 0;
-      of_range[range] = count;
+      uint32_t kept = 0;
+      for (uint32_t i = begin; i < end; ++i) kept += keep(i) ? 1 : 0;
+      of_range[range] = kept;
     });
-    const uint32_t all = SumUp(of_range);
+    if (!Stopped()) *count = SumUp(of_range);
     ForRanges(n, [&](size_t range, uint32_t begin, uint32_t end) {
       T* next = out + of_range[range];
       for (uint32_t i = begin; i < end; ++i) {
         if (keep(i)) *next++ = make(i);
       }
     });
-    return Stopped() ? 0 : all;
   }
 
   template <typename Key>
@@ -126,6 +119,11 @@ class HostLoops {
   template <typename T>
   T Fetch(const T* place) {
     return Stopped() ? T{} : *place;
+  }
+
+  template <typename T>
+  std::array<T, 2> FetchTwo(const T* place) {
+    return Stopped() ? std::array<T, 2>{} : std::array{place[0], place[1]};
   }
 
  private:

@@ -10,14 +10,15 @@
 //
 //   l.memory()                    Where arrays come from. Loops read and write no other memory.
 //   l.For(n, body)                Calls body(i) for i in [0, n), in any order, at the same time.
-//   l.Scan(n, value, sums)        sums[i] = value(0) + … + value(i − 1), for i in [0, n]. value(i)
-//                                 may read sums[i].
-//   l.Select(n, keep, make, out)  Stores make(i) of those i in [0, n) for which keep(i), in
-//                                 ascending order. Returns how many: waits.
+//   l.Scan(n, sums)               Makes of each of n numbers the sum of those before it, and of
+//                                 sums[n], where nothing needs to be, that of all.
+//   l.Select(n, keep, make, out, count)  Stores make(i) of those i in [0, n) for which keep(i), in
+//                                 ascending order, and in *count how many they are.
 //   l.SortPairs(bits, keys, values)  Sorts both arrays by keys, stably.
 //   l.SortKeys(bits, keys)           Keys are unsigned, and 0 above their low `bits`.
 //   l.Upload(values, n, place)    Copies n values of the host, which it may then forget.
 //   l.Fetch(place)                *place, for the host: waits.
+//   l.FetchTwo(place)             place[0] and place[1], as an array.
 //   l.Stopped()                   Whether the computation was cancelled, or the device failed.
 //
 // Indices and counts are below 2³² − 1. Functions that loops are given are copied, called several
@@ -25,8 +26,8 @@
 // one loop writes, the next one sees; within a loop, what one index writes others may only touch
 // by atomics.h.
 //
-// Once stopped, loops do nothing, Select returns 0 and Fetch a default value, so that an algorithm
-// ends soon with nothing done in vain and nothing read that was not written. Its results are of no
+// Once stopped, loops do nothing and Fetch gives default values, so that an algorithm ends soon
+// with nothing done in vain and nothing read that was not written. Its results are of no
 // use then.
 namespace lossd::flat {
 

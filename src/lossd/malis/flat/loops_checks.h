@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -62,19 +63,25 @@ void CheckAtomics(Loops& loops) {
   const std::vector<uint64_t> numbers = RandomNumbers(kCount, ~uint64_t{0});
   const Array<uint64_t> uploaded = Uploaded(loops, numbers);
   const Array<uint64_t> wide = Uploaded(loops, std::vector<uint64_t>{~uint64_t{0}, 0});
-  const Array<uint32_t> narrow = Uploaded(loops, std::vector<uint32_t>{0, 77});
+  const Array<uint32_t> narrow = Uploaded(loops, std::vector<uint32_t>{0, 77, 0, 0, 0});
   const uint64_t* const number = uploaded.data();
   uint64_t* const least_and_sum = wide.data();
   uint32_t* const replacements = narrow.data();
+  uint32_t* const few = replacements + 2;
   loops.For(kCount, [=] LOSSD_LAMBDA(uint32_t i) {
     Min(least_and_sum, number[i]);
     Add(least_and_sum + 1, number[i]);
     if (Replace(replacements + 1, 77, i + 100)) Add(replacements, 1U);
+    if (i % 5 != 0) AddToFew(few + i / 7 % 3, i);
   });
   const std::vector<uint64_t> found = Fetched(loops, wide);
   EXPECT_EQ(found[0], *std::min_element(numbers.begin(), numbers.end()));
   EXPECT_EQ(found[1], std::accumulate(numbers.begin(), numbers.end(), uint64_t{0}));
-  EXPECT_EQ(Fetched(loops, narrow)[0], 1U);
+  const std::vector<uint32_t> counted = Fetched(loops, narrow);
+  EXPECT_EQ(counted[0], 1U);
+  std::vector<uint32_t> sums(3);
+  for (uint32_t i = 0; i < kCount; ++i) sums[i / 7 % 3] += i % 5 == 0 ? 0 : i;
+  EXPECT_EQ(std::vector<uint32_t>(counted.begin() + 2, counted.end()), sums);
 }
 
 // Joins in any order make sets whose roots are their first elements.
@@ -108,22 +115,27 @@ void CheckForest(Loops& loops) {
   }
 }
 
-// One long path, as Borůvka's rounds make it of a ramp.
+// One long path, as Borůvka's rounds make it of a ramp, up and down: of as many loops as have paths
+// of this length need.
 template <typename Loops>
 void CheckFlatten(Loops& loops) {
-  constexpr uint32_t kCount = 20011;
-  std::vector<uint32_t> links(kCount);
-  for (uint32_t i = 0; i < kCount; ++i) links[i] = i == 0 ? 0 : i - 1;
-  for (int repeat = 0; repeat < 20; ++repeat) {
-    const Array<uint32_t> forest = Uploaded(loops, links);
-    const Array<uint32_t> others = Uploaded(loops, std::vector<uint32_t>{0});
-    uint32_t* const link = forest.data();
-    uint32_t* const other = others.data();
-    Flatten(loops, kCount, link);
-    loops.For(kCount, [=] LOSSD_LAMBDA(uint32_t i) {
-      if (link[i] != 0) Add(other, 1U);
-    });
-    EXPECT_EQ(loops.Fetch(other), 0U);
+  for (const uint32_t n : {1U, 256U, 257U, 65536U, 65537U, 1U << 20}) {
+    for (const bool up : {false, true}) {
+      std::vector<uint32_t> links(n);
+      for (uint32_t i = 0; i < n; ++i) links[i] = up ? std::min(i + 1, n - 1) : i - (i > 0 ? 1 : 0);
+      const uint32_t expected = up ? n - 1 : 0;
+      const Array<uint32_t> forest = Uploaded(loops, links);
+      const Array<uint32_t> counts = Uploaded(loops, std::vector<uint32_t>{0, 0});
+      uint32_t* const link = forest.data();
+      uint32_t* const count = counts.data();
+      Flatten(loops, n, link, [=] LOSSD_LAMBDA(uint32_t, uint32_t root) {
+        if (root == expected) AddToFew(count, 1);
+      });
+      loops.For(n, [=] LOSSD_LAMBDA(uint32_t i) {
+        if (link[i] == expected) AddToFew(count + 1, 1);
+      });
+      EXPECT_EQ(loops.FetchTwo(count), (std::array{n, n})) << up;
+    }
   }
 }
 
@@ -134,11 +146,8 @@ void CheckScan(Loops& loops) {
     uint32_t* const sum = sums.data();
     std::vector<uint32_t> expected(size_t{n} + 1);
     for (uint32_t i = 0; i < n; ++i) expected[i + 1] = expected[i] + i % 5;
-    loops.Scan(n, [=] LOSSD_LAMBDA(uint32_t i) { return i % 5; }, sum);
-    EXPECT_EQ(Fetched(loops, sums), expected);
-    // In place.
     loops.For(n, [=] LOSSD_LAMBDA(uint32_t i) { sum[i] = i % 5; });
-    loops.Scan(n, [=] LOSSD_LAMBDA(uint32_t i) { return sum[i]; }, sum);
+    loops.Scan(n, sum);
     EXPECT_EQ(Fetched(loops, sums), expected);
   }
 }
@@ -151,9 +160,12 @@ void CheckSelect(Loops& loops) {
     for (uint32_t i = 0; i < n; ++i) {
       if (i % 7 < 3) expected.push_back(uint64_t{i} << 33);
     }
-    selected.Shrink(loops.Select(
+    const Array<uint32_t> counts = Uploaded(loops, std::vector<uint32_t>{77, 78});
+    loops.Select(
         n, [=] LOSSD_LAMBDA(uint32_t i) { return i % 7 < 3; },
-        [=] LOSSD_LAMBDA(uint32_t i) { return uint64_t{i} << 33; }, selected.data()));
+        [=] LOSSD_LAMBDA(uint32_t i) { return uint64_t{i} << 33; }, selected.data(), counts.data());
+    EXPECT_EQ(loops.FetchTwo(counts.data()), (std::array{uint32_t(expected.size()), 78U}));
+    selected.Shrink(expected.size());
     EXPECT_EQ(Fetched(loops, selected), expected);
   }
 }
@@ -200,8 +212,10 @@ void CheckStopped(Loops& stopped, Loops& running) {
   stopped.For(2, [=] LOSSD_LAMBDA(uint32_t i) { value[i] = 0; });
   const auto keep = [=] LOSSD_LAMBDA(uint32_t) { return true; };
   const auto make = [=] LOSSD_LAMBDA(uint32_t) { return 7U; };
-  EXPECT_EQ(stopped.Select(2, keep, make, value), 0U);
+  stopped.Select(2, keep, make, value, value + 1);
+  stopped.Scan(1, value);
   EXPECT_EQ(stopped.Fetch(value), 0U);
+  EXPECT_EQ(stopped.FetchTwo(value), (std::array{0U, 0U}));
   EXPECT_EQ(Fetched(running, values), (std::vector<uint32_t>{5, 6}));
 }
 

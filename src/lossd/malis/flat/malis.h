@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <optional>
 #include <span>
 #include <vector>
@@ -58,6 +59,16 @@ Array<Channel> UploadChannels(Loops& loops, const Batch& batch) {
   return uploaded;
 }
 
+// How far two steps lead at most along an axis of the volume.
+inline uint32_t FarthestStep(const Batch& batch, int64_t Offset::* axis) {
+  uint64_t farthest = 0;
+  for (const Offset& offset : batch.neighborhood) {
+    if (EdgesOf(batch.shape, offset).empty()) continue;
+    farthest = std::max(farthest, static_cast<uint64_t>(std::abs(offset.*axis)));
+  }
+  return static_cast<uint32_t>(2 * farthest);
+}
+
 // Calls count(edges, labels) for each of `passes`.
 template <typename Loops, typename Count>
 void ForPasses(Loops& loops, const Batch& batch, const AffinityRange& range,
@@ -75,6 +86,9 @@ void ForPasses(Loops& loops, const Batch& batch, const AffinityRange& range,
                  .positive = batch.positive,
                  .known = batch.known,
                  .negative = false,
+                 .far_z = FarthestStep(batch, &Offset::z),
+                 .far_y = FarthestStep(batch, &Offset::y),
+                 .far_x = FarthestStep(batch, &Offset::x),
                  .contract = false,
                  .drop = false};
   Array<uint32_t> components;

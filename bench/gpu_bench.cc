@@ -1,0 +1,241 @@
+// Measures MALIS on a GPU.
+//
+//   gpu_bench [segmentation.npy [malis | inputs | sizes | once]]
+//
+// The segmentation is that of malis_bench. "once" computes one batch of two at 128³, for profilers.
+// Prints Markdown tables; see docs/gpu.md.
+
+#include <ATen/ATen.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "bench/malis_data.h"
+#include "bench/measure.h"
+#include "bench/read_segmentation.h"
+#include "lossd/base/task_pool.h"
+#include "lossd/base/workspace.h"
+#include "lossd/device/stream_memory.h"
+#include "lossd/malis/cuda/malis.h"
+#include "lossd/malis/malis.h"
+
+namespace lossd {
+namespace {
+
+GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
+
+// An array of the device.
+template <typename T>
+class OnDevice {
+ public:
+  OnDevice(StreamMemory& memory, const std::vector<T>& values) : array_(memory, values.size()) {
+    if (!values.empty()) {
+      C10_CUDA_CHECK(cudaMemcpy(array_.data(), values.data(), values.size() * sizeof(T),
+                                cudaMemcpyHostToDevice));
+      C10_CUDA_CHECK(cudaDeviceSynchronize());
+    }
+  }
+  T* data() const { return array_.data(); }
+  std::vector<T> Values() const {
+    std::vector<T> values(array_.size());
+    C10_CUDA_CHECK(cudaMemcpy(values.data(), array_.data(), values.size() * sizeof(T),
+                              cudaMemcpyDeviceToHost));
+    return values;
+  }
+
+ private:
+  flat::Array<T> array_;
+};
+
+template <typename T>
+std::vector<T> Repeated(const std::vector<T>& values, int64_t times) {
+  std::vector<T> all;
+  for (int64_t i = 0; i < times; ++i) all.insert(all.end(), values.begin(), values.end());
+  return all;
+}
+
+// `samples` times the same volume.
+class DeviceBatch {
+ public:
+  DeviceBatch(StreamMemory& memory, const MalisVolume& volume, int64_t samples)
+      : neighborhood_(volume.neighborhood),
+        affinity_(memory, Repeated(volume.affinity, samples)),
+        positive_(memory, Repeated(volume.positive, samples)),
+        known_(memory, Repeated(volume.known, samples)),
+        labels_(memory, Repeated(volume.labels, samples)),
+        weights_(memory, std::vector<float>(volume.affinity.size() * samples)),
+        batch_{.samples = samples,
+               .shape = volume.shape,
+               .neighborhood = neighborhood_,
+               .affinity = affinity_.data(),
+               .positive = positive_.data(),
+               .known = known_.data(),
+               .labels = labels_.data()} {}
+
+  void Compute(const flat::Device& device) const {
+    C10_CUDA_CHECK(flat::WeightsOnDevice(device, batch_, weights_.data()).error);
+    C10_CUDA_CHECK(cudaStreamSynchronize(device.stream));
+  }
+
+  std::vector<float> Weights() const { return weights_.Values(); }
+
+ private:
+  std::vector<Offset> neighborhood_;
+  OnDevice<float> affinity_;
+  OnDevice<uint8_t> positive_;
+  OnDevice<uint8_t> known_;
+  OnDevice<uint32_t> labels_;
+  OnDevice<float> weights_;
+  flat::Batch batch_;
+};
+
+class Bench {
+ public:
+  explicit Bench(c10::cuda::CUDAStream stream)
+      : memory_(stream),
+        device_{
+            .stream = stream, .landing = landing_.data_ptr(), .memory = memory_, .cancelled = {}} {}
+
+  // The median of many runs, in milliseconds.
+  double Time(const MalisVolume& volume, int64_t samples) {
+    const DeviceBatch batch(memory_, volume, samples);
+    for (int i = 0; i < 3; ++i) batch.Compute(device_);
+    std::vector<double> times;
+    double total = 0;
+    for (int i = 0; i < 30 && total < 1000; ++i) {
+      times.push_back(Milliseconds([&] { batch.Compute(device_); }));
+      total += times.back();
+    }
+    CheckWeights(batch, volume, samples);
+    return Median(times);
+  }
+
+  void Once(const MalisVolume& volume, int64_t samples) {
+    DeviceBatch(memory_, volume, samples).Compute(device_);
+  }
+
+ private:
+  // Nothing is measured that is not the CPU engine's, bit for bit.
+  static void CheckWeights(const DeviceBatch& batch, const MalisVolume& volume, int64_t samples) {
+    TaskPool pool(4);
+    Workspace workspace;
+    std::vector<float> weights(volume.affinity.size());
+    const absl::Span<float> span = absl::MakeSpan(weights);
+    if (!MalisWeights({volume.Sample()}, pool, workspace, {&span, 1}).ok() ||
+        batch.Weights() != Repeated(weights, samples)) {
+      std::fprintf(stderr, "weights are not the CPU engine's\n");
+      std::exit(1);
+    }
+  }
+
+  StreamMemory memory_;
+  const at::Tensor landing_ =
+      at::empty({flat::kLandingBytes}, at::TensorOptions(at::kByte).pinned_memory(true));
+  flat::Device device_;
+};
+
+MalisVolume Typical(const Segmentation& segmentation, const std::vector<Offset>& neighborhood) {
+  return MakeVolume(Erode(segmentation), neighborhood, Prediction::kHalfTrained, 1);
+}
+
+// A row whose affinities rise: what comes first in order is as long a path as can be.
+MalisVolume Ramp(int64_t length) {
+  MalisVolume ramp = {.shape = {.z = 1, .y = 1, .x = length},
+                      .neighborhood = {{0, 0, 1}},
+                      .affinity = {},
+                      .positive = {},
+                      .labels = {}};
+  const auto size = static_cast<size_t>(length);
+  for (size_t i = 0; i < size; ++i) {
+    ramp.affinity.push_back(static_cast<float>(i) / static_cast<float>(size));
+  }
+  ramp.positive.assign(size, 1);
+  ramp.labels.assign(size, 1);
+  return ramp;
+}
+
+// One object that goes to and fro through planes of rows: a path as long as the volume is large.
+MalisVolume Snake(MalisVolume volume) {
+  const auto [z, y, x] = volume.shape;
+  std::fill(volume.labels.begin(), volume.labels.end(), 1U);
+  std::fill(volume.positive.begin(), volume.positive.end(), uint8_t{0});
+  for (int64_t v = 0; v < volume.shape.voxels(); ++v) {
+    const int64_t row = v / x;
+    const bool turns = v % x == (row % 2 == 1 ? x - 1 : 0);
+    volume.positive[v] = turns && row % y == 0 && row > 0 ? 1 : 0;
+    volume.positive[z * y * x + v] = turns && row % y != 0 ? 1 : 0;
+    volume.positive[2 * z * y * x + v] = v % x != 0 ? 1 : 0;
+  }
+  return volume;
+}
+
+void Print(absl::string_view name, int64_t samples, const MalisVolume& volume, double ms) {
+  std::printf("| %s | %ld | %.2f | %.2f |\n", std::string(name).c_str(), samples, ms,
+              1e6 * ms / static_cast<double>(samples * volume.shape.voxels()));
+  std::fflush(stdout);
+}
+
+int Main(int argc, char** argv) {
+  const absl::string_view only = argc > 2 ? argv[2] : "";
+  const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
+  Segmentation whole;
+  if (argc > 1) {
+    absl::StatusOr<Segmentation> read = ReadSegmentation(argv[1]);
+    if (!read.ok()) {
+      std::fprintf(stderr, "%s\n", read.status().ToString().c_str());
+      return 1;
+    }
+    whole = *std::move(read);
+  } else {
+    whole = SyntheticNeurites(Cube(256), 1);
+  }
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool();
+  const c10::cuda::CUDAStreamGuard guard(stream);
+  Bench bench(stream);
+  const Segmentation crop = Crop(whole, {}, Cube(128));
+  if (only == "once") {
+    bench.Once(Typical(crop, NearestNeighborhood()), 2);
+    return 0;
+  }
+  cudaDeviceProp properties = {};
+  C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
+  std::printf("%s\n\n| MALIS, both passes | batch | ms | ns a voxel |\n| --- | --- | --- | --- |\n",
+              properties.name);
+  if (wanted("sizes")) {
+    for (const int64_t side : {32, 64, 128, 256}) {
+      const MalisVolume volume = Typical(Crop(whole, {}, Cube(side)), NearestNeighborhood());
+      for (const int64_t samples : {1, 2}) {
+        Print("3 offsets, " + std::to_string(side) + "³", samples, volume,
+              bench.Time(volume, samples));
+      }
+    }
+    const MalisVolume volume = Typical(crop, LongRangeNeighborhood());
+    Print("12 offsets, 128³", 2, volume, bench.Time(volume, 2));
+    const MalisVolume ramp = Ramp(1 << 22);
+    Print("a ramp, 1 × 1 × 2²²", 1, ramp, bench.Time(ramp, 1));
+    const MalisVolume snake = Snake(Typical(crop, NearestNeighborhood()));
+    Print("a snake, 128³", 1, snake, bench.Time(snake, 1));
+  }
+  if (wanted("inputs")) {
+    ForEachInput(crop, [&](absl::string_view name, const MalisVolume& volume) {
+      Print(name, 2, volume, bench.Time(volume, 2));
+    });
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace lossd
+
+int main(int argc, char** argv) { return lossd::Main(argc, argv); }

@@ -1,0 +1,31 @@
+#ifndef LOSSD_DEVICE_STREAM_MEMORY_H_
+#define LOSSD_DEVICE_STREAM_MEMORY_H_
+
+#include <c10/cuda/CUDACachingAllocator.h>
+
+#include <cstddef>
+
+#include "lossd/malis/flat/loops.h"
+
+namespace lossd {
+
+// Scratch memory of the current device for what runs in a stream, from LibTorch's caching
+// allocator: what is given back is taken again without waiting. Take throws c10::OutOfMemoryError.
+class StreamMemory final : public flat::ScratchMemory {
+ public:
+  explicit StreamMemory(cudaStream_t stream) : stream_(stream) {}
+
+  void* Take(size_t bytes) override {
+    return c10::cuda::CUDACachingAllocator::raw_alloc_with_stream(bytes, stream_);
+  }
+  void Give(void* memory, size_t /*bytes*/) noexcept override {
+    c10::cuda::CUDACachingAllocator::raw_delete(memory);
+  }
+
+ private:
+  cudaStream_t stream_;
+};
+
+}  // namespace lossd
+
+#endif  // LOSSD_DEVICE_STREAM_MEMORY_H_
