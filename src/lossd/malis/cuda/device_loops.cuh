@@ -95,8 +95,6 @@ class DeviceLoops {
   void Upload(const T* values, size_t n, T* place) {
     if (n == 0 || Stopped()) return;
     Check(cudaMemcpyAsync(place, values, n * sizeof(T), cudaMemcpyHostToDevice, device_.stream));
-    // Where the device reads pageable memory itself, it may do so later.
-    Check(cudaStreamSynchronize(device_.stream));
   }
 
   template <typename T>

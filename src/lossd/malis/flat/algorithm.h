@@ -37,25 +37,29 @@ void ForEdges(Loops& loops, const Edges& edges, Body body) {
   });
 }
 
+// An earlier voxel with an edge between it and v for whose place use(place) holds; v if there is
+// none.
+template <typename Use>
+LOSSD_VECTORIZED uint32_t EarlierNeighbour(const Edges& edges, uint32_t v, const Use& use) {
+  const Position at = edges.At(v);
+  for (uint32_t c = 0; c < edges.channels; ++c) {
+    const bool here = edges.LeadsBack(c);
+    const Position from = here ? at : edges.StepBack(at, c);
+    if (edges.Exists(c, from) && use(edges.Place(c, from))) {
+      return here ? edges.Step(at, c).voxel : from.voxel;
+    }
+  }
+  return v;
+}
+
 // By voxel: the first voxel of its component, connected by edges for whose place use(place) holds.
 template <typename Loops, typename Use>
 Array<uint32_t> Components(Loops& loops, const Edges& edges, Use use) {
   Array<uint32_t> links(loops.memory(), edges.voxels);
   uint32_t* const link = links.data();
   // Trees first, of one edge a voxel, which no two threads contend for.
-  loops.For(edges.voxels, [=] LOSSD_LAMBDA(uint32_t v) {
-    const Position at = edges.At(v);
-    uint32_t before = v;
-    for (uint32_t c = 0; c < edges.channels && before == v; ++c) {
-      const Position end = edges.Step(at, c);
-      const bool here = end.voxel < v;
-      const Position from = here ? at : edges.StepBack(at, c);
-      if (edges.Exists(c, from) && use(edges.Place(c, from))) {
-        before = here ? end.voxel : from.voxel;
-      }
-    }
-    link[v] = before;
-  });
+  loops.For(edges.voxels,
+            [=] LOSSD_LAMBDA(uint32_t v) { link[v] = EarlierNeighbour(edges, v, use); });
   Flatten(loops, edges.voxels, link);
   ForEdges(loops, edges, [=] LOSSD_LAMBDA(uint32_t c, const Position& at) {
     if (use(edges.Place(c, at))) Unite(link, at.voxel, edges.Step(at, c).voxel);

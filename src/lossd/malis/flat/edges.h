@@ -61,6 +61,11 @@ struct Edges {
     return from;
   }
 
+  // Whether it leads to earlier voxels.
+  LOSSD_VECTORIZED bool LeadsBack(uint32_t c) const {
+    return static_cast<int32_t>(channel[c].stride) < 0;
+  }
+
   // From where it leads there.
   LOSSD_VECTORIZED Position StepBack(Position to, uint32_t c) const {
     to.voxel -= channel[c].stride;

@@ -119,6 +119,34 @@ TEST_P(FlatMalisTest, WeightsAreTheEnginesBitForBit) {
   }
 }
 
+// Were one of them not earlier, links could lead round in circles, and loops with them.
+TEST(EarlierNeighbourTest, IsEarlierIfThereIsOne) {
+  TaskPool pool(1);
+  Workspace workspace;
+  WorkspaceMemory memory(workspace);
+  HostLoops loops(pool, memory);
+  for (uint32_t seed = 0; seed < Cases(200); ++seed) {
+    const RandomVolume volume(seed);
+    const OwnedBatch owned(volume.Sample(), 2);
+    const Batch batch = owned.OnHost();
+    if (EdgesOfSample(batch) == 0) continue;
+    constexpr MalisPass kPass = MalisPass::kNegative;
+    ForPasses(loops, batch, {}, {&kPass, 1}, [&](const Edges& edges, const Labels&) {
+      std::vector<bool> has_earlier(edges.voxels);
+      const auto positive = [&](uint64_t place) { return edges.positive[place] != 0; };
+      ForEdges(loops, edges, [&](uint32_t c, const Position& at) {
+        if (!positive(edges.Place(c, at))) return;
+        has_earlier[std::max(at.voxel, edges.Step(at, c).voxel)] = true;
+      });
+      for (uint32_t v = 0; v < edges.voxels; ++v) {
+        const uint32_t earlier = EarlierNeighbour(edges, v, positive);
+        ASSERT_LE(earlier, v) << seed;
+        ASSERT_EQ(earlier < v, has_earlier[v]) << seed;
+      }
+    });
+  }
+}
+
 TEST_P(FlatMalisTest, SaysWhichAffinityIsNaN) {
   OwnedBatch batch(RandomVolume(3).Sample(), 2);
   batch.affinity[batch.affinity.size() - 2] = std::numeric_limits<float>::quiet_NaN();
