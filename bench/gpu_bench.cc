@@ -25,7 +25,7 @@
 #include "bench/read_segmentation.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
-#include "lossd/device/stream_memory.h"
+#include "lossd/device/cached_memory.h"
 #include "lossd/malis/cuda/malis.h"
 #include "lossd/malis/malis.h"
 
@@ -38,7 +38,7 @@ GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
 template <typename T>
 class OnDevice {
  public:
-  OnDevice(StreamMemory& memory, const std::vector<T>& values) : array_(memory, values.size()) {
+  OnDevice(CachedMemory& memory, const std::vector<T>& values) : array_(memory, values.size()) {
     if (!values.empty()) {
       C10_CUDA_CHECK(cudaMemcpy(array_.data(), values.data(), values.size() * sizeof(T),
                                 cudaMemcpyHostToDevice));
@@ -67,7 +67,7 @@ std::vector<T> Repeated(const std::vector<T>& values, int64_t times) {
 // `samples` times the same volume.
 class DeviceBatch {
  public:
-  DeviceBatch(StreamMemory& memory, const MalisVolume& volume, int64_t samples)
+  DeviceBatch(CachedMemory& memory, const MalisVolume& volume, int64_t samples)
       : neighborhood_(volume.neighborhood),
         affinity_(memory, Repeated(volume.affinity, samples)),
         positive_(memory, Repeated(volume.positive, samples)),
@@ -138,7 +138,7 @@ class Bench {
     }
   }
 
-  StreamMemory memory_;
+  CachedMemory memory_;
   const at::Tensor landing_ =
       at::empty({flat::kLandingBytes}, at::TensorOptions(at::kByte).pinned_memory(true));
   flat::Device device_;

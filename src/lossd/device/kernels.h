@@ -1,0 +1,36 @@
+#ifndef LOSSD_DEVICE_KERNELS_H_
+#define LOSSD_DEVICE_KERNELS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+
+#include "absl/types/span.h"
+#include "lossd/base/context.h"
+#include "lossd/malis/grid.h"
+
+// What losses compute on a GPU by kernels of our own: in the current stream of the tensors' device.
+// Errors of the device are exceptions of LibTorch's, as everywhere in its expressions. Builds
+// without CUDA know no tensors on GPUs; there they throw.
+namespace lossd {
+
+// SigmoidBlock of sweep/kernels.h with the same bits; float32, contiguous.
+at::Tensor SigmoidOnGpu(const at::Tensor& elements);
+
+// A batch of MALIS (malis.h) whose tensors are contiguous on one GPU.
+struct GpuMalisBatch {
+  absl::Span<const Offset> neighborhood;  // [C]
+  at::Tensor affinity;                    // [B, C, Z, Y, X], float32
+  at::Tensor positive;                    // Likewise, uint8 of 0 and 1.
+  at::Tensor known;                       // Likewise; undefined: every edge is known.
+  at::Tensor
+      labels;  // [B, Z, Y, X], int32 of a uint32's bits; undefined: components of `positive`.
+};
+
+// MalisWeights: [B, C, Z, Y, X], float32. Nothing when an affinity is NaN, and anything when the
+// context is cancelled.
+std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& batch, const Context& context);
+
+}  // namespace lossd
+
+#endif  // LOSSD_DEVICE_KERNELS_H_
