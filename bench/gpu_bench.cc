@@ -1,6 +1,6 @@
-// Measures MALIS on a GPU.
+// Measures MALIS and whole requests on a GPU.
 //
-//   gpu_bench [segmentation.npy [malis | inputs | sizes | once]]
+//   gpu_bench [segmentation.npy [sizes | inputs | requests | once]]
 //
 // The segmentation is that of malis_bench. "once" computes one batch of two at 128³, for profilers.
 // Prints Markdown tables; see docs/gpu.md.
@@ -19,15 +19,20 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
 #include "bench/measure.h"
 #include "bench/read_segmentation.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
+#include "lossd/compute/gpu_batch.h"
+#include "lossd/compute/orchestrator.h"
 #include "lossd/device/cached_memory.h"
+#include "lossd/device/transfer.h"
 #include "lossd/malis/cuda/malis.h"
 #include "lossd/malis/malis.h"
+#include "lossd/plan/plan_reader.h"
 
 namespace lossd {
 namespace {
@@ -185,6 +190,89 @@ void Print(absl::string_view name, int64_t samples, const MalisVolume& volume, d
   std::fflush(stdout);
 }
 
+// [samples, …] of one sample.
+template <typename T>
+at::Tensor TensorOf(const std::vector<T>& values, at::IntArrayRef sizes, at::ScalarType type,
+                    int64_t samples) {
+  const at::Tensor one = at::from_blob(const_cast<T*>(values.data()), sizes, type);
+  std::vector<int64_t> repeats(sizes.size() + 1, 1);
+  repeats[0] = samples;
+  return one.unsqueeze(0).repeat(repeats);
+}
+
+// What a trainer sends of two samples like this one.
+Batch RequestOf(const MalisVolume& volume) {
+  constexpr int64_t kSamples = 2;
+  const auto [z, y, x] = volume.shape;
+  const auto channels = static_cast<int64_t>(volume.neighborhood.size());
+  Batch batch;
+  batch.predictions = {
+      {"output", TensorOf(volume.affinity, {channels, z, y, x}, at::kFloat, kSamples).logit_()}};
+  batch.labels = TensorOf(volume.positive, {channels, z, y, x}, at::kByte, kSamples);
+  batch.gt_seg = TensorOf(volume.labels, {z, y, x}, at::kInt, kSamples);
+  return batch;
+}
+
+// Whole requests without the wire: from the host's memory and back.
+void PrintRequests(const MalisVolume& volume, const at::Device& gpu) {
+  std::printf("\n| plan, batch of 2 | request ms | without copies ms |\n| --- | --- | --- |\n");
+  const Batch batch = RequestOf(volume);
+  TaskPool pool(8);
+  const Context context(pool);
+  Batch there = batch;
+  there.predictions[0].tensor = batch.predictions[0].tensor.to(gpu);
+  there.labels = batch.labels.to(gpu);
+  there.gt_seg = batch.gt_seg.to(gpu);
+  for (const char* const losses :
+       {"{function: PerChannelBCEWithLogitsLoss}", "{function: DiceLoss, kwargs: {sigmoid: true}}",
+        "{function: MalisLoss, kwargs: {reduction: sum}}",
+        "{function: PerChannelBCEWithLogitsLoss}, {function: DiceLoss, kwargs: {sigmoid: true}}, "
+        "{function: MalisLoss, kwargs: {reduction: sum}}"}) {
+    const absl::StatusOr<Plan> plan = ReadPlan(absl::StrCat("[", losses, "]"));
+    const auto orchestrator = Orchestrator::Create(*plan);
+    const absl::StatusOr<Schedule> schedule = (*orchestrator)->Prepare(batch);
+    const auto median = [&](const auto& compute) {
+      std::vector<double> times;
+      for (int i = 0; i < 25; ++i) {
+        times.push_back(Milliseconds([&] {
+          if (!compute().ok()) std::abort();
+          WaitForGpu(gpu);
+        }));
+      }
+      return Median({times.begin() + 5, times.end()});
+    };
+    const double whole =
+        median([&] { return ComputeOnGpu(**orchestrator, *schedule, batch, gpu, context); });
+    const double there_alone =
+        median([&] { return (*orchestrator)->Compute(*schedule, there, context.OnGpu()); });
+    std::printf("| %s | %.2f | %.2f |\n", losses, whole, there_alone);
+    std::fflush(stdout);
+  }
+  std::printf("\n| copy, 50 MB, threads | GB/s |\n| --- | --- |\n");
+  const at::Tensor& tensor = batch.predictions[0].tensor;
+  const auto print = [&](const char* what, int threads, const auto& copy) {
+    for (int i = 0; i < 3; ++i) copy();
+    const double ms = Milliseconds([&] {
+      for (int i = 0; i < 10; ++i) copy();
+    });
+    std::printf("| %s, %d | %.1f |\n", what, threads,
+                1e-5 * static_cast<double>(tensor.nbytes()) / ms);
+  };
+  for (const int threads : {1, 8}) {
+    TaskPool some(threads);
+    print("to the GPU", threads, [&] {
+      ToGpu(tensor, gpu, some);
+      WaitForGpu(gpu);
+    });
+  }
+  print("to the GPU, by LibTorch", 1, [&] { tensor.to(gpu); });
+  const at::Tensor on_gpu = tensor.to(gpu);
+  print("to the host", 1, [&] {
+    StartToHost(on_gpu);
+    WaitForGpu(gpu);
+  });
+}
+
 int Main(int argc, char** argv) {
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
@@ -226,6 +314,9 @@ int Main(int argc, char** argv) {
     Print("a ramp, 1 × 1 × 2²²", 1, ramp, bench.Time(ramp, 1));
     const MalisVolume snake = Snake(Typical(crop, NearestNeighborhood()));
     Print("a snake, 128³", 1, snake, bench.Time(snake, 1));
+  }
+  if (wanted("requests")) {
+    PrintRequests(Typical(crop, NearestNeighborhood()), at::Device(at::kCUDA, 0));
   }
   if (wanted("inputs")) {
     ForEachInput(crop, [&](absl::string_view name, const MalisVolume& volume) {

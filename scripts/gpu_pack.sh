@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 build=${1:-build/cuda}
 pack=${2:-$build/pack}
 programs=(src/lossd/malis/device_loops_test src/lossd/malis/flat_malis_test src/lossd/malis/flat_malis_inputs_test
-          src/lossd/sweep/cuda_sigmoid_test bench/gpu_bench)
+          src/lossd/sweep/cuda_sigmoid_test src/lossd/losses/losses_test src/lossd/compute/orchestrator_test bench/gpu_bench)
 [[ -n ${GPU_PACK_PROGRAMS:-} ]] && read -ra programs <<<"$GPU_PACK_PROGRAMS"
 
 rm -rf "$pack"

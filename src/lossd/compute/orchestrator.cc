@@ -14,7 +14,6 @@
 #include "absl/time/time.h"
 #include "lossd/base/error.h"
 #include "lossd/compute/balancing.h"
-#include "lossd/compute/compute_loss.h"
 #include "lossd/compute/derived_labels.h"
 #include "lossd/compute/diagnostics.h"
 #include "lossd/compute/gradient_sum.h"
@@ -192,7 +191,7 @@ class Computation {
     const bool apart = GradientsApart(evaluation);
     if (!batch_.losses_only) PlaceGradients(evaluation, apart, factor, inputs);
     if (absl::Status status = context_.status(); !status.ok()) return status;
-    auto result = ComputeLoss(*term.loss, inputs, context_);
+    auto result = term.loss->Compute(inputs, context_);
     // Half of a result cannot even be read.
     if (absl::Status status = context_.status(); !status.ok()) return status;
     if (!result.ok()) return LossError(evaluation, batch_, result.status());

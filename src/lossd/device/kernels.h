@@ -17,6 +17,13 @@ namespace lossd {
 // SigmoidBlock of sweep/kernels.h with the same bits; float32, contiguous.
 at::Tensor SigmoidOnGpu(const at::Tensor& elements);
 
+// The derivative of a maximum over a window of odd sizes around each voxel: each voxel's sum of
+// `gradient` over those that chose it, always in the same order. `chosen`: what LibTorch's
+// max_pool2d and max_pool3d give, the place of the maximum in its volume [Z, Y, X] or plane.
+// gradient: [B, C, …], float32; all contiguous.
+at::Tensor MaxPoolGradientOnGpu(const at::Tensor& gradient, const at::Tensor& chosen,
+                                at::IntArrayRef window);
+
 // A batch of MALIS (malis.h) whose tensors are contiguous on one GPU.
 struct GpuMalisBatch {
   absl::Span<const Offset> neighborhood;  // [C]

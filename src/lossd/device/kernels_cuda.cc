@@ -6,6 +6,7 @@
 #include "lossd/device/cached_memory.h"
 #include "lossd/device/kernels.h"
 #include "lossd/malis/cuda/malis.h"
+#include "lossd/sweep/cuda/pool_gradient.h"
 #include "lossd/sweep/cuda/sigmoid.h"
 
 namespace lossd {
@@ -25,6 +26,21 @@ at::Tensor SigmoidOnGpu(const at::Tensor& elements) {
                                  sigmoids.mutable_data_ptr<float>(),
                                  c10::cuda::getCurrentCUDAStream()));
   return sigmoids;
+}
+
+at::Tensor MaxPoolGradientOnGpu(const at::Tensor& gradient, const at::Tensor& chosen,
+                                at::IntArrayRef window) {
+  const c10::cuda::CUDAGuard guard(gradient.device());
+  at::Tensor sums = at::empty_like(gradient);
+  const bool volumes = gradient.dim() == 5;
+  const PoolShape shape = {
+      .volumes = gradient.size(0) * gradient.size(1),
+      .sizes = {volumes ? gradient.size(2) : 1, gradient.size(-2), gradient.size(-1)},
+      .reach = {volumes ? window[0] / 2 : 0, window[window.size() - 2] / 2, window.back() / 2}};
+  C10_CUDA_CHECK(PoolGradientOnDevice(
+      shape, gradient.const_data_ptr<float>(), chosen.const_data_ptr<int64_t>(),
+      sums.mutable_data_ptr<float>(), c10::cuda::getCurrentCUDAStream()));
+  return sums;
 }
 
 std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& batch, const Context& context) {

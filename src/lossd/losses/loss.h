@@ -106,10 +106,6 @@ class Loss {
   virtual absl::StatusOr<LossResult> Compute(const LossInputs& inputs,
                                              const Context& context) const = 0;
 
-  // Whether Compute takes inputs on a GPU, with the same result each time: where LibTorch's
-  // derivative is not deterministic there, the loss stays on the host.
-  virtual bool ComputesOnGpu() const { return true; }
-
   // Bytes that Compute takes at most beyond its inputs and what it writes. Not counted: some blocks
   // and planes a thread, which all losses take.
   virtual int64_t ScratchBytes(const LossShape& /*shape*/) const { return 0; }

@@ -83,8 +83,6 @@ at::Tensor Sigmoid(const at::Tensor& logits) {
 
 class SoftClDiceLoss : public AutogradLoss {
  public:
-  bool ComputesOnGpu() const override { return false; }  // Pooling.
-
   explicit SoftClDiceLoss(const SoftClDice& options) : options_(options) {}
 
   int64_t ScratchBytes(const LossShape& shape) const override {

@@ -102,8 +102,6 @@ class Slab {
 
 class ScnpLoss : public AutogradLoss {
  public:
-  bool ComputesOnGpu() const override { return false; }  // The choice of a neighbour.
-
   explicit ScnpLoss(const Scnp& options) : options_(options) {}
 
   int64_t ScratchBytes(const LossShape& shape) const override {
