@@ -1,6 +1,6 @@
 // Measures MALIS and whole requests on a GPU.
 //
-//   gpu_bench [segmentation.npy [sizes | inputs | requests | once]]
+//   gpu_bench [segmentation.npy [sizes | inputs | requests | losses | once]]
 //
 // The segmentation is that of malis_bench. "once" computes one batch of two at 128³, for profilers.
 // Prints Markdown tables; see docs/gpu.md.
@@ -30,6 +30,9 @@
 #include "lossd/compute/orchestrator.h"
 #include "lossd/device/cached_memory.h"
 #include "lossd/device/transfer.h"
+#include "lossd/losses/loss.h"
+#include "lossd/losses/overlap/soft_cldice.h"
+#include "lossd/losses/registry.h"
 #include "lossd/malis/cuda/malis.h"
 #include "lossd/malis/malis.h"
 #include "lossd/plan/plan_reader.h"
@@ -273,6 +276,50 @@ void PrintRequests(const MalisVolume& volume, const at::Device& gpu) {
   });
 }
 
+// Each loss of the registry with its defaults, but for sigmoids: value and gradient of predictions
+// [2, 3, 128, 128, 128] in float32 that are on the GPU, and the most memory that takes beside them.
+void PrintLosses(const at::Device& gpu) {
+  std::printf("\n| loss | ms | peak MB |\n| --- | --- | --- |\n");
+  const std::vector<int64_t> sizes = {2, 3, 128, 128, 128};
+  const std::vector<int64_t> one_channel = {2, 1, 128, 128, 128};
+  const at::TensorOptions there = at::TensorOptions(at::kFloat).device(gpu);
+  TaskPool pool(2);
+  const Context context = Context(pool).OnGpu();
+  for (const LossConfig& config : AllLosses()) {
+    const LossTraits& traits = config.traits();
+    LossInputs inputs = {.pred = at::randn(sizes, there)};
+    if (traits.name == SoftClDice::kTraits.name) inputs.pred.sigmoid_();
+    if (traits.call_kind == CallKind::kPredPred) inputs.pred2 = at::randn(sizes, there);
+    if (traits.name == "GANLoss") {
+      inputs.target = at::ones({1}, there);
+    } else if (traits.target_kind == TargetKind::kClassIndex) {
+      inputs.target = at::rand(one_channel, there).gt(0.5).to(at::kLong);
+    } else if (traits.target_kind == TargetKind::kDense) {
+      inputs.target = at::rand(sizes, there).gt(0.3).to(at::kFloat);
+    }
+    inputs.gradient = {.into = at::empty(sizes, there)};
+    if (inputs.pred2.defined()) inputs.gradient2 = {.into = at::empty(sizes, there)};
+    const std::shared_ptr<const Loss> loss = config.Make();
+    const auto stats = [] {
+      return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[0];
+    };
+    c10::cuda::CUDACachingAllocator::resetPeakStats(0);
+    const int64_t before = stats().current;
+    std::vector<double> times;
+    for (int i = 0; i < 8; ++i) {
+      times.push_back(Milliseconds([&] {
+        const auto result = loss->Compute(inputs, context);
+        if (!result.ok()) std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+        WaitForGpu(gpu);
+      }));
+    }
+    std::printf("| %s | %.2f | %.0f |\n", std::string(traits.name).c_str(),
+                Median({times.begin() + 3, times.end()}),
+                1e-6 * static_cast<double>(stats().peak - before));
+    std::fflush(stdout);
+  }
+}
+
 int Main(int argc, char** argv) {
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
@@ -298,9 +345,12 @@ int Main(int argc, char** argv) {
   }
   cudaDeviceProp properties = {};
   C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
-  std::printf("%s\n\n| MALIS, both passes | batch | ms | ns a voxel |\n| --- | --- | --- | --- |\n",
-              properties.name);
+  std::printf("%s\n", properties.name);
+  const auto print_head = [] {
+    std::printf("\n| MALIS, both passes | batch | ms | ns a voxel |\n| --- | --- | --- | --- |\n");
+  };
   if (wanted("sizes")) {
+    print_head();
     for (const int64_t side : {32, 64, 128, 256}) {
       const MalisVolume volume = Typical(Crop(whole, {}, Cube(side)), NearestNeighborhood());
       for (const int64_t samples : {1, 2}) {
@@ -318,7 +368,9 @@ int Main(int argc, char** argv) {
   if (wanted("requests")) {
     PrintRequests(Typical(crop, NearestNeighborhood()), at::Device(at::kCUDA, 0));
   }
+  if (wanted("losses")) PrintLosses(at::Device(at::kCUDA, 0));
   if (wanted("inputs")) {
+    print_head();
     ForEachInput(crop, [&](absl::string_view name, const MalisVolume& volume) {
       Print(name, 2, volume, bench.Time(volume, 2));
     });

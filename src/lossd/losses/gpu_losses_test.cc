@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lossd/base/testing.h"
+#include "lossd/losses/overlap/soft_cldice.h"
 #include "lossd/losses/registry.h"
 #include "lossd/losses/testing.h"
 
@@ -70,7 +71,13 @@ class GpuLossTest : public ::testing::TestWithParam<LossConfig> {
   const LossTraits& Traits() const { return GetParam().traits(); }
   bool TakesWeight() const { return Traits().spatial_weight_arg != SpatialWeightArg::kNone; }
 
-  const std::shared_ptr<const Loss> loss_ = MakeLoss(GetParam());
+  std::shared_ptr<const Loss> Make() const {
+    // With its defaults it takes probabilities.
+    if (Traits().name == SoftClDice::kTraits.name) return MakeLoss(SoftClDice{.sigmoid = true});
+    return MakeLoss(GetParam());
+  }
+
+  const std::shared_ptr<const Loss> loss_ = Make();
   at::Device gpu_ = at::kCPU;
 };
 
