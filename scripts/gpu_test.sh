@@ -36,6 +36,10 @@ if command -v compute-sanitizer >/dev/null; then
     step "$tool" env LOSSD_TEST_CASES=100 compute-sanitizer --tool $tool --error-exitcode 1 \
       "$(program flat_malis_test)" --gtest_brief=1
   done
+  for tool in memcheck racecheck; do
+    step "$tool, losses" compute-sanitizer --tool $tool --error-exitcode 1 \
+      "$(program losses_test)" --gtest_brief=1 '--gtest_filter=*GpuLossTest.IsTheHosts/*'
+  done
   # It is slow.
   step racecheck env LOSSD_TEST_CASES=3 compute-sanitizer --tool racecheck --error-exitcode 1 \
     "$(program flat_malis_test)" --gtest_brief=1 '--gtest_filter=*CountsAre*:*WeightsAre*'

@@ -13,12 +13,14 @@
 #include "absl/types/span.h"
 #include "lossd/base/error.h"
 #include "lossd/device/kernels.h"
+#include "lossd/device/sweeps.h"
 #include "lossd/losses/affinity_error.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/malis/labels.h"
 #include "lossd/malis/malis.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gpu_gradient_writer.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/slabs.h"
@@ -244,22 +246,20 @@ class MalisLoss : public Loss {
     const at::Tensor weights = WeightsOnGpu(batch, context);
     if (absl::Status status = context.status(); !status.ok()) return status;
 
-    const at::Tensor error = affinity - target;
-    const at::Tensor weighted = weights * error;
-    const at::Tensor map = weighted * error;
     const double scale = Scale(seen);
-    LossResult result = {.value = reduction_ == Reduction::kNone
-                                      ? map
-                                      : map.sum(at::kDouble).mul_(scale).to(at::kFloat)};
-    GradientWriter writer(seen.gradient);
-    if (!writer.wanted()) return result;
-    at::Tensor gradient = weighted.mul(2 * scale * seen.gradient.factor);
-    if (sigmoid_) gradient.mul_(affinity * (1 - affinity));
-    if (seen.blank.has_value() && seen.known.defined()) {
-      gradient.masked_fill_(seen.known.logical_not(), 0);
-    }
-    writer.PutPart(seen.gradient.into, gradient);
-    result.finite = writer.finite();
+    const bool blanked = seen.blank.has_value() && seen.known.defined();
+    GpuGradientWriter writer(seen.gradient);
+    const GpuSums errors = SumAffinityErrorsOnGpu(
+        {.affinity = affinity,
+         .target = target.expand(sizes),
+         .weight = weights,
+         .unknown = blanked ? seen.known.logical_not().expand(sizes) : at::Tensor(),
+         .sigmoid = sigmoid_,
+         .gradient_scale = static_cast<float>(scale * seen.gradient.factor)},
+        writer.place());
+    LossResult result = {.value = (errors.sums.sum() * scale).to(at::kFloat),
+                         .finite = writer.Finish(errors.finite)};
+    if (reduction_ == Reduction::kNone) result.value = weights * (affinity - target).square();
     return result;
   }
 
