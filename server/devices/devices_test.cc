@@ -30,7 +30,7 @@ class FakeDevice final : public Device {
                                   const Batch& batch, const Context& context) override {
     ++computed;
     if (during) during();
-    if (lacks_memory && lacks_memory-- > 0) return absl::ResourceExhaustedError("no memory");
+    if (lacks_memory.fetch_sub(1) > 0) return absl::ResourceExhaustedError("no memory");
     if (lost || fails_once.exchange(false)) return absl::InternalError("CUDA error");
     return plan.Compute(schedule, batch, context);
   }
