@@ -39,7 +39,9 @@ class Sweep {
                            pred.options().dtype(at::kDouble))) {
     if (!gradient.into.defined()) return;
     not_finite_ = at::zeros({1}, pred.options().dtype(at::kInt));
-    place_ = {.into = GroupedOf<float>(gradient.into.flatten(2)),
+    // Not a copy, in which it would be lost.
+    const at::Tensor into = gradient.into.view({groups_.samples, groups_.channels, groups_.voxels});
+    place_ = {.into = GroupedOf<float>(into),
               .add = gradient.add,
               .not_finite = static_cast<uint32_t*>(not_finite_.mutable_data_ptr())};
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lossd/base/testing.h"
+#include "lossd/losses/malis_loss.h"
 #include "lossd/losses/overlap/soft_cldice.h"
 #include "lossd/losses/registry.h"
 #include "lossd/losses/testing.h"
@@ -131,6 +132,41 @@ TEST_P(GpuLossTest, TakesEverySegmentation) {
   }
   inputs.gt_seg = ids.to(at::kLong).mul_(int64_t{1} << 40).sub_(int64_t{5} << 40);
   ExpectTheHosts(inputs);
+}
+
+// Between what lies around a crop, and among other channels.
+TEST_P(GpuLossTest, WritesItsGradientWhereItIsWanted) {
+  if (Traits().call_kind != CallKind::kPredTarget || Traits().name == "GANLoss") {
+    GTEST_SKIP() << "as others";
+  }
+  const std::vector<int64_t> shape = {2, 3, 20, 17, 33};
+  const bool of_classes = Traits().target_kind == TargetKind::kClassIndex;
+  LossInputs inputs = {.pred = Normal(shape, 1)};
+  inputs.target = of_classes ? Coins({2, 1, 20, 17, 33}, 3).to(at::kLong) : Coins(shape, 3, 0.8);
+  std::shared_ptr<const Loss> loss = loss_;
+  if (Traits().takes_gt_seg) {
+    loss = MakeLoss(Malis{.malis_crop_size = {7, 9, 11}});
+    inputs.crop_origin = {3, 4, 5};
+  }
+  const at::Tensor expected = Compute(*loss, inputs).gradient;
+  TaskPool pool(2);
+  for (const at::ScalarType type : {at::kFloat, at::kHalf}) {
+    for (const bool add : {false, true}) {
+      const double factor = 0.5 / expected.abs().max().item<double>();
+      const at::Tensor all = at::ones({2, 5, 20, 17, 33}, at::TensorOptions(type).device(gpu_));
+      LossInputs moved = inputs;
+      moved.pred = OnGpu(inputs.pred);
+      moved.target = OnGpu(inputs.target);
+      moved.gradient = {.into = all.narrow(1, 1, 3), .factor = factor, .add = add};
+      const auto result = loss->Compute(moved, Context(pool).OnGpu());
+      ASSERT_TRUE(result.ok()) << result.status();
+      at::Tensor wanted = at::ones({2, 5, 20, 17, 33});
+      wanted.narrow(1, 1, 3).mul_(add ? 1 : 0).add_(expected, factor);
+      const double tolerance = type == at::kFloat ? 1e-4 : 1e-2;
+      EXPECT_TRUE(at::allclose(all.to(at::kCPU, at::kFloat), wanted, tolerance, tolerance))
+          << c10::toString(type) << add;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, GpuLossTest, ::testing::ValuesIn(AllLosses()),

@@ -92,11 +92,12 @@ std::vector<ChannelCounts> CountChannelsOnGpu(const at::Tensor& target, const at
           .to(at::kCPU, at::kDouble);
   const auto each = counts.accessor<double, 2>();
   std::vector<ChannelCounts> channels(counts.size(1));
+  const int64_t all = target.numel() / counts.size(1);
   for (size_t c = 0; c < channels.size(); ++c) {
     const auto i = static_cast<int64_t>(c);
-    channels[c] = {.valid = each[0][i], .positives = each[1][i], .negatives = each[2][i]};
-    // Then all count.
-    if (!weight.defined()) channels[c].valid = static_cast<double>(target.numel() / counts.size(1));
+    channels[c] = {.valid = weight.defined() ? each[0][i] : static_cast<double>(all),
+                   .positives = each[1][i],
+                   .negatives = each[2][i]};
   }
   return channels;
 }

@@ -8,8 +8,8 @@
 
 namespace lossd {
 
-// Where a sweep on a GPU puts factor × gradient: there where it is wanted, if that is float32, else
-// beside it first.
+// Where a sweep on a GPU puts factor × gradient: there where it is wanted, if that is float32 and
+// its voxels lie side by side, else beside it first.
 class GpuGradientWriter {
  public:
   explicit GpuGradientWriter(const GradientInto& gradient);
@@ -22,6 +22,7 @@ class GpuGradientWriter {
 
  private:
   const GradientInto gradient_;
+  const bool in_place_;
   GpuGradient place_;
 };
 
