@@ -60,7 +60,7 @@ class Devices {
 
 // What `--devices` names: "auto" for every GPU that can be used or else the host, "cpu", or GPUs as
 // "cuda:0,cuda:1". FieldErrors about "devices": for what is no list, is not there or cannot be
-// used, with the reason.
+// used, with the reason. All have passed their self-test.
 absl::StatusOr<std::vector<std::unique_ptr<Device>>> OpenDevices(const std::string& names);
 
 // The host alone.

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/plan/plan_reader.h"
+#include "server/devices/self_test.h"
 
 namespace lossd {
 namespace {
@@ -154,6 +156,39 @@ TEST_F(DevicesTest, NoCallIsLostWithADevice) {
   EXPECT_EQ(answered, 400);
   EXPECT_EQ(losses_.size(), 1U);
   EXPECT_EQ(devices_->states()[1].requests, 0);
+}
+
+// Computes something else than what it is asked for.
+class WrongDevice final : public Device {
+ public:
+  explicit WrongDevice(double factor) : Device({.name = "wrong"}), factor_(factor) {}
+
+  absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
+                                  const Batch& batch, const Context& context) override {
+    absl::StatusOr<Outcome> outcome = plan.Compute(schedule, batch, context);
+    outcome->total *= factor_;
+    if (factor_ == 1) outcome->gradients[0].tensor.view(-1)[2] = 0;
+    return outcome;
+  }
+  bool Works() override { return true; }
+  void GiveBackMemory() override {}
+
+ private:
+  const double factor_;
+};
+
+TEST(SelfTestTest, LooksAtLossAndGradient) {
+  EXPECT_TRUE(SelfTest(*OnlyTheHost().front()).ok());
+  WrongDevice wrong_loss(1.001);
+  EXPECT_THAT(std::string(SelfTest(wrong_loss).message()),
+              HasSubstr("a loss of 0.51051 and not 0.51"));
+  WrongDevice not_a_number(std::nan(""));
+  EXPECT_FALSE(SelfTest(not_a_number).ok());
+  WrongDevice wrong_gradient(1);
+  EXPECT_THAT(std::string(SelfTest(wrong_gradient).message()), HasSubstr("a wrong gradient"));
+  FakeDevice broken("broken");
+  broken.lost = true;
+  EXPECT_THAT(std::string(SelfTest(broken).message()), HasSubstr("ends with CUDA error"));
 }
 
 TEST(OpenDevicesTest, SaysWhatIsWrong) {

@@ -12,6 +12,7 @@
 #include "lossd/base/instruction_sets.h"
 #include "server/devices/devices.h"
 #include "server/devices/gpu.h"
+#include "server/devices/self_test.h"
 
 namespace lossd {
 namespace {
@@ -32,13 +33,31 @@ class Host final : public Device {
   void GiveBackMemory() override {}
 };
 
+// A GPU that has passed its test.
+absl::StatusOr<std::unique_ptr<Device>> OpenTested(int number) {
+  absl::StatusOr<std::unique_ptr<Device>> gpu = OpenGpu(number);
+  if (!gpu.ok()) return gpu;
+  if (absl::Status tested = SelfTest(**gpu); !tested.ok()) return tested;
+  return gpu;
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<Device>>> OpenHost() {
+  std::vector<std::unique_ptr<Device>> devices = OnlyTheHost();
+  if (absl::Status tested = SelfTest(*devices.front()); !tested.ok()) {
+    return FieldError("devices", absl::StrCat("cpu, but ", tested.message()),
+                      "one that computes losses");
+  }
+  return devices;
+}
+
 // Every GPU that can be used, or else the host.
-std::vector<std::unique_ptr<Device>> AllThereAre() {
+absl::StatusOr<std::vector<std::unique_ptr<Device>>> AllThereAre() {
   std::vector<std::unique_ptr<Device>> devices;
   for (int i = 0; i < CountGpus(); ++i) {
-    if (auto gpu = OpenGpu(i); gpu.ok()) devices.push_back(*std::move(gpu));
+    if (auto gpu = OpenTested(i); gpu.ok()) devices.push_back(*std::move(gpu));
   }
-  return devices.empty() ? OnlyTheHost() : std::move(devices);
+  if (devices.empty()) return OpenHost();
+  return devices;
 }
 
 }  // namespace
@@ -52,7 +71,7 @@ std::vector<std::unique_ptr<Device>> OnlyTheHost() {
 absl::StatusOr<std::vector<std::unique_ptr<Device>>> OpenDevices(const std::string& names) {
   constexpr char kExpected[] = "auto, cpu, or GPUs as cuda:0,cuda:1";
   if (names == "auto") return AllThereAre();
-  if (names == "cpu") return OnlyTheHost();
+  if (names == "cpu") return OpenHost();
   std::vector<std::unique_ptr<Device>> devices;
   std::vector<int> numbers;
   for (absl::string_view name : absl::StrSplit(names, ',')) {
@@ -64,7 +83,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Device>>> OpenDevices(const std::stri
       return FieldError("devices", absl::StrCat("cuda:", number, " twice"), "each once");
     }
     numbers.push_back(number);
-    absl::StatusOr<std::unique_ptr<Device>> gpu = OpenGpu(number);
+    absl::StatusOr<std::unique_ptr<Device>> gpu = OpenTested(number);
     if (!gpu.ok()) {
       return FieldError("devices", absl::StrCat("cuda:", number, ", but ", gpu.status().message()),
                         kExpected);
