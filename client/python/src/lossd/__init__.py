@@ -30,8 +30,7 @@ from lossd.plan import Plan
 from lossd.requests import ComputeOptions
 from lossd.results import PlanCheck, Result, TermResult, Timings
 from lossd.tls import Tls
-
-__version__ = "0.1.0"
+from lossd.version import __version__
 
 __all__ = [
     "CancelledError",
@@ -52,4 +51,5 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "__version__",
 ]
