@@ -1,6 +1,6 @@
 """Client of lossd, the loss-computation service.
 
-    with lossd.Client("localhost:50051") as client:
+    with lossd.Client() as client:
         result = client.compute(plan, outputs, labels)
     result.total, result.logs, result.gradients["output"]
 
@@ -25,6 +25,7 @@ from lossd.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from lossd.local_server import LocalServer
 from lossd.pending import Pending
 from lossd.plan import Plan
 from lossd.requests import ComputeOptions
@@ -40,6 +41,7 @@ __all__ = [
     "Error",
     "InternalError",
     "InvalidArgumentError",
+    "LocalServer",
     "Pending",
     "Plan",
     "PlanCheck",
