@@ -10,7 +10,8 @@ version=$("$build/client/cpp/lossctl" --version)
 name=lossd-$version-linux-$(uname -m)
 
 scripts/pack.sh "$build" "$build/pack/$name"
-cp README.md CHANGELOG.md "$build/pack/$name"
+mkdir "$build/pack/$name/docs"
+cp docs/{server,security,shared-memory}.md CHANGELOG.md "$build/pack/$name/docs"
 mkdir -p "$folder"
 tar --create --gzip --directory "$build/pack" --owner=0 --group=0 --sort=name --file "$folder/$name.tar.gz" "$name"
 rm -r "$build/pack/$name"
