@@ -130,6 +130,8 @@ def test_a_long_folder_for_temporary_files(
 def test_what_cannot_be_started(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(lossd.Error, match="--threads"):
         lossd.LocalServer(threads=0, binary=server_binary())
+    with pytest.raises(lossd.Error, match=r"devices.*moon"):
+        lossd.LocalServer(devices="moon", binary=server_binary())
     with pytest.raises(lossd.Error, match=r"cannot start .*/none"):
         lossd.LocalServer(binary=folder / "none")
     monkeypatch.setenv("PATH", str(folder))

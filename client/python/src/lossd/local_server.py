@@ -43,6 +43,8 @@ class LocalServer:
 
     Args:
         threads: Threads that compute; by default as many as there are cores that it may use.
+        devices: Where it computes, as "cpu" or "cuda:0,cuda:1"; by default on every GPU that it can
+            use, or else on the processor.
         flags: Other flags of the server's, as "--memory_budget=2000000000".
         binary: The server; by default the one that came with the package, or else the `lossd` of
             the search path.
@@ -54,6 +56,7 @@ class LocalServer:
     def __init__(
         self,
         threads: int | None = None,
+        devices: str | None = None,
         *,
         flags: Sequence[str] = (),
         binary: str | os.PathLike[str] | None = None,
@@ -74,6 +77,8 @@ class LocalServer:
         ]
         if threads is not None:
             command.append(f"--threads={threads}")
+        if devices is not None:
+            command.append(f"--devices={devices}")
         if not any(flag.startswith("--log_level") for flag in flags):
             command.append("--log_level=warning")
         try:
