@@ -82,7 +82,7 @@ def site(wheel: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathl
     folder = tmp_path_factory.mktemp("environment")
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     pip = [sys.executable, "-m", "pip", f"--python={folder / 'bin' / 'python'}", "install"]
-    run(*pip, "--quiet", "--no-index", "--no-deps", wheel, environment=os.environ)
+    run(*pip, "--quiet", "--no-index", "--no-deps", wheel)
     (packages,) = folder.glob("lib/python3*/site-packages")
     (packages / "shared.pth").write_text(str(pathlib.Path(torch.__file__).parents[1]))
     return packages
