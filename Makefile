@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack
+.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack wheel tarball
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,12 @@ asan tsan: setup  ## Build with sanitizers and run the unit tests.
 flat-test: build  ## Compare the flat MALIS with the engine on many volumes: minutes.
 	@scripts/flat_test.sh $(BUILD)
 
+wheel: build  ## Build the wheel that brings SDK, server and lossctl: build/dist.
+	@$(PYTHON) scripts/wheel.py $(BUILD) build/dist
+
+tarball: build  ## Build an archive of server and lossctl that needs no Python: build/dist.
+	@scripts/tarball.sh $(BUILD) build/dist
+
 cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --preset cuda -Wno-dev >/dev/null
 	@cmake --build --preset cuda --target lossd lossctl gpu_bench cuda_tests
@@ -73,8 +79,8 @@ tidy: setup  ## Run clang-tidy over every C++ source, its analyzer of paths incl
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)
-	@.venv/bin/ruff format --quiet client/python tests/python demo bench
-	@.venv/bin/ruff check --quiet --fix client/python tests/python demo bench
+	@.venv/bin/ruff format --quiet client/python tests/python demo bench scripts
+	@.venv/bin/ruff check --quiet --fix client/python tests/python demo bench scripts
 	@.venv/bin/buf format -w proto
 
 clean:  ## Remove what was built; .venv stays.

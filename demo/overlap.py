@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from batches import Batch, Batches, synthetic_segmentation
-from local_server import LocalServer
 from torch import Tensor, nn
 
 import lossd
@@ -138,7 +137,10 @@ def main() -> None:
     batches = Batches(synthetic_segmentation(0), arguments.size, 0)
     micro_batches = [batches.draw() for _ in range(2)]
     network = SleepingNetwork(arguments.network_seconds / len(micro_batches))
-    with LocalServer(arguments.server) as server, lossd.Client(server.address) as client:
+    with (
+        lossd.LocalServer(binary=arguments.server) as server,
+        lossd.Client(server.address) as client,
+    ):
         criterion = lossd.torch.RemoteLoss(client, HERE / "plan.yaml")
         alone, waiting, overlapping = (
             seconds_a_step(step, arguments.steps, network, criterion, micro_batches)

@@ -11,7 +11,6 @@ import time
 import picture
 import torch
 from batches import Batch, Batches, load_segmentation, synthetic_segmentation
-from local_server import LocalServer
 from network import SmallUNet
 from torch import Tensor
 
@@ -134,7 +133,10 @@ def main() -> int:
     sample = batches.draw()
     network = SmallUNet()
 
-    with LocalServer(arguments.server) as server, lossd.Client(server.address) as client:
+    with (
+        lossd.LocalServer(binary=arguments.server) as server,
+        lossd.Client(server.address) as client,
+    ):
         print(f"server: lossd {client.info().version} on {server.address}")
         criterion = lossd.torch.RemoteLoss(client, HERE / "plan.yaml")
         with torch.no_grad():

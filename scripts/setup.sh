@@ -13,6 +13,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-venv
   qemu-user                                                   # tests on a processor without AVX
+  patchelf                                                    # wheel and tarball
 )
 
 missing=()

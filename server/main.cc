@@ -3,7 +3,6 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -16,12 +15,15 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
 #include "server/devices/devices.h"
 #include "server/log.h"
 #include "server/security/secrets.h"
 #include "server/server.h"
+#include "server/stop_request.h"
+#include "server/version.h"
 
 namespace {
 
@@ -44,13 +46,16 @@ absl::Status WritePort(int port, const std::string& path) {
   return absl::OkStatus();
 }
 
-// Serves until SIGTERM or SIGINT, which must be blocked. The exit status.
-int Serve(const lossd::Config& config, const sigset_t& signals) {
+// Serves until it is to stop. `parent` is the process with which the server ends, 0 for none. The
+// exit status.
+int Serve(const lossd::Config& config, pid_t parent) {
+  const absl::StatusOr<lossd::StopRequest> stop = lossd::StopRequest::Watch(parent);
   lossd::Log log = MakeLog(config);
   const auto fail = [&log](const absl::Status& status) {
     log.Write(spdlog::level::err, "", "cannot serve", {{"error", status.message()}});
     return EXIT_FAILURE;
   };
+  if (!stop.ok()) return fail(stop.status());
   const absl::StatusOr<std::unique_ptr<lossd::Server>> server = lossd::Server::Start(config, log);
   if (!server.ok()) return fail(server.status());
   const absl::Status written = WritePort((*server)->port(), config.port_file);
@@ -63,10 +68,9 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
              {"version", LOSSD_VERSION}});
 
   // While nobody calls, too.
-  constexpr timespec kHousekeeping = {.tv_sec = 10, .tv_nsec = 0};
-  while (sigtimedwait(&signals, nullptr, &kHousekeeping) < 0) (*server)->GiveBackScratch();
-  // From here on a second signal ends the process at once.
-  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+  constexpr absl::Duration kHousekeeping = absl::Seconds(10);
+  while (!stop->Await(kHousekeeping)) (*server)->GiveBackScratch();
+  lossd::StopRequest::EndAtOnce();
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
   const bool any_device = (*server)->any_device();
   if (!(*server)->Drain()) {
@@ -100,22 +104,19 @@ int main(int argc, char** argv) {
   absl::InstallFailureSignalHandler({});
   CLI::App app("lossd: computes losses and their gradients for training 3-D segmentation networks.",
                "lossd");
-  app.set_version_flag("--version", LOSSD_VERSION);
+  app.set_version_flag("--version", "lossd " + lossd::VersionInWords());
   lossd::Config config;
   lossd::DeclareConfig(app, config);
   bool check_config = false;
   app.add_flag("--check-config", check_config,
                "Read flags, config file, certificates and tokens, say whether they are good, and "
                "exit");
+  pid_t parent = 0;
+  app.add_option("--parent", parent,
+                 "The process that starts this one and with which it is to end, however that ends")
+      ->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
   if (check_config) return CheckConfig(config);
   lossd::KeepFreedMemory();
-
-  // Blocked before any thread exists, so that none of them takes the signal.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return Serve(config, signals);
+  return Serve(config, parent);
 }

@@ -1,6 +1,6 @@
 """Client of lossd, the loss-computation service.
 
-    with lossd.Client("localhost:50051") as client:
+    with lossd.Client() as client:
         result = client.compute(plan, outputs, labels)
     result.total, result.logs, result.gradients["output"]
 
@@ -25,13 +25,13 @@ from lossd.errors import (
     UnavailableError,
     UnimplementedError,
 )
+from lossd.local_server import LocalServer
 from lossd.pending import Pending
 from lossd.plan import Plan
 from lossd.requests import ComputeOptions
 from lossd.results import PlanCheck, Result, TermResult, Timings
 from lossd.tls import Tls
-
-__version__ = "0.1.0"
+from lossd.version import __version__
 
 __all__ = [
     "CancelledError",
@@ -41,6 +41,7 @@ __all__ = [
     "Error",
     "InternalError",
     "InvalidArgumentError",
+    "LocalServer",
     "Pending",
     "Plan",
     "PlanCheck",
@@ -52,4 +53,5 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UnimplementedError",
+    "__version__",
 ]

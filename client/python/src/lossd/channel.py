@@ -98,8 +98,7 @@ class LazyConnection:
     A forked process must not use its parent's channel, nor close it: it gets one of its own.
 
     Args:
-        address: The server's; what LOSSD_ADDRESS says at the first use, or else the default, when
-            None.
+        address: The server's; None as for a client.
         options: gRPC's options of the channel, in addition to ours and before them.
         access: Who the client is.
         interruptible: Whether calls wait for their answer inside gRPC, which is quicker, and has a

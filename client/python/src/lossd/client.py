@@ -51,7 +51,8 @@ class Client:
         address: "host:port", or anything gRPC takes as a target. Several servers, as a list or with
             commas in between, take turns, and those that are down are left out; so do those behind
             a name as "dns:///name:port". By default what the environment variable LOSSD_ADDRESS
-            says at the first call, or else "localhost:50051".
+            says at the first call. Without it, a LocalServer that all such clients of the process
+            share, where the package brings the server, or else "localhost:50051".
         retry_seconds: How long a call goes on trying after its first failure, for example while a
             server restarts; None tries until the call's timeout, as every call does while a server
             is only busy; 0 raises any error at once.

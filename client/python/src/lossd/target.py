@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from lossd import local_server
 from lossd.errors import InvalidArgumentError, UnavailableError
 
 # "host:port" or a target of gRPC's; or several servers, each as "host:port".
@@ -69,17 +70,22 @@ def check_address(address: Address | None) -> Address | None:
 
 def address_in_words(address: Address | None) -> str:
     """The address that is meant, as one string."""
-    if address is None:
-        address = os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+    address = address or os.environ.get(ADDRESS_VARIABLE)
+    if not address and local_server.comes_along():
+        address = local_server.shared.address(start=False) or "a server for this process"
+    address = address or DEFAULT_ADDRESS
     return address if isinstance(address, str) else ",".join(address)
 
 
 def target_of(address: Address | None) -> Target:
-    """Where the address leads now.
+    """Where the address leads now: without one, to a server that is started if need be.
 
     Raises:
         UnavailableError: Of several names none is known.
+        Error: The server cannot be started.
     """
+    if not address and not os.environ.get(ADDRESS_VARIABLE) and local_server.comes_along():
+        address = local_server.shared.address(start=True)
     words = address_in_words(address)
     scheme, colon, rest = words.partition(":")
     has_scheme = bool(colon) and (rest.startswith("//") or scheme in ("ipv4", "ipv6", "dns", "xds"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,24 +42,48 @@ class RemoteLoss(nn.Module):
         last_result: The last answer, without its gradients.
 
     Args:
-        client: The connection; not closed with the module.
+        client: The connection, not closed with the module; may be left out for a `Client()`.
         plan: What `Client.compute` takes as a plan.
         mode: "standard" or "deep_supervision".
         allow_non_finite: Whether a loss that is not finite is returned instead of raised.
         timeout: Seconds until a call fails, 10 minutes unless given; None waits.
     """
 
+    @overload
     def __init__(
         self,
         client: Client,
         plan: PlanLike,
+        *,
+        mode: Mode = ...,
+        allow_non_finite: bool = ...,
+        timeout: float | None = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        plan: PlanLike,
+        /,
+        *,
+        mode: Mode = ...,
+        allow_non_finite: bool = ...,
+        timeout: float | None = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        client: Client | PlanLike | None = None,
+        plan: PlanLike | None = None,
         *,
         mode: Mode = "standard",
         allow_non_finite: bool = False,
         timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         super().__init__()
-        self.client = client
+        if plan is None:  # It is the one argument.
+            client, plan = None, cast(PlanLike, client)
+        self.client = Client() if client is None else cast(Client, client)
         self.plan = Plan.of(plan)
         self.mode: Mode = mode
         self.allow_non_finite = allow_non_finite

@@ -71,9 +71,9 @@ def install(address: str | None = None) -> Installation:
     for testing.
 
     Args:
-        address: The server's. By default what the environment variable LOSSD_ADDRESS says when it
-            is needed, or else "localhost:50051". A given address is put into that variable, for
-            processes that are started from this one.
+        address: The server's, by default that of a `Client` without one. A given address is put
+            into the environment variable LOSSD_ADDRESS, for processes that are started from this
+            one.
 
     Returns:
         What takes it back.

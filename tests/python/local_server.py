@@ -1,4 +1,4 @@
-"""A lossd server of one's own, for as long as a `with` block lasts."""
+"""A server for tests: on TCP, with its log in a file, to be ended and to come back as they like."""
 
 from __future__ import annotations
 
