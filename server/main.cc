@@ -16,11 +16,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/security/secrets.h"
 #include "server/server.h"
+#include "server/service_manager.h"
 
 namespace {
 
@@ -61,9 +63,21 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
              {"threads", int64_t{config.threads}},
              {"version", LOSSD_VERSION}});
 
+  const auto notify = [&log](absl::string_view state) {
+    const absl::Status status = lossd::NotifyServiceManager(state);
+    if (!status.ok()) {
+      log.Write(spdlog::level::warn, "", "no word to the service manager",
+                {{"error", status.message()}});
+    }
+  };
+  notify("READY=1");
   // While nobody calls, too.
   constexpr timespec kHousekeeping = {.tv_sec = 10, .tv_nsec = 0};
-  while (sigtimedwait(&signals, nullptr, &kHousekeeping) < 0) (*server)->GiveBackScratch();
+  while (sigtimedwait(&signals, nullptr, &kHousekeeping) < 0) {
+    (*server)->GiveBackScratch();
+    notify("WATCHDOG=1");
+  }
+  notify("STOPPING=1");
   // From here on a second signal ends the process at once.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
