@@ -1,4 +1,4 @@
-"""deploy/systemd: the unit is right and tight, its configurations serve, and stopping drains in time."""
+"""deploy/systemd: the unit is right and tight, its configurations serve, stopping drains."""
 
 from __future__ import annotations
 

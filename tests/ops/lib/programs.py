@@ -1,4 +1,4 @@
-"""The programs that tests of deploy/ run: what `make test-ops` unpacks into .ops, or what the system has."""
+"""Programs for tests of deploy/: what `make test-ops` puts into .ops, or what the system has."""
 
 from __future__ import annotations
 

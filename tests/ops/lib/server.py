@@ -55,14 +55,20 @@ def metrics(server: LocalServer) -> str:
         return str(answer.read().decode())
 
 
+SMALL_BUDGET = f"--memory_budget={64 << 20}"
+
+
 def load(server: LocalServer) -> None:
-    """Calls of every kind: good ones, one that is wrong, one that is refused for its size."""
+    """Calls of every kind: good ones, a wrong one, one that does not fit into SMALL_BUDGET."""
     volume = np.zeros((1, 1, 16, 16, 16), np.float32)
+    large = np.zeros((1, 1, 192, 192, 192), np.float32)
     with lossd.Client(server.address) as client:
         for _ in range(5):
             client.compute(PLAN, volume, volume)
         with pytest.raises(lossd.InvalidArgumentError):
             client.compute([{"function": "Nonesuch"}], volume, volume)
+        with pytest.raises(lossd.ResourceExhaustedError):
+            client.compute(PLAN, large, large)
         client.info()
 
 
@@ -72,7 +78,7 @@ def compute(address: str, side: int = 32) -> Callable[[float], None]:
 
     def call(value: float) -> None:
         volume = np.full((1, 1, side, side, side), value, np.float32)
-        result = client.compute([{"function": "WeightedMSELoss"}], volume, np.zeros_like(volume))
+        result = client.compute(PLAN, volume, np.zeros_like(volume))
         assert abs(result.total - value**2) < 1e-3
 
     return call
