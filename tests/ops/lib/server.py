@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,9 +73,9 @@ def load(server: LocalServer) -> None:
         client.info()
 
 
-def compute(address: str, side: int = 32) -> Callable[[float], None]:
+def compute(address: str, side: int = 32, **options: Any) -> Callable[[float], None]:
     """A call for `Traffic`, by one client, that checks its answer."""
-    client = lossd.Client(address)
+    client = lossd.Client(address, **options)
 
     def call(value: float) -> None:
         volume = np.full((1, 1, side, side, side), value, np.float32)
