@@ -72,8 +72,8 @@ tidy: setup  ## Run clang-tidy over every C++ source, its analyzer of paths incl
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)
-	@.venv/bin/ruff format --quiet client/python tests/python tests/ops demo bench
-	@.venv/bin/ruff check --quiet --fix client/python tests/python tests/ops demo bench
+	@.venv/bin/ruff format --quiet client/python tests/python tests/ops demo bench deploy/slurm/find_servers
+	@.venv/bin/ruff check --quiet --fix client/python tests/python tests/ops demo bench deploy/slurm/find_servers
 	@.venv/bin/buf format -w proto
 
 clean:  ## Remove what was built; .venv stays.
