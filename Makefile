@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops bench lint tidy format clean asan tsan flat-test cuda
+.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan flat-test cuda
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,10 @@ test-deploy: build
 test-ops: build  ## Get balancers, schedulers and checkers into .ops, and test all of deploy/ with them: minutes.
 	@scripts/ops_tools.sh
 	@$(PYTHON) -m pytest tests/ops -rs --durations=5
+
+image:  ## Build the container image lossd with buildah, from source: minutes.
+	@buildah bud --format docker --isolation=chroot --file docker/Dockerfile --ignorefile docker/Dockerfile.dockerignore \
+	  --tag lossd:$$(sed -n 's/^project(lossd VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) $(ARGS) .
 
 bench: build  ## Run the benchmarks, or those in ARGS; each prints ratios against its reference.
 	@scripts/bench.sh $(BUILD) $(ARGS)
