@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import uuid
@@ -61,6 +62,7 @@ class Images:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._store = (f"--root={folder / 'store'}", f"--runroot={folder / 'run'}")
+        self._engine = (*ENGINE, f"--tmpdir={folder / 'tmp'}")
 
     def build(self, *arguments: str | pathlib.Path) -> None:
         """Builds an image, without the network."""
@@ -77,7 +79,7 @@ class Images:
 
     def podman(self, *arguments: str) -> str:
         """Runs one of podman's commands."""
-        command = (*self._store, "--storage-driver=overlay", *ENGINE)
+        command = (*self._store, "--storage-driver=overlay", *self._engine)
         return run("podman", *command, *arguments, seconds=120).strip()
 
 
@@ -96,13 +98,27 @@ def images() -> Iterator[Images]:
         pytest.skip("debootstrap wants root")
     # Podman wants short paths.
     with tempfile.TemporaryDirectory(prefix="lossd-") as folder:
-        yield built(pathlib.Path(folder))
+        try:
+            yield built(pathlib.Path(folder))
+        finally:
+            unmount_below(folder)
+
+
+def unmount_below(folder: str) -> None:
+    """What the engine leaves mounted."""
+    mounts = [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
+    for mount in reversed(mounts):
+        if mount.startswith(f"{folder}/"):
+            run("umount", mount)
 
 
 def built(folder: pathlib.Path) -> Images:
     """The image lossd, of a base from the distribution's packages: there is no registry to ask."""
     system = folder / "base" / "system"
     run("debootstrap", "--variant=minbase", "bookworm", system, seconds=400)
+    # What the base of a registry does not have either.
+    for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
+        shutil.rmtree(system / cache)
     images = Images(folder)
     images.build("--tag=base", f"--file={recipe(folder, 'system/ /')}", folder / "base")
     gathered(folder / "programs")
@@ -123,6 +139,8 @@ def recipe(folder: pathlib.Path, copied: str) -> pathlib.Path:
 @pytest.mark.clusters
 def test_the_image_serves_without_any_right(images: Images) -> None:
     name = f"lossd-test-{uuid.uuid4().hex[:8]}"
+    size = int(images.podman("image", "inspect", "--format={{.Size}}", "localhost/lossd"))
+    assert size < 700e6
     rights = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--memory=1g")
     limits = ("--ulimit=nofile=20000:20000", "--ulimit=nproc=4096:4096")
     try:
