@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan flat-test cuda
+.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,8 +65,17 @@ flat-test: build  ## Compare the flat MALIS with the engine on many volumes: min
 
 cuda: setup  ## Build with the CUDA toolkit; needs no GPU.
 	@cmake --preset cuda -Wno-dev >/dev/null
-	@cmake --build --preset cuda --target lossd cuda_tests
+	@cmake --build --preset cuda --target lossd lossctl gpu_bench cuda_tests
 	@ctest --test-dir build/cuda -L cuda --output-on-failure --no-tests=error
+
+gpu-test: cuda  ## Test what only a GPU can show, on one.
+	@LOSSD_TEST_SEGMENTATION=$$(scripts/segmentation.sh build/cuda) scripts/gpu_test.sh build/cuda
+
+gpu-bench: cuda  ## Measure MALIS, losses and whole requests on a GPU.
+	@build/cuda/bench/gpu_bench $$(scripts/segmentation.sh build/cuda)
+
+gpu-pack: cuda  ## Gather what a machine with a GPU and PyTorch needs to run these two: build/cuda/pack.tar.gz.
+	@scripts/gpu_pack.sh build/cuda
 
 lint: setup  ## Check formats, clang-tidy, buf, ruff and mypy.
 	@scripts/lint.sh

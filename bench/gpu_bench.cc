@@ -1,6 +1,6 @@
-// Measures MALIS on a GPU.
+// Measures MALIS and whole requests on a GPU.
 //
-//   gpu_bench [segmentation.npy [malis | inputs | sizes | once]]
+//   gpu_bench [segmentation.npy [sizes | inputs | requests | losses | once]]
 //
 // The segmentation is that of malis_bench. "once" computes one batch of two at 128³, for profilers.
 // Prints Markdown tables; see docs/gpu.md.
@@ -19,15 +19,23 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "bench/malis_data.h"
 #include "bench/measure.h"
 #include "bench/read_segmentation.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
-#include "lossd/device/stream_memory.h"
+#include "lossd/compute/gpu_batch.h"
+#include "lossd/compute/orchestrator.h"
+#include "lossd/device/cached_memory.h"
+#include "lossd/device/transfer.h"
+#include "lossd/losses/loss.h"
+#include "lossd/losses/overlap/soft_cldice.h"
+#include "lossd/losses/registry.h"
 #include "lossd/malis/cuda/malis.h"
 #include "lossd/malis/malis.h"
+#include "lossd/plan/plan_reader.h"
 
 namespace lossd {
 namespace {
@@ -38,7 +46,7 @@ GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
 template <typename T>
 class OnDevice {
  public:
-  OnDevice(StreamMemory& memory, const std::vector<T>& values) : array_(memory, values.size()) {
+  OnDevice(CachedMemory& memory, const std::vector<T>& values) : array_(memory, values.size()) {
     if (!values.empty()) {
       C10_CUDA_CHECK(cudaMemcpy(array_.data(), values.data(), values.size() * sizeof(T),
                                 cudaMemcpyHostToDevice));
@@ -67,7 +75,7 @@ std::vector<T> Repeated(const std::vector<T>& values, int64_t times) {
 // `samples` times the same volume.
 class DeviceBatch {
  public:
-  DeviceBatch(StreamMemory& memory, const MalisVolume& volume, int64_t samples)
+  DeviceBatch(CachedMemory& memory, const MalisVolume& volume, int64_t samples)
       : neighborhood_(volume.neighborhood),
         affinity_(memory, Repeated(volume.affinity, samples)),
         positive_(memory, Repeated(volume.positive, samples)),
@@ -138,7 +146,7 @@ class Bench {
     }
   }
 
-  StreamMemory memory_;
+  CachedMemory memory_;
   const at::Tensor landing_ =
       at::empty({flat::kLandingBytes}, at::TensorOptions(at::kByte).pinned_memory(true));
   flat::Device device_;
@@ -185,6 +193,133 @@ void Print(absl::string_view name, int64_t samples, const MalisVolume& volume, d
   std::fflush(stdout);
 }
 
+// [samples, …] of one sample.
+template <typename T>
+at::Tensor TensorOf(const std::vector<T>& values, at::IntArrayRef sizes, at::ScalarType type,
+                    int64_t samples) {
+  const at::Tensor one = at::from_blob(const_cast<T*>(values.data()), sizes, type);
+  std::vector<int64_t> repeats(sizes.size() + 1, 1);
+  repeats[0] = samples;
+  return one.unsqueeze(0).repeat(repeats);
+}
+
+// What a trainer sends of two samples like this one.
+Batch RequestOf(const MalisVolume& volume) {
+  constexpr int64_t kSamples = 2;
+  const auto [z, y, x] = volume.shape;
+  const auto channels = static_cast<int64_t>(volume.neighborhood.size());
+  Batch batch;
+  batch.predictions = {
+      {"output", TensorOf(volume.affinity, {channels, z, y, x}, at::kFloat, kSamples).logit_()}};
+  batch.labels = TensorOf(volume.positive, {channels, z, y, x}, at::kByte, kSamples);
+  batch.gt_seg = TensorOf(volume.labels, {z, y, x}, at::kInt, kSamples);
+  return batch;
+}
+
+// Whole requests without the wire: from the host's memory and back.
+void PrintRequests(const MalisVolume& volume, const at::Device& gpu) {
+  std::printf("\n| plan, batch of 2 | request ms | without copies ms |\n| --- | --- | --- |\n");
+  const Batch batch = RequestOf(volume);
+  TaskPool pool(8);
+  const Context context(pool);
+  Batch there = batch;
+  there.predictions[0].tensor = batch.predictions[0].tensor.to(gpu);
+  there.labels = batch.labels.to(gpu);
+  there.gt_seg = batch.gt_seg.to(gpu);
+  for (const char* const losses :
+       {"{function: PerChannelBCEWithLogitsLoss}", "{function: DiceLoss, kwargs: {sigmoid: true}}",
+        "{function: MalisLoss, kwargs: {reduction: sum}}",
+        "{function: PerChannelBCEWithLogitsLoss}, {function: DiceLoss, kwargs: {sigmoid: true}}, "
+        "{function: MalisLoss, kwargs: {reduction: sum}}"}) {
+    const absl::StatusOr<Plan> plan = ReadPlan(absl::StrCat("[", losses, "]"));
+    const auto orchestrator = Orchestrator::Create(*plan);
+    const absl::StatusOr<Schedule> schedule = (*orchestrator)->Prepare(batch);
+    const auto median = [&](const auto& compute) {
+      std::vector<double> times;
+      for (int i = 0; i < 25; ++i) {
+        times.push_back(Milliseconds([&] {
+          if (!compute().ok()) std::abort();
+          WaitForGpu(gpu);
+        }));
+      }
+      return Median({times.begin() + 5, times.end()});
+    };
+    const double whole =
+        median([&] { return ComputeOnGpu(**orchestrator, *schedule, batch, gpu, context); });
+    const double there_alone =
+        median([&] { return (*orchestrator)->Compute(*schedule, there, context.OnGpu()); });
+    std::printf("| %s | %.2f | %.2f |\n", losses, whole, there_alone);
+    std::fflush(stdout);
+  }
+  std::printf("\n| copy, 50 MB, threads | GB/s |\n| --- | --- |\n");
+  const at::Tensor& tensor = batch.predictions[0].tensor;
+  const auto print = [&](const char* what, int threads, const auto& copy) {
+    for (int i = 0; i < 3; ++i) copy();
+    const double ms = Milliseconds([&] {
+      for (int i = 0; i < 10; ++i) copy();
+    });
+    std::printf("| %s, %d | %.1f |\n", what, threads,
+                1e-5 * static_cast<double>(tensor.nbytes()) / ms);
+  };
+  for (const int threads : {1, 8}) {
+    TaskPool some(threads);
+    print("to the GPU", threads, [&] {
+      ToGpu(tensor, gpu, some);
+      WaitForGpu(gpu);
+    });
+  }
+  print("to the GPU, by LibTorch", 1, [&] { tensor.to(gpu); });
+  const at::Tensor on_gpu = tensor.to(gpu);
+  print("to the host", 1, [&] {
+    StartToHost(on_gpu);
+    WaitForGpu(gpu);
+  });
+}
+
+// Each loss of the registry with its defaults, but for sigmoids: value and gradient of predictions
+// [2, 3, 128, 128, 128] in float32 that are on the GPU, and the most memory that takes beside them.
+void PrintLosses(const at::Device& gpu) {
+  std::printf("\n| loss | ms | peak MB |\n| --- | --- | --- |\n");
+  const std::vector<int64_t> sizes = {2, 3, 128, 128, 128};
+  const std::vector<int64_t> one_channel = {2, 1, 128, 128, 128};
+  const at::TensorOptions there = at::TensorOptions(at::kFloat).device(gpu);
+  TaskPool pool(2);
+  const Context context = Context(pool).OnGpu();
+  for (const LossConfig& config : AllLosses()) {
+    const LossTraits& traits = config.traits();
+    LossInputs inputs = {.pred = at::randn(sizes, there)};
+    if (traits.name == SoftClDice::kTraits.name) inputs.pred.sigmoid_();
+    if (traits.call_kind == CallKind::kPredPred) inputs.pred2 = at::randn(sizes, there);
+    if (traits.name == "GANLoss") {
+      inputs.target = at::ones({1}, there);
+    } else if (traits.target_kind == TargetKind::kClassIndex) {
+      inputs.target = at::rand(one_channel, there).gt(0.5).to(at::kLong);
+    } else if (traits.target_kind == TargetKind::kDense) {
+      inputs.target = at::rand(sizes, there).gt(0.3).to(at::kFloat);
+    }
+    inputs.gradient = {.into = at::empty(sizes, there)};
+    if (inputs.pred2.defined()) inputs.gradient2 = {.into = at::empty(sizes, there)};
+    const std::shared_ptr<const Loss> loss = config.Make();
+    const auto stats = [] {
+      return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[0];
+    };
+    c10::cuda::CUDACachingAllocator::resetPeakStats(0);
+    const int64_t before = stats().current;
+    std::vector<double> times;
+    for (int i = 0; i < 8; ++i) {
+      times.push_back(Milliseconds([&] {
+        const auto result = loss->Compute(inputs, context);
+        if (!result.ok()) std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+        WaitForGpu(gpu);
+      }));
+    }
+    std::printf("| %s | %.2f | %.0f |\n", std::string(traits.name).c_str(),
+                Median({times.begin() + 3, times.end()}),
+                1e-6 * static_cast<double>(stats().peak - before));
+    std::fflush(stdout);
+  }
+}
+
 int Main(int argc, char** argv) {
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
@@ -210,9 +345,12 @@ int Main(int argc, char** argv) {
   }
   cudaDeviceProp properties = {};
   C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, 0));
-  std::printf("%s\n\n| MALIS, both passes | batch | ms | ns a voxel |\n| --- | --- | --- | --- |\n",
-              properties.name);
+  std::printf("%s\n", properties.name);
+  const auto print_head = [] {
+    std::printf("\n| MALIS, both passes | batch | ms | ns a voxel |\n| --- | --- | --- | --- |\n");
+  };
   if (wanted("sizes")) {
+    print_head();
     for (const int64_t side : {32, 64, 128, 256}) {
       const MalisVolume volume = Typical(Crop(whole, {}, Cube(side)), NearestNeighborhood());
       for (const int64_t samples : {1, 2}) {
@@ -227,7 +365,12 @@ int Main(int argc, char** argv) {
     const MalisVolume snake = Snake(Typical(crop, NearestNeighborhood()));
     Print("a snake, 128³", 1, snake, bench.Time(snake, 1));
   }
+  if (wanted("requests")) {
+    PrintRequests(Typical(crop, NearestNeighborhood()), at::Device(at::kCUDA, 0));
+  }
+  if (wanted("losses")) PrintLosses(at::Device(at::kCUDA, 0));
   if (wanted("inputs")) {
+    print_head();
     ForEachInput(crop, [&](absl::string_view name, const MalisVolume& volume) {
       Print(name, 2, volume, bench.Time(volume, 2));
     });

@@ -130,6 +130,9 @@ void DeclareConfig(CLI::App& app, Config& config) {
                  "Threads that compute, at most, whatever there is to do; the default is the cores "
                  "that the process may use")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--devices", config.devices,
+                 "Where requests are computed: auto for every GPU that can be used, or else the "
+                 "processor; cpu; or GPUs as cuda:0,cuda:1");
   app.add_option("--max_concurrent_requests", config.max_concurrent_requests,
                  "Requests computed at the same time, by the same threads")
       ->check(CLI::Range(1, 4096));

@@ -24,6 +24,7 @@ struct Config {
   std::string token_file;
   std::string port_file;
   int threads = 0;
+  std::string devices = "auto";
   int max_concurrent_requests = 2;
   int max_queued_requests = 1024;
   int64_t memory_budget = int64_t{8} << 30;

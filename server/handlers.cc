@@ -61,25 +61,6 @@ void Explain(const Plan& plan, const FieldSpelling& spelling, v1::ValidatePlanRe
   for (const std::string& sentence : (*compiled)->Explain()) response->add_explanations(sentence);
 }
 
-// Computes a batch that was begun to be read at `start`, and writes the answer; its gradients
-// beside it where `apart` is given.
-absl::Status Answer(const Announcement& announcement, const Batch& batch, absl::Time start,
-                    const Context& context, v1::ComputeResponse* response,
-                    std::vector<at::Tensor>* apart) {
-  const absl::Time decoded = absl::Now();
-  const absl::StatusOr<Outcome> outcome =
-      announcement.plan->Compute(announcement.schedule, batch, context);
-  if (!outcome.ok()) return outcome.status();
-  const absl::Time computed = absl::Now();
-  const absl::Status written = WriteOutcome(*outcome, announcement.crop_seed, response, apart);
-  if (!written.ok()) return written;
-  v1::Timings* timings = response->mutable_timings();
-  timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
-  timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));
-  timings->set_encode_seconds(absl::ToDoubleSeconds(absl::Now() - computed));
-  return absl::OkStatus();
-}
-
 // The region that an answer is to be written into.
 absl::StatusOr<Region> FindRegionOfAnswer(const v1::SharedRegion& named, const OutcomeSize& answer,
                                           const Segments& segments) {
@@ -204,6 +185,23 @@ absl::Status Handlers::Compute(const v1::ComputeRequest& request, const Announce
                                 absl::ToDoubleSeconds(absl::Now() - written));
     return context.status();
   });
+}
+
+absl::Status Handlers::Answer(const Announcement& announcement, const Batch& batch,
+                              absl::Time start, const Context& context,
+                              v1::ComputeResponse* response, std::vector<at::Tensor>* apart) {
+  const absl::Time decoded = absl::Now();
+  const absl::StatusOr<Outcome> outcome = devices_.Compute(
+      *announcement.plan, announcement.schedule, batch, announcement.demand.bytes, context);
+  if (!outcome.ok()) return outcome.status();
+  const absl::Time computed = absl::Now();
+  const absl::Status written = WriteOutcome(*outcome, announcement.crop_seed, response, apart);
+  if (!written.ok()) return written;
+  v1::Timings* timings = response->mutable_timings();
+  timings->set_decode_seconds(absl::ToDoubleSeconds(decoded - start));
+  timings->set_compute_seconds(absl::ToDoubleSeconds(computed - decoded));
+  timings->set_encode_seconds(absl::ToDoubleSeconds(absl::Now() - computed));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<at::Tensor> Handlers::ReadTensor(const v1::Tensor& message, ElementUse use,

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/base/context.h"
@@ -21,6 +23,7 @@
 #include "lossd/wire/stream_layout.h"
 #include "server/batch_codec.h"
 #include "server/demand.h"
+#include "server/devices/devices.h"
 #include "server/plan_cache.h"
 #include "server/shared_memory/segments.h"
 
@@ -59,9 +62,15 @@ struct StreamedAnswer {
 class Handlers {
  public:
   // `threads` >= 1 share the work of all calls, those that call included; `plan_cache_size` >= 1
-  // compiled plans are kept; clients may share segments of `shared_memory_bytes` together.
-  Handlers(int threads, size_t plan_cache_size, int64_t shared_memory_bytes = 0)
-      : pool_(threads), plans_(plan_cache_size), segments_(shared_memory_bytes) {}
+  // compiled plans are kept; clients may share segments of `shared_memory_bytes` together; requests
+  // are computed on `devices`, of which `on_loss` is told.
+  Handlers(int threads, size_t plan_cache_size, int64_t shared_memory_bytes = 0,
+           std::vector<std::unique_ptr<Device>> devices = OnlyTheHost(),
+           Devices::OnLoss on_loss = {})
+      : pool_(threads),
+        plans_(plan_cache_size),
+        segments_(shared_memory_bytes),
+        devices_(std::move(devices), std::move(on_loss)) {}
 
   // Checks what is told by all of a request but what is in its tensors, for which no memory is
   // taken. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for too many bytes.
@@ -93,6 +102,7 @@ class Handlers {
   Segments& segments() { return segments_; }
   const Segments& segments() const { return segments_; }
   PlanCache::Use plan_use() const { return plans_.use(); }
+  const Devices& devices() const { return devices_; }
 
   // Gives memory back that no call has needed lately; to be called every few seconds.
   void GiveBackScratch() {
@@ -117,10 +127,17 @@ class Handlers {
   absl::StatusOr<at::Tensor> ReadTensor(const v1::Tensor& message, ElementUse use,
                                         const Context& context) const;
 
+  // Computes a batch that was begun to be read at `start`, and writes the answer; its gradients
+  // beside it where `apart` is given.
+  absl::Status Answer(const Announcement& announcement, const Batch& batch, absl::Time start,
+                      const Context& context, v1::ComputeResponse* response,
+                      std::vector<at::Tensor>* apart);
+
   TaskPool pool_;
   PlanCache plans_;
   Arrivals arrivals_;
   Segments segments_;
+  Devices devices_;
 };
 
 }  // namespace lossd

@@ -5,10 +5,13 @@
 #include <grpcpp/impl/codegen/server_callback_handlers.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <torch/version.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -40,6 +43,7 @@ Facts ConfigFacts(const Config& config) {
           {"tls_client_ca", config.tls_client_ca},
           {"token_file", config.token_file},
           {"threads", absl::StrCat(config.threads)},
+          {"devices", config.devices},
           {"max_concurrent_requests", absl::StrCat(config.max_concurrent_requests)},
           {"max_queued_requests", absl::StrCat(config.max_queued_requests)},
           {"memory_budget", absl::StrCat(config.memory_budget)},
@@ -51,13 +55,19 @@ Facts ConfigFacts(const Config& config) {
 
 }  // namespace
 
-LossServiceImpl::LossServiceImpl(const Config& config, const Secrets& secrets, Log& log)
+LossServiceImpl::LossServiceImpl(const Config& config, std::vector<std::unique_ptr<Device>> devices,
+                                 const Secrets& secrets, Log& log)
     : config_(config),
       start_(absl::Now()),
       secrets_(secrets),
       log_(log),
       handlers_(config.threads, static_cast<size_t>(config.plan_cache_size),
-                config.shared_memory_max_bytes),
+                config.shared_memory_max_bytes, std::move(devices),
+                [&log](const DeviceFacts& lost, const absl::Status& why, bool others) {
+                  log.Write(spdlog::level::err, "", "lost a device",
+                            {{"device", lost.name}, {"error", why.message()}});
+                  if (!others) kill(getpid(), SIGTERM);
+                }),
       shares_(ShareOut(config.memory_budget, config.max_request_bytes)),
       kept_(handlers_, shares_.calls),
       memory_(shares_.calls,
@@ -89,7 +99,14 @@ grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
   return AnswerAtOnce(*context, "GetServerInfo", [this, response] {
     response->set_version(LOSSD_VERSION);
     response->set_torch_version(TORCH_VERSION);
-    response->add_devices("cpu");
+    for (const Devices::State& state : handlers_.devices().states()) {
+      v1::Device& device = *response->add_devices();
+      device.set_name(state.facts.name);
+      device.set_description(state.facts.description);
+      device.set_architecture(state.facts.architecture);
+      device.set_memory_bytes(state.facts.memory_bytes);
+      device.set_in_service(state.in_service);
+    }
     response->set_threads(config_.threads);
     response->set_max_concurrent_requests(config_.max_concurrent_requests);
     response->set_max_queued_requests(config_.max_queued_requests);
@@ -147,6 +164,13 @@ grpc::ServerUnaryReactor* LossServiceImpl::ValidatePlan(grpc::CallbackServerCont
 
 ServerState LossServiceImpl::State() const {
   const PlanCache::Use plans = handlers_.plan_use();
+  std::vector<DeviceState> devices;
+  for (const Devices::State& state : handlers_.devices().states()) {
+    devices.push_back({.name = state.facts.name,
+                       .description = state.facts.description,
+                       .in_service = state.in_service,
+                       .requests = state.requests});
+  }
   return {.draining = draining_,
           .uptime = absl::Now() - start_,
           .threads = config_.threads,
@@ -158,7 +182,7 @@ ServerState LossServiceImpl::State() const {
           .plan_cache_hits = plans.hits,
           .plan_cache_misses = plans.misses,
           .shared_memory_bytes = handlers_.segments().bytes(),
-          .devices = {"cpu"},
+          .devices = std::move(devices),
           .open_calls = open_calls_.List()};
 }
 

@@ -2,7 +2,9 @@
 #define SERVER_LOSS_SERVICE_H_
 
 #include <atomic>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -36,8 +38,10 @@ using LossServiceBase = v1::LossService::WithRawCallbackMethod_ComputeStream<
 class LossServiceImpl final : public LossServiceBase {
  public:
   // `secrets` and `log` must outlive the service. config.shared_memory is the name of the socket
-  // where clients share memory, or "off".
-  LossServiceImpl(const Config& config, const Secrets& secrets, Log& log);
+  // where clients share memory, or "off". `devices` are those of config.devices; when the last is
+  // lost, the process is sent SIGTERM.
+  LossServiceImpl(const Config& config, std::vector<std::unique_ptr<Device>> devices,
+                  const Secrets& secrets, Log& log);
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ComputeStream(
       grpc::CallbackServerContext* context) override;
@@ -57,6 +61,9 @@ class LossServiceImpl final : public LossServiceBase {
   // As Handlers' methods.
   void GiveBackScratch() { handlers_.GiveBackScratch(); }
   Segments& segments() { return handlers_.segments(); }
+
+  // Whether a device computes still.
+  bool any_device() const { return handlers_.devices().any_in_service(); }
 
   // Tells this server from others: 16 bytes.
   const std::string& instance() const { return instance_; }

@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
+#include "server/devices/devices.h"
 #include "server/log.h"
 #include "server/security/secrets.h"
 #include "server/server.h"
@@ -81,19 +82,22 @@ int Serve(const lossd::Config& config, const sigset_t& signals) {
   // From here on a second signal ends the process at once.
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
+  const bool any_device = (*server)->any_device();
   if (!(*server)->Drain()) {
     log.Write(spdlog::level::err, "", "stopped calls that did not finish in time");
     return EXIT_FAILURE;
   }
   log.Write(spdlog::level::info, "", "stopped");
-  return EXIT_SUCCESS;
+  // Whoever supervises the process starts it anew: in a new one a device may work again.
+  return any_device ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 // Reads all that a server would, and says what is wrong with it. The exit status.
 int CheckConfig(lossd::Config config) {
   config.log_level = "error";
   lossd::Log log = MakeLog(config);
-  const absl::Status status = lossd::Secrets::Load(config, log).status();
+  absl::Status status = lossd::Secrets::Load(config, log).status();
+  if (status.ok()) status = lossd::OpenDevices(config.devices).status();
   if (status.ok()) {
     std::cout << "ok\n";
     return EXIT_SUCCESS;

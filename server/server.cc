@@ -67,10 +67,11 @@ void BoundMessages(const Config& config, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-Server::Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log)
+Server::Server(const Config& config, std::vector<std::unique_ptr<Device>> devices,
+               std::shared_ptr<const Secrets> secrets, Log& log)
     : config_(WithSocketName(config)),
       secrets_(std::move(secrets)),
-      service_(config_, *secrets_, log),
+      service_(config_, std::move(devices), *secrets_, log),
       credentials_(config_.tls_cert.empty() ? grpc::InsecureServerCredentials()
                                             : TlsCredentials(secrets_)) {}
 
@@ -82,7 +83,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
 
   absl::StatusOr<std::shared_ptr<const Secrets>> secrets = Secrets::Load(config, log);
   if (!secrets.ok()) return secrets.status();
-  std::unique_ptr<Server> server(new Server(config, *std::move(secrets), log));
+  absl::StatusOr<std::vector<std::unique_ptr<Device>>> devices = OpenDevices(config.devices);
+  if (!devices.ok()) return devices.status();
+  std::unique_ptr<Server> server(new Server(config, *std::move(devices), *std::move(secrets), log));
   if (absl::Status shared = server->ShareMemory(); !shared.ok()) return shared;
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, server->credentials_, &server->port_);

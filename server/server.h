@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,7 +22,8 @@ namespace lossd {
 class Server {
  public:
   // Serves from the moment it returns. `log` must outlive the server. UNAVAILABLE when the address
-  // cannot be had; FieldErrors about certificates and tokens that cannot be read.
+  // cannot be had; FieldErrors about certificates and tokens that cannot be read, and devices that
+  // cannot be used.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Log& log);
 
   // Cancels the calls that are left, and waits until they have stopped.
@@ -32,6 +34,9 @@ class Server {
 
   // The port of the status page; 0 where there is none.
   int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
+
+  // Whether a device computes still; when the last is lost, the process is sent SIGTERM.
+  bool any_device() const { return service_.any_device(); }
 
   // Bytes that clients share with it.
   int64_t shared_bytes() { return service_.segments().bytes(); }
@@ -45,7 +50,8 @@ class Server {
   bool Drain();
 
  private:
-  Server(const Config& config, std::shared_ptr<const Secrets> secrets, Log& log);
+  Server(const Config& config, std::vector<std::unique_ptr<Device>> devices,
+         std::shared_ptr<const Secrets> secrets, Log& log);
 
   absl::Status ShareMemory();
   absl::Status ServeHttp();

@@ -46,9 +46,27 @@ MetricFamily Counter(std::string name, std::string help, double value) {
   return family;
 }
 
+// A gauge of each device.
+MetricFamily OfDevices(std::string name, std::string help, const std::vector<DeviceState>& devices,
+                       double (*value)(const DeviceState& device)) {
+  MetricFamily family{std::move(name), std::move(help), MetricType::Gauge, {}};
+  for (const DeviceState& device : devices) {
+    ClientMetric metric;
+    metric.label = {{"device", device.name}};
+    metric.gauge.value = value(device);
+    family.metric.push_back(std::move(metric));
+  }
+  return family;
+}
+
 std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
   const auto number = [](int64_t value) { return static_cast<double>(value); };
   return {
+      OfDevices("lossd_device_in_service", "1 while the device computes, 0 once it is lost.",
+                state.devices,
+                [](const DeviceState& device) { return device.in_service ? 1.0 : 0.0; }),
+      OfDevices("lossd_device_requests", "Requests that the device computes.", state.devices,
+                [](const DeviceState& device) { return static_cast<double>(device.requests); }),
       Gauge("lossd_draining", "1 while the server finishes calls and takes no new ones.",
             state.draining ? 1 : 0),
       Gauge("lossd_uptime_seconds", "Since the server started.",

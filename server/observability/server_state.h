@@ -19,6 +19,14 @@ struct OpenCall {
   absl::Time start;
 };
 
+// A device that computes, or did.
+struct DeviceState {
+  std::string name;
+  std::string description;
+  bool in_service;
+  int64_t requests;  // That it computes now.
+};
+
 // How a server is at a moment.
 struct ServerState {
   bool draining = false;
@@ -32,7 +40,7 @@ struct ServerState {
   int64_t plan_cache_hits = 0;
   int64_t plan_cache_misses = 0;
   int64_t shared_memory_bytes = 0;
-  std::vector<std::string> devices;
+  std::vector<DeviceState> devices;
   std::vector<OpenCall> open_calls;
 };
 

@@ -87,10 +87,19 @@ std::string FactsTable(const std::string& title, const Facts& facts) {
   return absl::StrCat("<div><h2>", title, "</h2>\n", Table({}, rows), "</div>\n");
 }
 
+std::string DeviceText(const DeviceState& device) {
+  std::string text = device.name;
+  if (!device.description.empty()) absl::StrAppend(&text, " (", device.description, ")");
+  return device.in_service ? text : absl::StrCat(text, ": lost");
+}
+
 Facts LoadFacts(const ServerState& state) {
   return {
       {"up for", absl::FormatDuration(absl::Trunc(state.uptime, absl::Seconds(1)))},
-      {"devices", absl::StrJoin(state.devices, ", ")},
+      {"devices", absl::StrJoin(state.devices, ", ",
+                                [](std::string* out, const DeviceState& device) {
+                                  absl::StrAppend(out, DeviceText(device));
+                                })},
       {"calls under way", absl::StrCat(state.open_calls.size())},
       {"of these waiting",
        absl::StrCat(state.waiting_calls, " of at most ", state.most_waiting_calls)},

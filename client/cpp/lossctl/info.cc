@@ -1,11 +1,26 @@
 #include <iostream>
+#include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "lossctl/command.h"
 
 namespace lossd {
 namespace {
+
+// "cuda:0 (NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB)".
+void AppendDevice(std::string* out, const DeviceInfo& device) {
+  absl::StrAppend(out, device.name, " (");
+  if (!device.description.empty()) absl::StrAppend(out, device.description, ", ");
+  absl::StrAppend(out, device.architecture);
+  constexpr double kGibibyte = 1 << 30;
+  if (device.memory_bytes > 0) {
+    absl::StrAppendFormat(out, ", %.1f GiB", static_cast<double>(device.memory_bytes) / kGibibyte);
+  }
+  absl::StrAppend(out, device.in_service ? ")" : ", lost)");
+}
 
 absl::Status Info(const Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
@@ -16,7 +31,7 @@ absl::Status Info(const Session& session) {
   std::cout << "server               " << session.server << "\n"
             << "version              " << info->version << "\n"
             << "LibTorch             " << info->torch_version << "\n"
-            << "devices              " << absl::StrJoin(info->devices, ", ") << "\n"
+            << "devices              " << absl::StrJoin(info->devices, ", ", AppendDevice) << "\n"
             << "threads              " << info->threads << "\n"
             << "requests at a time   " << info->max_concurrent_requests << "\n"
             << "requests in queue    up to " << info->max_queued_requests << "\n"

@@ -35,9 +35,17 @@ LossDescription ReadLoss(const v1::LossInfo& message) {
 }  // namespace
 
 ServerInfo ReadServerInfo(const v1::GetServerInfoResponse& message) {
+  std::vector<DeviceInfo> devices;
+  for (const v1::Device& device : message.devices()) {
+    devices.push_back({.name = device.name(),
+                       .description = device.description(),
+                       .architecture = device.architecture(),
+                       .memory_bytes = device.memory_bytes(),
+                       .in_service = device.in_service()});
+  }
   return {.version = message.version(),
           .torch_version = message.torch_version(),
-          .devices = ReadTexts(message.devices()),
+          .devices = std::move(devices),
           .threads = message.threads(),
           .max_concurrent_requests = message.max_concurrent_requests(),
           .max_queued_requests = message.max_queued_requests(),

@@ -11,15 +11,24 @@
 
 namespace lossd {
 
+// What a server computes on.
+struct DeviceInfo {
+  std::string name;          // "cpu", or a GPU as "cuda:0".
+  std::string description;   // "NVIDIA H100 80GB HBM3"; empty for "cpu".
+  std::string architecture;  // "sm_90"; for "cpu" the vector instructions.
+  int64_t memory_bytes = 0;  // Of its own; 0 for "cpu".
+  bool in_service = true;    // False once it has failed.
+};
+
 struct ServerInfo {
-  std::string version;               // Of lossd, for example "0.1.0".
-  std::string torch_version;         // Of its LibTorch.
-  std::vector<std::string> devices;  // That it computes on, for example "cpu".
-  int threads = 0;                   // That compute.
-  int max_concurrent_requests = 0;   // Computed at the same time.
-  int max_queued_requests = 0;       // That may wait before others are refused.
-  int64_t max_request_bytes = 0;     // Of a request's tensors, and of an answer's.
-  absl::Duration uptime;             // Since its start.
+  std::string version;              // Of lossd, for example "0.1.0".
+  std::string torch_version;        // Of its LibTorch.
+  std::vector<DeviceInfo> devices;  // That it computes on.
+  int threads = 0;                  // That compute.
+  int max_concurrent_requests = 0;  // Computed at the same time.
+  int max_queued_requests = 0;      // That may wait before others are refused.
+  int64_t max_request_bytes = 0;    // Of a request's tensors, and of an answer's.
+  absl::Duration uptime;            // Since its start.
 };
 
 // An option of a loss.

@@ -10,4 +10,12 @@ void Context::ParallelFor(int64_t count, int64_t grain,
   });
 }
 
+void Context::ForEach(int64_t count, const std::function<void(int64_t i)>& body) const {
+  if (!on_gpu_) {
+    ParallelFor(count, 1, [&](int64_t i, int64_t /*end*/) { body(i); });
+    return;
+  }
+  for (int64_t i = 0; i < count && !Cancelled(); ++i) body(i);
+}
+
 }  // namespace lossd

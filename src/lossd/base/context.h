@@ -25,6 +25,13 @@ class Context {
   Context(TaskGroup& group, const Cancellation& cancellation)
       : pool_(&group.pool()), group_(&group), cancellation_(&cancellation) {}
 
+  // The same computation on a GPU: its tensors are there, and loops over parts of tensors are whole
+  // operations of the device instead, one after the other on the calling thread.
+  Context OnGpu() const { return Moved(true); }
+  // And back, for what only the host computes.
+  Context OnHost() const { return Moved(false); }
+  bool on_gpu() const { return on_gpu_; }
+
   // How many threads may take part in a loop.
   int threads() const { return pool_->threads(); }
   Workspace& workspace() const { return pool_->workspace(); }
@@ -33,6 +40,10 @@ class Context {
   // then are left out.
   void ParallelFor(int64_t count, int64_t grain,
                    const std::function<void(int64_t begin, int64_t end)>& body) const;
+
+  // Calls body(i) for each of so many parts of tensors: in parallel, or one after the other on a
+  // GPU, whose work goes into the calling thread's stream.
+  void ForEach(int64_t count, const std::function<void(int64_t i)>& body) const;
 
   // Whether the computation has been cancelled. To be asked by every loop that takes more than some
   // 50 ms; in passing it gives way to other computations that wait for a thread.
@@ -47,9 +58,16 @@ class Context {
   }
 
  private:
+  Context Moved(bool on_gpu) const {
+    Context moved = *this;
+    moved.on_gpu_ = on_gpu;
+    return moved;
+  }
+
   TaskPool* pool_;
   TaskGroup* group_ = nullptr;
   const Cancellation* cancellation_ = nullptr;
+  bool on_gpu_ = false;
 };
 
 }  // namespace lossd

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <vector>
 
@@ -49,8 +51,31 @@ std::vector<int64_t> LabelSizes(const Batch& batch) {
   return sizes;
 }
 
+// As a LibTorch expression.
+at::Tensor DerivedLabelsOnGpu(const Batch& batch) {
+  const at::Tensor ids = SegmentationBySample(batch.gt_seg);
+  at::Tensor labels = at::zeros(LabelSizes(batch), ids.options().dtype(at::kFloat));
+  for (size_t c = 0; c < batch.labels_from_gt_seg.size(); ++c) {
+    at::Tensor from = ids;
+    at::Tensor to = ids;
+    at::Tensor edges = labels.select(1, static_cast<int64_t>(c));
+    for (int64_t d = 0; d < 3; ++d) {
+      const int64_t size = ids.size(d + 1);
+      const int64_t step = std::clamp(batch.labels_from_gt_seg[c][d], -size, size);
+      const int64_t begin = std::max<int64_t>(0, -step);
+      const int64_t length = size - std::abs(step);
+      from = from.narrow(d + 1, begin, length);
+      to = to.narrow(d + 1, begin + step, length);
+      edges = edges.narrow(d + 1, begin, length);
+    }
+    edges.copy_(from.eq(to).logical_and_(from.ne(0)));
+  }
+  return labels;
+}
+
 at::Tensor DerivedLabels(const Batch& batch, const Context& context) {
-  const at::Tensor ids = SegmentationBySample(batch.gt_seg).to(at::kCPU).contiguous();
+  if (context.on_gpu()) return DerivedLabelsOnGpu(batch);
+  const at::Tensor ids = SegmentationBySample(batch.gt_seg).contiguous();
   const GridShape shape = {.z = ids.size(1), .y = ids.size(2), .x = ids.size(3)};
   std::vector<Offset> offsets;
   for (const VoxelIndex& offset : batch.labels_from_gt_seg) {
@@ -66,7 +91,7 @@ at::Tensor DerivedLabels(const Batch& batch, const Context& context) {
                            absl::MakeSpan(out + b * of_sample, of_sample));
     });
   }
-  return ToType(affinities, at::kFloat, context).to(batch.gt_seg.device());
+  return ToType(affinities, at::kFloat, context);
 }
 
 Batch WithLabels(Batch batch, at::Tensor labels) {

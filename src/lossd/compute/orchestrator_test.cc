@@ -6,6 +6,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <random>
@@ -16,6 +17,7 @@
 #include "lossd/base/error.h"
 #include "lossd/base/testing.h"
 #include "lossd/compute/crop_origin.h"
+#include "lossd/compute/gpu_batch.h"
 #include "lossd/compute/memory_need.h"
 #include "lossd/plan/plan_reader.h"
 
@@ -33,9 +35,15 @@ std::unique_ptr<const Orchestrator> Make(absl::string_view text) {
   return *std::move(orchestrator);
 }
 
+// On the host or, with LOSSD_TEST_DEVICE=cuda:0, on that GPU.
 absl::StatusOr<Outcome> TryCompute(absl::string_view text, const Batch& batch, int threads = 1) {
   TaskPool pool(threads);
-  return Make(text)->Compute(batch, pool);
+  const std::unique_ptr<const Orchestrator> orchestrator = Make(text);
+  const char* const gpu = std::getenv("LOSSD_TEST_DEVICE");
+  if (gpu == nullptr) return orchestrator->Compute(batch, pool);
+  const absl::StatusOr<Schedule> schedule = orchestrator->Prepare(batch);
+  if (!schedule.ok()) return schedule.status();
+  return ComputeOnGpu(*orchestrator, *schedule, batch, at::Device(gpu), pool);
 }
 
 Outcome Compute(absl::string_view text, const Batch& batch, int threads = 1) {

@@ -31,7 +31,7 @@ at::Tensor ResizeInParts(const at::Tensor& source, at::IntArrayRef size, at::Sca
   at::Tensor resized = at::empty(sizes, source.options().dtype(type));
   const int64_t channels = source.size(1);
   const int64_t parts = size[0] / thickness;
-  context.ParallelFor(source.size(0) * channels * parts, 1, [&](int64_t i, int64_t /*end*/) {
+  context.ForEach(source.size(0) * channels * parts, [&](int64_t i) {
     const int64_t begin = i % parts * thickness;
     const int64_t channel = i / parts % channels;
     const int64_t sample = i / parts / channels;
@@ -59,6 +59,13 @@ at::Tensor ResizeNearest(const at::Tensor& source, at::IntArrayRef size, const C
     indices.push_back(
         NearestIndices(source.size(static_cast<int64_t>(axis) + 2), size[axis], source.device()));
   }
+  if (context.on_gpu()) {
+    at::Tensor resized = source;
+    for (size_t axis = 0; axis < size.size(); ++axis) {
+      resized = resized.index_select(static_cast<int64_t>(axis) + 2, indices[axis]);
+    }
+    return resized;
+  }
   const at::Tensor planes = indices[0].to(at::kCPU);
   const auto* const plane_of = planes.const_data_ptr<int64_t>();
   const auto resize = [&](const at::Tensor& channel, int64_t index) {
@@ -80,7 +87,8 @@ at::Tensor ResizeDense(const at::Tensor& source, at::IntArrayRef size, const Con
   const bool distances = low >= -1.5 && high <= 1.5;
   // A plane that is made of a whole number of others lies where it does in the whole, and comes out
   // as it does there, to the bit. Else the channel is resized as one.
-  const int64_t thickness = values.size(2) % size[0] == 0 ? 1 : size[0];
+  const bool in_planes = values.size(2) % size[0] == 0 && !context.on_gpu();
+  const int64_t thickness = in_planes ? 1 : size[0];
   const int64_t covered = values.size(2) * thickness / size[0];
   const std::vector<int64_t> part = PartSize(size, thickness);
   const auto resize = [&](const at::Tensor& channel, int64_t begin) {
@@ -95,6 +103,12 @@ at::Tensor ResizeDense(const at::Tensor& source, at::IntArrayRef size, const Con
 
 at::Tensor ResizeKnown(const at::Tensor& known, at::IntArrayRef size, const Context& context) {
   if (HasSize(known, size)) return known;
+  if (context.on_gpu()) {
+    const at::Tensor unknown = known.logical_not().to(at::kFloat);
+    const at::Tensor share = size.size() == 3 ? at::adaptive_avg_pool3d(unknown, size)
+                                              : at::adaptive_avg_pool2d(unknown, size);
+    return share.le(0);
+  }
   const std::vector<int64_t> plane_size = PartSize(size, 1);
   const int64_t from = known.size(2);
   const int64_t to = size[0];

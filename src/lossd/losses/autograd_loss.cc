@@ -57,6 +57,9 @@ absl::StatusOr<LossResult> AutogradLoss::Compute(const LossInputs& inputs,
       if (auto fused = ComputeFused(inputs, context); fused.has_value()) return *std::move(fused);
     }
     if (has_masks) return ComputeApplied(inputs, context);
+    if (context.on_gpu() && inputs.pred.scalar_type() != at::kDouble) {
+      if (auto fused = ComputeOnGpu(inputs, context); fused.has_value()) return *std::move(fused);
+    }
     const c10::InferenceMode no_inference_mode(false);
     const c10::AutoGradMode grad_mode(inputs.gradient.wanted());
     const LossInputs leaves = Leaves(inputs);

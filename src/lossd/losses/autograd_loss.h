@@ -39,6 +39,12 @@ class AutogradLoss : public Loss {
     return std::nullopt;
   }
 
+  // The same on a GPU, where masks have been applied in advance.
+  virtual std::optional<absl::StatusOr<LossResult>> ComputeOnGpu(const LossInputs& /*inputs*/,
+                                                                 const Context& /*context*/) const {
+    return std::nullopt;
+  }
+
   // Whether the fused form takes the masks, `known` and class_weights, into account by itself.
   virtual bool FusesMasks() const { return false; }
 

@@ -12,12 +12,15 @@
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "lossd/base/error.h"
+#include "lossd/device/kernels.h"
+#include "lossd/device/sweeps.h"
 #include "lossd/losses/affinity_error.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/torch_status.h"
 #include "lossd/malis/labels.h"
 #include "lossd/malis/malis.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gpu_gradient_writer.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/slabs.h"
@@ -51,7 +54,7 @@ struct Region {
 // The labels of a sample as MalisSample wants them: different where they differ, 0 where they are,
 // in the bits of an int32.
 at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
-  at::Tensor ids = labels.to(at::kCPU);
+  at::Tensor ids = labels;
   if (ids.element_size() <= 4) return ids.to(at::kInt).contiguous();
   ids = ToType(ids, at::kLong, context).contiguous();
   const auto [least, greatest] = RangeOf(ids, context);
@@ -64,6 +67,17 @@ at::Tensor Narrow(const at::Tensor& labels, const Context& context) {
   CompactLabels(absl::MakeConstSpan(ids.const_data_ptr<int64_t>(), size), context,
                 absl::MakeSpan(out, size));
   return narrow;
+}
+
+// The same on a GPU.
+at::Tensor NarrowOnGpu(const at::Tensor& labels, const Context& context) {
+  if (labels.element_size() <= 4) return labels.to(at::kInt).contiguous();
+  const at::Tensor ids = labels.to(at::kLong).contiguous();
+  const auto [least, greatest] = RangeOf<int64_t>(ids, context);
+  if (least >= 0 && greatest <= std::numeric_limits<uint32_t>::max()) return ids.to(at::kInt);
+  const at::Tensor numbers =
+      std::get<1>(at::_unique2(ids, /*sorted=*/true, /*return_inverse=*/true));
+  return numbers.add_(1).masked_fill_(ids.eq(0), 0).to(at::kInt);
 }
 
 template <typename T>
@@ -90,7 +104,12 @@ class MalisLoss : public Loss {
     return CatchTorchErrors([&]() -> absl::StatusOr<LossResult> {
       if (absl::Status status = Check(inputs); !status.ok()) return status;
       const at::NoGradGuard no_grad;
-      return ComputeIn(RegionOf(inputs), inputs, context);
+      const Region region = RegionOf(inputs);
+      const LossInputs seen = InRegion(region, inputs);
+      if (inputs.gradient.wanted() && seen.pred.sizes() != inputs.pred.sizes()) {
+        GradientWriter(inputs.gradient).PutZeros(inputs.gradient.into, context);
+      }
+      return context.on_gpu() ? ComputeOnGpu(seen, context) : ComputeSamples(seen, context);
     });
   }
 
@@ -174,15 +193,9 @@ class MalisLoss : public Loss {
     bool finite = true;
   };
   // Sample by sample, as many at a time as threads take: scratch memory is that of samples.
-  absl::StatusOr<LossResult> ComputeIn(const Region& region, const LossInputs& inputs,
-                                       const Context& context) const {
-    const LossInputs seen = InRegion(region, inputs);
-    if (inputs.gradient.wanted() && seen.pred.sizes() != inputs.pred.sizes()) {
-      GradientWriter(inputs.gradient).PutZeros(inputs.gradient.into, context);
-    }
+  absl::StatusOr<LossResult> ComputeSamples(const LossInputs& seen, const Context& context) const {
     const int64_t samples = seen.pred.size(0);
-    const bool mean = reduction_ == Reduction::kMean;
-    const double scale = mean ? 1 / static_cast<double>(seen.pred.numel()) : 1;
+    const double scale = Scale(seen);
     at::Tensor map;
     if (reduction_ == Reduction::kNone) map = EmptyLarge(seen.pred.sizes());
     std::vector<SampleResult> results(samples);
@@ -204,15 +217,76 @@ class MalisLoss : public Loss {
       sum += sample.sum;
       result.finite = result.finite && sample.finite;
     }
-    const at::Tensor value = map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat);
-    result.value = value.to(inputs.pred.device());
+    result.value = map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat);
     return result;
   }
 
-  // What is read of the inputs, on the CPU, and where their gradient goes.
+  // Factor on the sum over all elements, and on its gradient.
+  double Scale(const LossInputs& seen) const {
+    return reduction_ == Reduction::kMean ? 1 / static_cast<double>(seen.pred.numel()) : 1;
+  }
+
+  // All samples at once: LibTorch expressions, but for what MALIS is about.
+  absl::StatusOr<LossResult> ComputeOnGpu(const LossInputs& seen, const Context& context) const {
+    const LossInputs applied = ApplyMasks(seen, context);
+    const at::IntArrayRef sizes = seen.pred.sizes();
+    const at::Tensor pred = WidenAndClamp(applied.pred, applied.clamp).contiguous();
+    const at::Tensor affinity = sigmoid_ ? SigmoidOnGpu(pred) : pred;
+    const at::Tensor target = applied.target.to(at::kFloat);
+    const auto bytes = [&](const at::Tensor& flags) {
+      return flags.to(at::kByte).expand(sizes).contiguous();
+    };
+    GpuMalisBatch batch = {.neighborhood = neighborhood_,
+                           .affinity = affinity,
+                           .positive = bytes(target.gt(0.5)),
+                           .known = {},
+                           .labels = {}};
+    if (applied.weight.defined()) batch.known = bytes(applied.weight.to(at::kFloat).eq(1));
+    if (seen.gt_seg.defined()) batch.labels = NarrowOnGpu(seen.gt_seg, context);
+    const at::Tensor weights = WeightsOnGpu(batch, context);
+    if (absl::Status status = context.status(); !status.ok()) return status;
+
+    const double scale = Scale(seen);
+    const bool blanked = seen.blank.has_value() && seen.known.defined();
+    GpuGradientWriter writer(seen.gradient);
+    const GpuSums errors = SumAffinityErrorsOnGpu(
+        {.affinity = affinity,
+         .target = target.expand(sizes),
+         .weight = weights,
+         .unknown = blanked ? seen.known.logical_not().expand(sizes) : at::Tensor(),
+         .sigmoid = sigmoid_,
+         .gradient_scale = static_cast<float>(scale * seen.gradient.factor)},
+        writer.place());
+    LossResult result = {.value = (errors.sums.sum() * scale).to(at::kFloat),
+                         .finite = writer.Finish(errors.finite)};
+    if (reduction_ == Reduction::kNone) result.value = weights * (affinity - target).square();
+    return result;
+  }
+
+  // A sample with an affinity that is not a number has no order, hence no weights: the loss is as
+  // little a number as the prediction.
+  static at::Tensor WeightsOnGpu(const GpuMalisBatch& batch, const Context& context) {
+    if (std::optional<at::Tensor> weights = MalisWeightsOnGpu(batch, context)) return *weights;
+    const int64_t samples = batch.affinity.size(0);
+    if (samples == 1) {
+      return at::full_like(batch.affinity, std::numeric_limits<float>::quiet_NaN());
+    }
+    std::vector<at::Tensor> weights;
+    for (int64_t b = 0; b < samples; ++b) {
+      weights.push_back(WeightsOnGpu({.neighborhood = batch.neighborhood,
+                                      .affinity = SampleOf(batch.affinity, b),
+                                      .positive = SampleOf(batch.positive, b),
+                                      .known = SampleOf(batch.known, b),
+                                      .labels = SampleOf(batch.labels, b)},
+                                     context));
+    }
+    return at::cat(weights);
+  }
+
+  // What is looked at of the inputs, and where their gradient goes.
   static LossInputs InRegion(const Region& region, const LossInputs& inputs) {
     const auto part = [&](const at::Tensor& tensor) {
-      return tensor.defined() ? region.Of(tensor).to(at::kCPU) : tensor;
+      return tensor.defined() ? region.Of(tensor) : tensor;
     };
     LossInputs seen = {.pred = part(inputs.pred),
                        .target = part(inputs.target),

@@ -39,7 +39,7 @@ class AnyElement {
  public:
   template <typename Element>
   AnyElement(const Element& element)  // NOLINT(google-explicit-constructor)
-      : kernel_(KernelOfLoss(IndexOfElement<Element>(Losses()))) {
+      : loss_(IndexOfElement<Element>(Losses())), kernel_(KernelOfLoss(loss_)) {
     static_assert(IndexOfElement<Element>(Losses()) >= 0,
                   "element_kernels.cc compiles those of Losses");
     static_assert(std::is_trivially_copyable_v<Element> && sizeof(Element) <= sizeof(parameters_));
@@ -51,7 +51,12 @@ class AnyElement {
     return kernel_(parameters_.data(), block, options);
   }
 
+  // The place in the list of the first loss with that function, and its parameters.
+  int loss() const { return loss_; }
+  const std::array<std::byte, 32>& parameters() const { return parameters_; }
+
  private:
+  int loss_;
   PointwiseKernel kernel_;
   alignas(double) std::array<std::byte, 32> parameters_ = {};
 };

@@ -5,7 +5,9 @@
 #include <limits>
 #include <vector>
 
+#include "lossd/device/sweeps.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gpu_gradient_writer.h"
 
 namespace lossd {
 namespace {
@@ -42,6 +44,92 @@ std::vector<ChannelCounts> CountChannels(const Blocks& blocks, const InputReader
   return channels;
 }
 
+// Where nothing has a weight, and classes do not matter.
+std::vector<ChannelCounts> AllCount(const Blocks& blocks) {
+  const int64_t samples = blocks.groups() / blocks.channels();
+  return {static_cast<size_t>(blocks.channels()),
+          {.valid = static_cast<double>(samples * blocks.voxels())}};
+}
+
+bool MustCount(const FusedPointwise& loss, bool weighted) {
+  return (loss.reduction == Reduction::kMean && weighted) || loss.max_pos_weight.has_value();
+}
+
+std::vector<ChannelSum> SumsOf(const FusedPointwise& loss, const std::vector<ChannelCounts>& counts,
+                               const GradientWriter& writer) {
+  const bool mean = loss.reduction == Reduction::kMean;
+  double all_valid = 0;
+  for (const ChannelCounts& channel : counts) all_valid += channel.valid;
+  std::vector<ChannelSum> sums;
+  for (const ChannelCounts& channel : counts) {
+    const double valid = loss.per_channel ? channel.valid : all_valid;
+    double pos_weight = loss.pos_weight;
+    if (loss.max_pos_weight.has_value() && channel.positives > 0) {
+      pos_weight = std::min(channel.negatives / channel.positives, *loss.max_pos_weight);
+    }
+    // A sum counts whatever has a weight, a mean what has one above 0.
+    const float floor = mean ? 0.0F : -std::numeric_limits<float>::infinity();
+    const float scale = mean ? static_cast<float>(1 / std::max(valid, 1.0)) : 1.0F;
+    sums.push_back({.element = loss.element(pos_weight),
+                    .options = {.weight_floor = floor,
+                                .gradient_scale = writer.Scale(scale),
+                                .tanh = loss.tanh},
+                    .scale = scale});
+  }
+  return sums;
+}
+
+// CountChannels, of [B, C, …] on a GPU.
+std::vector<ChannelCounts> CountChannelsOnGpu(const at::Tensor& target, const at::Tensor& weight) {
+  const auto count = [&](const at::Tensor& flags) {
+    const at::Tensor counted = weight.defined() ? flags.logical_and(weight > 0) : flags;
+    return counted.expand(target.sizes()).flatten(2).sum(at::IntArrayRef{0, 2});
+  };
+  const at::Tensor positives = count(target > 0);
+  const at::Tensor counts =
+      at::stack({weight.defined() ? count(at::ones_like(target, at::kBool)) : positives, positives,
+                 count(target <= 0)})
+          .to(at::kCPU, at::kDouble);
+  const auto each = counts.accessor<double, 2>();
+  std::vector<ChannelCounts> channels(counts.size(1));
+  const int64_t all = target.numel() / counts.size(1);
+  for (size_t c = 0; c < channels.size(); ++c) {
+    const auto i = static_cast<int64_t>(c);
+    channels[c] = {.valid = weight.defined() ? each[0][i] : static_cast<double>(all),
+                   .positives = each[1][i],
+                   .negatives = each[2][i]};
+  }
+  return channels;
+}
+
+// SweepPointwise on a GPU.
+LossResult SweepPointwiseOnGpu(const FusedPointwise& loss, const LossInputs& inputs) {
+  const Blocks blocks(inputs.pred.sizes());
+  const at::Tensor pred = WidenAndClamp(inputs.pred, inputs.clamp);
+  const at::Tensor target = inputs.target.expand(pred.sizes());
+  at::Tensor weight = inputs.weight;
+  if (weight.defined()) weight = weight.expand(pred.sizes());
+  std::vector<ChannelCounts> counts = AllCount(blocks);
+  if (MustCount(loss, weight.defined())) counts = CountChannelsOnGpu(target, weight);
+  GpuGradientWriter writer(inputs.gradient);
+  const std::vector<ChannelSum> channels = SumsOf(loss, counts, GradientWriter(inputs.gradient));
+  std::vector<PointwiseChannel> of_channels(channels.size());
+  for (size_t c = 0; c < channels.size(); ++c) {
+    std::copy(channels[c].element.parameters().begin(), channels[c].element.parameters().end(),
+              of_channels[c].element);
+    of_channels[c].options = channels[c].options;
+  }
+  const GpuSums sums = SumPointwiseOnGpu(channels.front().element.loss(), of_channels, pred, target,
+                                         weight, writer.place());
+  const auto each = sums.sums.accessor<double, 3>();
+  double value = 0;
+  for (int64_t group = 0; group < blocks.groups(); ++group) {
+    const int64_t c = group % blocks.channels();
+    value += each[group / blocks.channels()][c][0] * static_cast<double>(channels[c].scale);
+  }
+  return {.value = at::scalar_tensor(value, at::kFloat), .finite = writer.Finish(sums.finite)};
+}
+
 // Value and gradient in one sweep, after another one that counts where something must be counted.
 // Allocates nothing of the prediction's size.
 LossResult SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
@@ -73,50 +161,39 @@ LossResult SweepPointwise(const FusedPointwise& loss, const LossInputs& inputs,
   return {.value = at::scalar_tensor(value, at::kFloat), .finite = writer.finite()};
 }
 
+// Without a weight that does not count.
+LossInputs Used(const FusedPointwise& fused, LossInputs inputs) {
+  if (!fused.weighted) {
+    inputs.weight.reset();
+    inputs.class_weights.reset();
+  }
+  return inputs;
+}
+
 }  // namespace
 
 std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& blocks,
                                     const InputReader& reader, const GradientWriter& writer,
                                     const Context& context) {
-  const bool mean = loss.reduction == Reduction::kMean;
-  const int64_t samples = blocks.groups() / blocks.channels();
-  std::vector<ChannelCounts> counts(blocks.channels(),
-                                    {.valid = static_cast<double>(samples * blocks.voxels())});
-  if ((mean && reader.has_weight()) || loss.max_pos_weight.has_value()) {
+  std::vector<ChannelCounts> counts = AllCount(blocks);
+  if (MustCount(loss, reader.has_weight())) {
     counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), context);
   }
-  double all_valid = 0;
-  for (const ChannelCounts& channel : counts) all_valid += channel.valid;
-
-  std::vector<ChannelSum> sums;
-  for (const ChannelCounts& channel : counts) {
-    const double valid = loss.per_channel ? channel.valid : all_valid;
-    double pos_weight = loss.pos_weight;
-    if (loss.max_pos_weight.has_value() && channel.positives > 0) {
-      pos_weight = std::min(channel.negatives / channel.positives, *loss.max_pos_weight);
-    }
-    // A sum counts whatever has a weight, a mean what has one above 0.
-    const float floor = mean ? 0.0F : -std::numeric_limits<float>::infinity();
-    const float scale = mean ? static_cast<float>(1 / std::max(valid, 1.0)) : 1.0F;
-    sums.push_back({.element = loss.element(pos_weight),
-                    .options = {.weight_floor = floor,
-                                .gradient_scale = writer.Scale(scale),
-                                .tanh = loss.tanh},
-                    .scale = scale});
-  }
-  return sums;
+  return SumsOf(loss, counts, writer);
 }
 
 std::optional<absl::StatusOr<LossResult>> PointwiseLoss::ComputeFused(
     const LossInputs& inputs, const Context& context) const {
   const std::optional<FusedPointwise> fused = Fused(inputs);
   if (!fused.has_value() || fused->reduction == Reduction::kNone) return std::nullopt;
-  LossInputs used = inputs;
-  if (!fused->weighted) {
-    used.weight.reset();
-    used.class_weights.reset();
-  }
-  return SweepPointwise(*fused, used, context);
+  return SweepPointwise(*fused, Used(*fused, inputs), context);
+}
+
+std::optional<absl::StatusOr<LossResult>> PointwiseLoss::ComputeOnGpu(
+    const LossInputs& inputs, const Context& /*context*/) const {
+  const std::optional<FusedPointwise> fused = Fused(inputs);
+  if (!fused.has_value() || fused->reduction == Reduction::kNone) return std::nullopt;
+  return SweepPointwiseOnGpu(*fused, Used(*fused, inputs));
 }
 
 }  // namespace lossd

@@ -52,6 +52,8 @@ class PointwiseLoss : public AutogradLoss {
  private:
   std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
                                                          const Context& context) const final;
+  std::optional<absl::StatusOr<LossResult>> ComputeOnGpu(const LossInputs& inputs,
+                                                         const Context& context) const final;
   bool FusesMasks() const final { return true; }
 };
 

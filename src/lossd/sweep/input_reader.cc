@@ -118,6 +118,7 @@ LossInputs ApplyMasks(const LossInputs& inputs, const Context& context) {
   if (inputs.blank.has_value()) {
     applied.pred = KeepKnown(inputs.known, WidenAndClamp(inputs.pred, inputs.clamp, context),
                              *inputs.blank, context);
+    applied.clamp.reset();  // It does not cut what is blank.
   } else {
     applied.weight =
         applied.weight.defined()

@@ -34,9 +34,10 @@ absl::Status ForEachSlab(at::IntArrayRef sizes, const Context& context,
   const int64_t plane = sizes[1] * c10::multiply_integers(sizes.slice(3));
   int64_t thickness = std::max<int64_t>(1, kElements / std::max<int64_t>(1, plane));
   if (thickness > kVoxels) thickness -= thickness % kVoxels;
+  if (context.on_gpu()) thickness = std::max<int64_t>(1, length);
   const int64_t per_sample = (length + thickness - 1) / thickness;
   std::vector<absl::Status> statuses(sizes[0] * per_sample);
-  context.ParallelFor(sizes[0] * per_sample, 1, [&](int64_t i, int64_t /*end*/) {
+  context.ForEach(sizes[0] * per_sample, [&](int64_t i) {
     const int64_t begin = i % per_sample * thickness;
     statuses[i] = body(
         {.sample = i / per_sample, .begin = begin, .size = std::min(thickness, length - begin)});

@@ -9,7 +9,8 @@
 #include "absl/status/status.h"
 #include "lossd/base/context.h"
 
-// LibTorch on parts of a tensor: by all threads, and with a chance to stop between them.
+// LibTorch on parts of a tensor: by all threads, and with a chance to stop between them. On a GPU
+// parts are whole samples, one after the other.
 namespace lossd {
 
 // Indices [begin, begin + size) of a dimension. All of it is the tensor itself, which is quicker.

@@ -8,9 +8,11 @@
 #include <utility>
 #include <vector>
 
+#include "lossd/device/sweeps.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/overlap/softmax_overlap.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/gpu_gradient_writer.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_blocks.h"
 #include "lossd/sweep/input_reader.h"
@@ -205,6 +207,28 @@ absl::StatusOr<LossResult> OverlapLoss::ComputeInSoftmaxSweeps(const LossInputs&
   const at::Tensor factors = at::zeros({inputs.pred.size(0), channels, 2}, at::kDouble);
   factors.narrow(1, channels - counted, counted).copy_(of_sums.factors);
   result.finite = overlap.WriteGradient(factors, context, inputs.gradient);
+  return result;
+}
+
+std::optional<absl::StatusOr<LossResult>> OverlapLoss::ComputeOnGpu(const LossInputs& inputs,
+                                                                    const Context& context) const {
+  if (!IsMadeOfPlainSums() || HasSoftmax(inputs) || class_options_.to_onehot_y) return std::nullopt;
+  const absl::StatusOr<ClassChannels> channels =
+      PrepareClassChannels(inputs, {.include_background = class_options_.include_background});
+  if (!channels.ok()) return channels.status();
+  const at::Tensor pred = WidenAndClamp(channels->pred, inputs.clamp);
+  const at::Tensor target = channels->target.expand(pred.sizes());
+  const bool sigmoid = class_options_.sigmoid;
+  const ValueAndFactors of_sums = OfSums(SumOverlapsOnGpu(pred, target, sigmoid),
+                                         inputs.gradient.wanted(), inputs.pred.dim() - 2);
+  LossResult result = {.value = of_sums.value};
+  if (!inputs.gradient.wanted()) return result;
+  const int64_t background = inputs.pred.size(1) - pred.size(1);
+  GradientWriter(inputs.gradient).PutZeros(inputs.gradient.into.narrow(1, 0, background), context);
+  GpuGradientWriter writer(FromChannel(inputs.gradient, background));
+  const at::Tensor factors = of_sums.factors * inputs.gradient.factor;
+  result.finite =
+      writer.Finish(PutOverlapGradientOnGpu(pred, target, sigmoid, factors, writer.place()));
   return result;
 }
 

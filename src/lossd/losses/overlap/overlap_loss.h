@@ -51,6 +51,8 @@ class OverlapLoss : public AutogradLoss {
   ValueAndFactors OfCounts(const at::Tensor& counts, bool want_factors, int64_t spatial_dims) const;
   std::optional<absl::StatusOr<LossResult>> ComputeFused(const LossInputs& inputs,
                                                          const Context& context) const final;
+  std::optional<absl::StatusOr<LossResult>> ComputeOnGpu(const LossInputs& inputs,
+                                                         const Context& context) const final;
   absl::StatusOr<LossResult> ComputeInSweeps(const LossInputs& inputs,
                                              const Context& context) const;
   // Of Σ p·target, Σ p and Σ target [B, C, 3]; factors of target and of 1 in d sum(value) / d p,

@@ -64,6 +64,7 @@ LOSSD_VECTORIZED void AddToFew(uint32_t* place, uint32_t value) {
 
 // Reads first: most values come too late to be the least.
 LOSSD_VECTORIZED void Min(uint64_t* place, uint64_t value) {
+  if (Peek(place) <= value) return;
   AtomicRef<uint64_t> least(*place);
   uint64_t now = least.load(kRelaxed);
 #ifdef __CUDACC__

@@ -1,5 +1,5 @@
-#ifndef LOSSD_DEVICE_STREAM_MEMORY_H_
-#define LOSSD_DEVICE_STREAM_MEMORY_H_
+#ifndef LOSSD_DEVICE_CACHED_MEMORY_H_
+#define LOSSD_DEVICE_CACHED_MEMORY_H_
 
 #include <c10/cuda/CUDACachingAllocator.h>
 
@@ -10,10 +10,11 @@
 namespace lossd {
 
 // Scratch memory of the current device for what runs in a stream, from LibTorch's caching
-// allocator: what is given back is taken again without waiting. Take throws c10::OutOfMemoryError.
-class StreamMemory final : public flat::ScratchMemory {
+// allocator: what is given back is taken again without waiting. LibTorch must have been told to use
+// the device. Take throws c10::OutOfMemoryError.
+class CachedMemory final : public flat::ScratchMemory {
  public:
-  explicit StreamMemory(cudaStream_t stream) : stream_(stream) {}
+  explicit CachedMemory(cudaStream_t stream) : stream_(stream) {}
 
   void* Take(size_t bytes) override {
     return c10::cuda::CUDACachingAllocator::raw_alloc_with_stream(bytes, stream_);
@@ -28,4 +29,4 @@ class StreamMemory final : public flat::ScratchMemory {
 
 }  // namespace lossd
 
-#endif  // LOSSD_DEVICE_STREAM_MEMORY_H_
+#endif  // LOSSD_DEVICE_CACHED_MEMORY_H_
