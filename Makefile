@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack wheel tarball
+.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack wheel tarball
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,13 +31,25 @@ docs: build  ## Write what is generated from the list of losses.
 demo: build  ## Train a small network whose losses a lossd server computes.
 	@$(PYTHON) demo/train.py --server $(BUILD)/server/lossd $(ARGS)
 
-test: test-cpp test-python  ## Run all tests.
+test: test-cpp test-python test-deploy  ## Run all tests, but those of `make test-ops`.
 
 test-cpp: build
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
 test-python: build
 	@$(PYTHON) -m pytest tests/python
+
+# What finds no program that it needs is skipped, and says so.
+test-deploy: build
+	@$(PYTHON) -m pytest tests/ops -m "not clusters" -rs
+
+test-ops: build  ## Get balancers, schedulers and checkers into .ops, and test all of deploy/ with them: minutes.
+	@scripts/ops_tools.sh
+	@$(PYTHON) -m pytest tests/ops -rs --durations=5
+
+image:  ## Build the container image lossd with buildah, from source: minutes.
+	@buildah bud --format docker --isolation=chroot --file docker/Dockerfile --ignorefile docker/Dockerfile.dockerignore \
+	  --tag lossd:$$(sed -n 's/^project(lossd VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt) $(ARGS) .
 
 bench: build  ## Run the benchmarks, or those in ARGS; each prints ratios against its reference.
 	@scripts/bench.sh $(BUILD) $(ARGS)
@@ -79,8 +91,8 @@ tidy: setup  ## Run clang-tidy over every C++ source, its analyzer of paths incl
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)
-	@.venv/bin/ruff format --quiet client/python tests/python demo bench scripts
-	@.venv/bin/ruff check --quiet --fix client/python tests/python demo bench scripts
+	@.venv/bin/ruff format --quiet client/python tests/python tests/ops demo bench scripts deploy/slurm/find_servers
+	@.venv/bin/ruff check --quiet --fix client/python tests/python tests/ops demo bench scripts deploy/slurm/find_servers
 	@.venv/bin/buf format -w proto
 
 clean:  ## Remove what was built; .venv stays.

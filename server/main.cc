@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
@@ -22,6 +23,7 @@
 #include "server/log.h"
 #include "server/security/secrets.h"
 #include "server/server.h"
+#include "server/service_manager.h"
 #include "server/stop_request.h"
 #include "server/version.h"
 
@@ -67,9 +69,21 @@ int Serve(const lossd::Config& config, pid_t parent) {
              {"threads", int64_t{config.threads}},
              {"version", LOSSD_VERSION}});
 
+  const auto notify = [&log](absl::string_view state) {
+    const absl::Status status = lossd::NotifyServiceManager(state);
+    if (!status.ok()) {
+      log.Write(spdlog::level::warn, "", "no word to the service manager",
+                {{"error", status.message()}});
+    }
+  };
+  notify("READY=1");
   // While nobody calls, too.
   constexpr absl::Duration kHousekeeping = absl::Seconds(10);
-  while (!stop->Await(kHousekeeping)) (*server)->GiveBackScratch();
+  while (!stop->Await(kHousekeeping)) {
+    (*server)->GiveBackScratch();
+    notify("WATCHDOG=1");
+  }
+  notify("STOPPING=1");
   lossd::StopRequest::EndAtOnce();
   log.Write(spdlog::level::info, "", "draining", {{"timeout", config.drain_timeout}});
   const bool any_device = (*server)->any_device();

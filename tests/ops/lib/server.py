@@ -1,0 +1,93 @@
+"""Servers for tests of deploy/: the built lossd, with its metrics."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from local_server import LocalServer
+from programs import ROOT
+
+import lossd
+
+PLAN = [{"function": "WeightedMSELoss"}]
+
+
+def server_binary() -> pathlib.Path:
+    """The server of the release build, or the one that LOSSD_SERVER names."""
+    default = ROOT / "build" / "release" / "server" / "lossd"
+    binary = pathlib.Path(os.environ.get("LOSSD_SERVER", default))
+    if not binary.exists():
+        pytest.fail(f"no server at {binary}: run `make build`, or set LOSSD_SERVER")
+    return binary
+
+
+def drain_seconds(config: Mapping[str, object]) -> float:
+    """How long a server of this configuration may drain."""
+    said = subprocess.run([server_binary(), "--help"], capture_output=True, text=True).stdout
+    default = re.search(r"--drain_timeout .*\]=(\d+)", said)
+    assert default is not None
+    return float(str(config.get("drain_timeout", default[1])))
+
+
+def measured_server(*flags: str) -> LocalServer:
+    """A server whose metrics are served, too."""
+    return LocalServer(server_binary(), "--http_listen=127.0.0.1:0", "--shared_memory=off", *flags)
+
+
+def metrics_address(server: LocalServer) -> str:
+    """The host:port of its /metrics."""
+    found = re.search(r"http_port=(\d+)", server.log.read_text())
+    assert found is not None
+    return f"127.0.0.1:{found[1]}"
+
+
+def metrics(server: LocalServer) -> str:
+    """What /metrics says."""
+    with urllib.request.urlopen(f"http://{metrics_address(server)}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+SMALL_BUDGET = f"--memory_budget={64 << 20}"
+
+
+def load(server: LocalServer) -> None:
+    """Calls of every kind: good ones, a wrong one, one that does not fit into SMALL_BUDGET."""
+    volume = np.zeros((1, 1, 16, 16, 16), np.float32)
+    large = np.zeros((1, 1, 192, 192, 192), np.float32)
+    with lossd.Client(server.address) as client:
+        for _ in range(5):
+            client.compute(PLAN, volume, volume)
+        with pytest.raises(lossd.InvalidArgumentError):
+            client.compute([{"function": "Nonesuch"}], volume, volume)
+        with pytest.raises(lossd.ResourceExhaustedError):
+            client.compute(PLAN, large, large)
+        client.info()
+
+
+def compute(address: str, side: int = 32, **options: Any) -> Callable[[float], None]:
+    """A call for `Traffic`, by one client, that checks its answer."""
+    client = lossd.Client(address, **options)
+
+    def call(value: float) -> None:
+        volume = np.full((1, 1, side, side, side), value, np.float32)
+        result = client.compute(PLAN, volume, np.zeros_like(volume))
+        assert abs(result.total - value**2) < 1e-3
+
+    return call
+
+
+def wait_until(what: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for something to become true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)

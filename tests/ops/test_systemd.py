@@ -1,0 +1,154 @@
+"""deploy/systemd: the unit is right and tight, its configurations serve, stopping drains."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import yaml
+from programs import DEPLOY, run
+from server import PLAN, drain_seconds, server_binary
+
+import lossd
+
+FOLDER = DEPLOY / "systemd"
+UNIT = FOLDER / "lossd@.service"
+
+
+def setting(name: str) -> str:
+    found = re.search(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A system with the unit in it, as far as systemd-analyze looks."""
+    units = tmp_path / "etc" / "systemd" / "system"
+    units.mkdir(parents=True)
+    shutil.copy(UNIT, units)
+    for name in ("sysinit.target", "basic.target", "shutdown.target", "network-online.target"):
+        (units / name).write_text("[Unit]\nDescription=Stub\n")
+    binary = tmp_path / "usr" / "local" / "bin" / "lossd"
+    binary.parent.mkdir(parents=True)
+    shutil.copy(sys.executable, binary)
+    return tmp_path
+
+
+def verify(root: pathlib.Path) -> str:
+    """All that systemd has to say of the unit: of unknown keys it only warns."""
+    return run("systemd-analyze", "verify", f"--root={root}", "--man=no", "lossd@network.service")
+
+
+def test_the_unit_verifies(root: pathlib.Path) -> None:
+    assert verify(root) == ""
+    unit = root / "etc" / "systemd" / "system" / UNIT.name
+    unit.write_text(unit.read_text().replace("RestrictRealtime", "RestrictRealTime"))
+    assert "RestrictRealTime" in verify(root)
+
+
+def test_the_unit_is_hardened(root: pathlib.Path) -> None:
+    exposure = ("security", "--offline=true", f"--root={root}", "--no-pager")
+    said = run("systemd-analyze", *exposure, "--threshold=20", "lossd@network.service")
+    assert "Overall exposure level" in said
+
+
+def test_the_user_can_be_made() -> None:
+    said = run("systemd-sysusers", "--dry-run", FOLDER / "lossd.sysusers")
+    assert "lossd" in said
+
+
+def test_the_configuration_for_the_network_is_complete(tmp_path: pathlib.Path) -> None:
+    config = FOLDER / "network.yaml"
+    said = subprocess.run(
+        [server_binary(), "--config", config, "--check-config"], capture_output=True, text=True
+    )
+    # All is right but the secrets, which are not here.
+    assert "/etc/lossd/" in said.stderr
+    tokens = tmp_path / "tokens"
+    tokens.write_text("alice:0123456789abcdef0123456789abcdef\n")
+    key, certificate = tmp_path / "tls.key", tmp_path / "tls.pem"
+    run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate,
+    )  # fmt: skip
+    here = tmp_path / "network.yaml"
+    here.write_text(config.read_text().replace("/etc/lossd/", f"{tmp_path}/"))
+    checked = subprocess.run(
+        [server_binary(), "--config", here, "--check-config"], capture_output=True, text=True
+    )
+    assert (checked.returncode, checked.stdout) == (0, "ok\n")
+
+
+class Manager:
+    """Starts a program as systemd does one of Type=notify, and hears what it says."""
+
+    def __init__(self, folder: pathlib.Path, *command: str | pathlib.Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(folder / "notify"))
+        self._socket.settimeout(30)
+        variables = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify")}
+        self.process = subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL)
+
+    def hears(self) -> str:
+        """The next thing that it says."""
+        return self._socket.recv(1000).decode()
+
+    def close(self) -> None:
+        """Ends it, if need be."""
+        self.process.kill()
+        self.process.wait()
+        self._socket.close()
+
+
+@pytest.fixture
+def local(tmp_path: pathlib.Path) -> Iterator[tuple[Manager, str]]:
+    """A server of local.yaml, whose socket is in a folder of its own."""
+    text = (FOLDER / "local.yaml").read_text()
+    text = text.replace("/run/lossd/local", str(tmp_path)).replace(":9465", ":0")
+    config = tmp_path / "local.yaml"
+    config.write_text(text)
+    with contextlib.closing(Manager(tmp_path, server_binary(), "--config", config)) as manager:
+        yield manager, f"unix:{tmp_path}/lossd.sock"
+
+
+def test_it_says_when_it_is_ready_and_drains_within_the_stop_timeout(
+    local: tuple[Manager, str],
+) -> None:
+    manager, address = local
+    assert manager.hears() == "READY=1"
+    volume = np.zeros((1, 3, 64, 64, 64), np.float32)
+    with lossd.Client(address, retry_seconds=0) as client:
+        pending = [client.submit(PLAN, volume, volume, timeout=60) for _ in range(8)]
+        pending[0].result()
+        manager.process.send_signal(signal.SIGTERM)
+        assert manager.hears() == "STOPPING=1"
+        assert manager.process.wait(float(setting("TimeoutStopSec"))) == 0
+        # Those admitted were answered, those that came too late were turned away.
+        answered = 0
+        for call in pending:
+            with contextlib.suppress(lossd.UnavailableError):
+                answered += call.result().total == 0
+    assert answered > 1
+
+
+def test_a_living_server_feeds_the_watchdog_in_time(local: tuple[Manager, str]) -> None:
+    manager, _ = local
+    assert manager.hears() == "READY=1"
+    assert float(setting("WatchdogSec")) >= 2 * 10
+    assert manager.hears() == "WATCHDOG=1"
+
+
+@pytest.mark.parametrize("config", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_stopping_takes_longer_than_draining_may(config: pathlib.Path) -> None:
+    assert float(setting("TimeoutStopSec")) > drain_seconds(yaml.safe_load(config.read_text()))
