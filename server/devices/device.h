@@ -12,10 +12,10 @@
 namespace lossd {
 
 struct DeviceFacts {
-  std::string name;               // "cpu", "cuda:0"
-  std::string description = "";   // "NVIDIA H100 80GB HBM3"; empty for the host.
-  std::string architecture = "";  // "sm_90"; of the host the vector instructions.
-  int64_t memory_bytes = 0;       // Of its own; 0: the host's.
+  std::string name;          // "cpu", "cuda:0"
+  std::string description;   // "NVIDIA H100 80GB HBM3"; empty for the host.
+  std::string architecture;  // "sm_90"; of the host the vector instructions.
+  int64_t memory_bytes = 0;  // Of its own; 0: the host's.
 };
 
 // Where requests are computed: the host or a GPU. Thread-safe.

@@ -161,7 +161,9 @@ TEST_F(DevicesTest, NoCallIsLostWithADevice) {
 // Computes something else than what it is asked for.
 class WrongDevice final : public Device {
  public:
-  explicit WrongDevice(double factor) : Device({.name = "wrong"}), factor_(factor) {}
+  explicit WrongDevice(double factor)
+      : Device({.name = "wrong", .description = "", .architecture = "", .memory_bytes = 0}),
+        factor_(factor) {}
 
   absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
                                   const Batch& batch, const Context& context) override {
