@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests of deploy/ want beyond `make setup` into .ops, and says what: programs from PyPI in an
-# environment, packages of the distribution that are unpacked only, so that none of their services starts with the
-# machine. Does nothing when nothing is missing; `rm -rf .ops` takes it all away.
+# environment, packages of the distribution that are unpacked only. Does nothing when nothing is missing; `rm -rf .ops` takes it all away.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/packages.sh
 
 stamp=.ops/stamp
-wanted=$(sha256sum scripts/ops_tools.sh tests/ops/requirements.txt)
+wanted=$(sha256sum scripts/{ops_tools,packages}.sh tests/ops/requirements.txt)
 [[ "$(cat $stamp 2>/dev/null)" != "$wanted" ]] || exit 0
 
-as_root() { if ((EUID == 0)); then "$@"; else sudo "$@"; fi; }
 downloads=$(mktemp -d)
 trap 'rm -rf "$downloads"' EXIT
 
@@ -34,9 +33,5 @@ PYTHON
 
 packages=(prometheus nginx-light slurmctld slurmd slurm-client slurm-wlm-basic-plugins)
 echo "ops: unpacking into .ops/root, with the libraries they need: ${packages[*]}"
-mkdir -p "$downloads/partial" .ops/root
-as_root apt-get update -qq
-as_root apt-get install -y -qq --no-install-recommends --download-only -o Dir::Cache::archives="$downloads" \
-  -o APT::Sandbox::User=root "${packages[@]}" >/dev/null
-find "$downloads" -name '*.deb' -exec dpkg-deb -x {} .ops/root \;
+unpack_packages .ops/root "${packages[@]}"
 echo "$wanted" >$stamp

@@ -3,6 +3,7 @@
 # sudo) and the Python environment .venv, which also holds LibTorch. Does nothing when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/packages.sh
 
 packages=(
   ca-certificates git make                                    # what a clone needs anyway
@@ -20,23 +21,9 @@ missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
-as_root() {
-  if ((EUID == 0)); then
-    "$@"
-  else
-    command -v sudo >/dev/null || { echo "setup: this needs root: run as root or install sudo" >&2; return 1; }
-    sudo "$@"
-  fi
-}
-
-install() {
-  as_root apt-get update -qq &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-}
-
 if ((${#missing[@]})); then
   echo "setup: installing packages: ${missing[*]}"
-  install "${missing[@]}"
+  install_packages "${missing[@]}"
 fi
 
 if [[ ! -x .venv/bin/pip ]]; then
@@ -44,17 +31,12 @@ if [[ ! -x .venv/bin/pip ]]; then
   python3 -m venv .venv
 fi
 
-# A balancer for tests, with the libraries that are missing. It is unpacked only: installed, it would come with a service
-# that starts with the machine.
+# A balancer for tests.
 haproxy=.venv/haproxy
 if [[ ! -d $haproxy && ! -x /usr/sbin/haproxy ]]; then
   echo "setup: unpacking haproxy into $haproxy"
-  downloads=$(mktemp -d)
-  mkdir "$downloads/partial" "$haproxy"
-  install --download-only -o Dir::Cache::archives="$downloads" -o APT::Sandbox::User=root haproxy &&
-    find "$downloads" -name '*.deb' -exec dpkg-deb -x {} "$haproxy" \; ||
-    { rmdir "$haproxy"; echo "setup: no haproxy, so the tests of a balancer will be skipped" >&2; }
-  rm -rf "$downloads"
+  unpack_packages "$haproxy" haproxy ||
+    { rm -rf "$haproxy"; echo "setup: no haproxy, so the tests of a balancer will be skipped" >&2; }
 fi
 
 # A stamp of what was installed: pip itself takes seconds to find out that nothing is missing.
