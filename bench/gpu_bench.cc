@@ -40,8 +40,6 @@
 namespace lossd {
 namespace {
 
-GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
-
 // An array of the device.
 template <typename T>
 class OnDevice {
@@ -323,17 +321,7 @@ void PrintLosses(const at::Device& gpu) {
 int Main(int argc, char** argv) {
   const absl::string_view only = argc > 2 ? argv[2] : "";
   const auto wanted = [&](absl::string_view part) { return only.empty() || only == part; };
-  Segmentation whole;
-  if (argc > 1) {
-    absl::StatusOr<Segmentation> read = ReadSegmentation(argv[1]);
-    if (!read.ok()) {
-      std::fprintf(stderr, "%s\n", read.status().ToString().c_str());
-      return 1;
-    }
-    whole = *std::move(read);
-  } else {
-    whole = SyntheticNeurites(Cube(256), 1);
-  }
+  const Segmentation whole = SegmentationOfArguments(argc, argv);
   at::globalContext().lazyInitDevice(at::kCUDA);
   const c10::cuda::CUDAStream stream = c10::cuda::getStreamFromPool();
   const c10::cuda::CUDAStreamGuard guard(stream);

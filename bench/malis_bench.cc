@@ -42,8 +42,6 @@
 namespace lossd {
 namespace {
 
-GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
-
 double Now(clockid_t clock) {
   timespec now = {};
   clock_gettime(clock, &now);
@@ -349,17 +347,7 @@ void PrintParts(const MalisVolume& volume) {
 }
 
 int Main(int argc, char** argv) {
-  Segmentation whole;
-  if (argc > 1) {
-    absl::StatusOr<Segmentation> read = ReadSegmentation(argv[1]);
-    if (!read.ok()) {
-      std::fprintf(stderr, "%s\n", read.status().ToString().c_str());
-      return 1;
-    }
-    whole = *std::move(read);
-  } else {
-    whole = SyntheticNeurites(Cube(256), 1);
-  }
+  const Segmentation whole = SegmentationOfArguments(argc, argv);
   const auto volume = [](const Segmentation& segmentation, uint32_t seed) {
     return MakeVolume(Erode(segmentation), NearestNeighborhood(), Prediction::kHalfTrained, seed);
   };

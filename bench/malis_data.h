@@ -16,6 +16,8 @@ struct Segmentation {
   std::vector<uint32_t> labels;
 };
 
+inline GridShape Cube(int64_t side) { return {.z = side, .y = side, .x = side}; }
+
 // A dense segmentation that looks like brain: thin winding neurites around one big soma.
 Segmentation SyntheticNeurites(const GridShape& shape, uint32_t seed);
 
