@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "lossd/base/context.h"
@@ -37,8 +38,8 @@ class Device {
   // never does again in this process.
   virtual bool Works() = 0;
 
-  // Gives memory back that is kept for requests to come.
-  virtual void GiveBackMemory() = 0;
+  // Gives memory back that is kept for requests to come. Whether it keeps any.
+  virtual bool GiveBackMemory() = 0;
 
  private:
   const DeviceFacts facts_;

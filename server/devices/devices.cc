@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
 
 namespace lossd {
@@ -20,10 +19,7 @@ absl::StatusOr<Outcome> Devices::Compute(const Orchestrator& plan, const Schedul
     Device& device = *slot->device;
     const auto compute = [&] { return device.Compute(plan, schedule, batch, context); };
     absl::StatusOr<Outcome> outcome = compute();
-    if (absl::IsResourceExhausted(outcome.status())) {
-      device.GiveBackMemory();
-      outcome = compute();
-    }
+    if (absl::IsResourceExhausted(outcome.status()) && device.GiveBackMemory()) outcome = compute();
     const bool lost = absl::IsInternal(outcome.status()) && !device.Works();
     if (lost) TakeOutOfService(*slot, outcome.status());
     Leave(*slot, bytes);
@@ -55,7 +51,7 @@ void Devices::TakeOutOfService(Slot& slot, const absl::Status& why) {
   {
     const std::scoped_lock lock(mutex_);
     if (!std::exchange(slot.in_service, false)) return;
-    others = std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.in_service; });
+    others = AnyInService();
   }
   if (on_loss_) on_loss_(slot.device->facts(), why, others);
 }
@@ -72,6 +68,10 @@ std::vector<Devices::State> Devices::states() const {
 
 bool Devices::any_in_service() const {
   const std::scoped_lock lock(mutex_);
+  return AnyInService();
+}
+
+bool Devices::AnyInService() const {
   return std::any_of(slots_.begin(), slots_.end(), [](const Slot& s) { return s.in_service; });
 }
 

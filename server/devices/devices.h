@@ -32,8 +32,8 @@ class Devices {
   explicit Devices(std::vector<std::unique_ptr<Device>> devices, OnLoss on_loss = {});
 
   // Orchestrator::Compute on one of them; `bytes`: what the request takes. A device that lacks
-  // memory is tried once more after it has given back what it keeps, then the error is
-  // RESOURCE_EXHAUSTED. UNAVAILABLE with the reason DEVICE_LOST when no device is left.
+  // memory is tried once more if it has given some back, then the error is RESOURCE_EXHAUSTED.
+  // UNAVAILABLE with the reason DEVICE_LOST when no device is left.
   absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
                                   const Batch& batch, int64_t bytes, const Context& context);
 
@@ -52,6 +52,7 @@ class Devices {
   Slot* Take(int64_t bytes);
   void Leave(Slot& slot, int64_t bytes);
   void TakeOutOfService(Slot& slot, const absl::Status& why);
+  bool AnyInService() const;  // With the lock held.
 
   const OnLoss on_loss_;
   mutable std::mutex mutex_;

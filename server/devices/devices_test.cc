@@ -37,10 +37,14 @@ class FakeDevice final : public Device {
     return plan.Compute(schedule, batch, context);
   }
   bool Works() override { return !lost; }
-  void GiveBackMemory() override { ++given_back; }
+  bool GiveBackMemory() override {
+    ++given_back;
+    return keeps_memory;
+  }
 
   std::atomic<int> computed = 0;
   std::atomic<int> given_back = 0;
+  std::atomic<bool> keeps_memory = true;
   std::atomic<int> lacks_memory = 0;  // That many times.
   std::atomic<bool> fails_once = false;
   std::atomic<bool> lost = false;
@@ -112,6 +116,12 @@ TEST_F(DevicesTest, TriesOnceMoreWithoutWhatItKeeps) {
   fakes_[0]->lacks_memory = 2;
   EXPECT_EQ(Compute().status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(devices_->states()[0].in_service);
+  // In vain where nothing was given back.
+  fakes_[0]->keeps_memory = false;
+  fakes_[0]->lacks_memory = 1;
+  const int before = fakes_[0]->computed;
+  EXPECT_EQ(Compute().status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(fakes_[0]->computed, before + 1);
 }
 
 TEST_F(DevicesTest, AnErrorOfARequestIsNoLoss) {
@@ -173,7 +183,7 @@ class WrongDevice final : public Device {
     return outcome;
   }
   bool Works() override { return true; }
-  void GiveBackMemory() override {}
+  bool GiveBackMemory() override { return false; }
 
  private:
   const double factor_;

@@ -4,7 +4,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
-#include <mutex>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -39,7 +39,10 @@ class Gpu final : public Device {
     }
   }
 
-  void GiveBackMemory() override { c10::cuda::CUDACachingAllocator::emptyCache(); }
+  bool GiveBackMemory() override {
+    c10::cuda::CUDACachingAllocator::emptyCache();
+    return true;
+  }
 
  private:
   const at::Device device_;
@@ -70,12 +73,11 @@ absl::StatusOr<std::unique_ptr<Device>> OpenGpu(int number) {
     return absl::UnavailableError(absl::StrCat("it is a ", properties.name, " of ", architecture,
                                                ", and sm_", kOldestMajor, "0 is needed at least"));
   }
-  auto gpu = std::make_unique<Gpu>(
+  return std::make_unique<Gpu>(
       number, DeviceFacts{.name = absl::StrCat("cuda:", number),
                           .description = properties.name,
                           .architecture = architecture,
                           .memory_bytes = static_cast<int64_t>(properties.totalGlobalMem)});
-  return gpu;
 }
 
 }  // namespace lossd
