@@ -80,24 +80,21 @@ std::vector<ChannelSum> SumsOf(const FusedPointwise& loss, const std::vector<Cha
 }
 
 // CountChannels, of [B, C, …] on a GPU.
-std::vector<ChannelCounts> CountChannelsOnGpu(const at::Tensor& target, const at::Tensor& weight) {
+std::vector<ChannelCounts> CountChannelsOnGpu(const Blocks& blocks, const at::Tensor& target,
+                                              const at::Tensor& weight) {
   const auto count = [&](const at::Tensor& flags) {
     const at::Tensor counted = weight.defined() ? flags.logical_and(weight > 0) : flags;
     return counted.expand(target.sizes()).flatten(2).sum(at::IntArrayRef{0, 2});
   };
-  const at::Tensor positives = count(target > 0);
-  const at::Tensor counts =
-      at::stack({weight.defined() ? count(at::ones_like(target, at::kBool)) : positives, positives,
-                 count(target <= 0)})
-          .to(at::kCPU, at::kDouble);
+  std::vector<at::Tensor> rows = {count(target > 0), count(target <= 0)};
+  if (weight.defined()) rows.push_back(count(weight > 0));
+  const at::Tensor counts = at::stack(rows).to(at::kCPU, at::kDouble);
   const auto each = counts.accessor<double, 2>();
-  std::vector<ChannelCounts> channels(counts.size(1));
-  const int64_t all = target.numel() / counts.size(1);
-  for (size_t c = 0; c < channels.size(); ++c) {
-    const auto i = static_cast<int64_t>(c);
-    channels[c] = {.valid = weight.defined() ? each[0][i] : static_cast<double>(all),
-                   .positives = each[1][i],
-                   .negatives = each[2][i]};
+  std::vector<ChannelCounts> channels = AllCount(blocks);
+  for (int64_t c = 0; c < blocks.channels(); ++c) {
+    channels[c].positives = each[0][c];
+    channels[c].negatives = each[1][c];
+    if (weight.defined()) channels[c].valid = each[2][c];
   }
   return channels;
 }
@@ -110,7 +107,7 @@ LossResult SweepPointwiseOnGpu(const FusedPointwise& loss, const LossInputs& inp
   at::Tensor weight = inputs.weight;
   if (weight.defined()) weight = weight.expand(pred.sizes());
   std::vector<ChannelCounts> counts = AllCount(blocks);
-  if (MustCount(loss, weight.defined())) counts = CountChannelsOnGpu(target, weight);
+  if (MustCount(loss, weight.defined())) counts = CountChannelsOnGpu(blocks, target, weight);
   GpuGradientWriter writer(inputs.gradient);
   const std::vector<ChannelSum> channels = SumsOf(loss, counts, GradientWriter(inputs.gradient));
   std::vector<PointwiseChannel> of_channels(channels.size());
