@@ -29,17 +29,10 @@ class EveryLossTest : public ::testing::TestWithParam<LossConfig> {
   }
 
   LossInputs Inputs(at::IntArrayRef shape, bool weighted) const {
-    const std::vector<int64_t> one_channel = {shape[0], 1, shape[2], shape[3], shape[4]};
-    LossInputs inputs = {.pred = Normal(shape, 1)};
-    if (Traits().call_kind == CallKind::kPredPred) inputs.pred2 = Normal(shape, 2);
-    if (Traits().name == "GANLoss") {
-      inputs.target = at::ones({1});
-    } else if (Traits().target_kind == TargetKind::kClassIndex) {
-      inputs.target = Coins(one_channel, 3).to(at::kLong);
-    } else if (Traits().target_kind == TargetKind::kDense) {
-      inputs.target = Coins(shape, 3);
+    LossInputs inputs = InputsOf(Traits(), shape);
+    if (weighted) {
+      inputs.weight = Coins({shape[0], 1, shape[2], shape[3], shape[4]}, 4, 0.8) * 1.5;
     }
-    if (weighted) inputs.weight = Coins(one_channel, 4, 0.8) * 1.5;
     return inputs;
   }
 

@@ -83,18 +83,9 @@ class GpuLossTest : public ::testing::TestWithParam<LossConfig> {
 };
 
 TEST_P(GpuLossTest, IsTheHosts) {
-  const std::vector<int64_t> shape = {2, 3, 20, 17, 33};
   const std::vector<int64_t> one_channel = {2, 1, 20, 17, 33};
-  LossInputs inputs = {.pred = Normal(shape, 1)};
+  const LossInputs inputs = InputsOf(Traits(), {2, 3, 20, 17, 33});
   const bool of_classes = Traits().target_kind == TargetKind::kClassIndex;
-  if (Traits().call_kind == CallKind::kPredPred) inputs.pred2 = Normal(shape, 2);
-  if (Traits().name == "GANLoss") {
-    inputs.target = at::ones({1});
-  } else if (of_classes) {
-    inputs.target = Coins(one_channel, 3).to(at::kLong);
-  } else if (Traits().target_kind == TargetKind::kDense) {
-    inputs.target = Coins(shape, 3, 0.8);
-  }
   ExpectTheHosts(inputs);
   if (TakesWeight()) {
     LossInputs weighted = inputs;
@@ -139,10 +130,7 @@ TEST_P(GpuLossTest, WritesItsGradientWhereItIsWanted) {
   if (Traits().call_kind != CallKind::kPredTarget || Traits().name == "GANLoss") {
     GTEST_SKIP() << "as others";
   }
-  const std::vector<int64_t> shape = {2, 3, 20, 17, 33};
-  const bool of_classes = Traits().target_kind == TargetKind::kClassIndex;
-  LossInputs inputs = {.pred = Normal(shape, 1)};
-  inputs.target = of_classes ? Coins({2, 1, 20, 17, 33}, 3).to(at::kLong) : Coins(shape, 3, 0.8);
+  LossInputs inputs = InputsOf(Traits(), {2, 3, 20, 17, 33});
   std::shared_ptr<const Loss> loss = loss_;
   if (Traits().takes_gt_seg) {
     loss = MakeLoss(Malis{.malis_crop_size = {7, 9, 11}});

@@ -115,6 +115,19 @@ at::Tensor Coins(at::IntArrayRef shape, int seed, double probability) {
   return at::rand(shape, generator, at::kFloat).lt(probability).to(at::kFloat);
 }
 
+LossInputs InputsOf(const LossTraits& loss, at::IntArrayRef shape) {
+  LossInputs inputs = {.pred = Normal(shape, 1)};
+  if (loss.call_kind == CallKind::kPredPred) inputs.pred2 = Normal(shape, 2);
+  if (loss.name == "GANLoss") {
+    inputs.target = at::ones({1});
+  } else if (loss.target_kind == TargetKind::kClassIndex) {
+    inputs.target = Coins({shape[0], 1, shape[2], shape[3], shape[4]}, 3).to(at::kLong);
+  } else if (loss.target_kind == TargetKind::kDense) {
+    inputs.target = Coins(shape, 3);
+  }
+  return inputs;
+}
+
 void ExpectGradientOfValue(const Loss& loss, LossInputs inputs) {
   inputs.pred = AsDouble(inputs.pred);
   inputs.pred2 = AsDouble(inputs.pred2);

@@ -57,6 +57,10 @@ at::Tensor Floats(const std::vector<float>& values, at::IntArrayRef shape);
 at::Tensor Normal(at::IntArrayRef shape, int seed, double scale = 2);
 at::Tensor Coins(at::IntArrayRef shape, int seed, double probability = 0.5);
 
+// Random inputs of the kind that a loss takes, for predictions [B, C, Z, Y, X] of that shape: of
+// targets as many are 1 as 0. No weight.
+LossInputs InputsOf(const LossTraits& loss, at::IntArrayRef shape);
+
 // Expects the gradient (and gradient2) in float64 to equal central differences of the value.
 void ExpectGradientOfValue(const Loss& loss, LossInputs inputs);
 
