@@ -70,9 +70,14 @@ def check_address(address: Address | None) -> Address | None:
 
 def address_in_words(address: Address | None) -> str:
     """The address that is meant, as one string."""
+    return _in_words(address, start=False)
+
+
+def _in_words(address: Address | None, *, start: bool) -> str:
+    """See `address_in_words`; with `start` a server of this process's own is there, too."""
     address = address or os.environ.get(ADDRESS_VARIABLE)
     if not address and local_server.comes_along():
-        address = local_server.shared.address(start=False) or "a server for this process"
+        address = local_server.shared.address(start=start) or "a server for this process"
     address = address or DEFAULT_ADDRESS
     return address if isinstance(address, str) else ",".join(address)
 
@@ -84,9 +89,7 @@ def target_of(address: Address | None) -> Target:
         UnavailableError: Of several names none is known.
         Error: The server cannot be started.
     """
-    if not address and not os.environ.get(ADDRESS_VARIABLE) and local_server.comes_along():
-        address = local_server.shared.address(start=True)
-    words = address_in_words(address)
+    words = _in_words(address, start=True)
     scheme, colon, rest = words.partition(":")
     has_scheme = bool(colon) and (rest.startswith("//") or scheme in ("ipv4", "ipv6", "dns", "xds"))
     has_scheme = has_scheme or scheme in _LOCAL_SCHEMES
