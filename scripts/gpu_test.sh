@@ -8,6 +8,8 @@ set -euo pipefail
 folder=$1
 export LOSSD_TEST_DEVICE=${LOSSD_TEST_DEVICE:-cuda:0} OMP_NUM_THREADS=4
 [[ -n ${LOSSD_TEST_SEGMENTATION:-} ]] || unset LOSSD_TEST_SEGMENTATION
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 failed=0
 
 program() {
@@ -15,12 +17,12 @@ program() {
 }
 step() {
   local start=$SECONDS
-  if "${@:2}" >/tmp/lossd_gpu_test.log 2>&1; then
-    echo "ok      $1, $((SECONDS - start)) s: $(grep -a '^\[  PASSED\|ERROR SUMMARY' /tmp/lossd_gpu_test.log | tail -1)"
+  if "${@:2}" >"$log" 2>&1; then
+    echo "ok      $1, $((SECONDS - start)) s: $(grep -a '^\[  PASSED\|ERROR SUMMARY' "$log" | tail -1)"
   else
     failed=1
     echo "FAILED  $1"
-    tail -40 /tmp/lossd_gpu_test.log
+    tail -40 "$log"
   fi
 }
 

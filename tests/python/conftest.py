@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 from collections.abc import Iterator
 
 import pytest
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from stub_service import StubService, serving
 
 import lossd
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def server_binary() -> pathlib.Path:
-    """The server of the release build, or the one that LOSSD_SERVER names."""
-    default = ROOT / "build" / "release" / "server" / "lossd"
-    binary = pathlib.Path(os.environ.get("LOSSD_SERVER", default))
-    if not binary.exists():
-        pytest.fail(f"no server at {binary}: run `make build`, or set LOSSD_SERVER")
-    return binary
 
 
 @pytest.fixture(scope="session")

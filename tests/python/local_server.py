@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -9,8 +10,18 @@ import time
 from types import TracebackType
 from typing import Self
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
+
+
+def server_binary() -> pathlib.Path:
+    """The server of the release build, or the one that LOSSD_SERVER names."""
+    binary = pathlib.Path(os.environ.get("LOSSD_SERVER", ROOT / "build/release/server/lossd"))
+    if not binary.exists():
+        raise FileNotFoundError(f"no server at {binary}: run `make build`, or set LOSSD_SERVER")
+    return binary
 
 
 class LocalServer:

@@ -10,9 +10,8 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from conftest import server_binary
 from faulty_proxy import Way
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 import lossd
 

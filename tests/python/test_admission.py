@@ -14,9 +14,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from conftest import server_binary
 from faulty_proxy import FaultyProxy
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from peers import logs_soon
 from test_busy_server import LONG_REQUEST, SHORT_REQUEST, request
 

@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 import grpc
 import numpy as np
 import pytest
-from conftest import server_binary
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 from lossd.v1 import service_pb2, service_pb2_grpc, tensor_pb2
 

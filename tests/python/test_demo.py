@@ -6,7 +6,6 @@ import pathlib
 import sys
 
 import batches
-import conftest
 import h5py
 import neurites
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 import tifffile
 import torch
 import train
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 import lossd
 import lossd.torch
@@ -85,7 +84,7 @@ def test_files_without_a_segmentation_are_refused(tmp_path: pathlib.Path) -> Non
 
 def run(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, *arguments: str) -> int:
     np.save(out / "seg.npy", neurites.make_neurites((24, 24, 24), 12, np.random.default_rng(0)))
-    common = [f"--server={conftest.server_binary()}", f"--out={out}", f"--seg={out / 'seg.npy'}"]
+    common = [f"--server={server_binary()}", f"--out={out}", f"--seg={out / 'seg.npy'}"]
     monkeypatch.setattr(sys, "argv", ["train.py", "--crop=16", *common, *arguments])
     return train.main()
 
@@ -132,7 +131,7 @@ def test_the_gain_is_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--size=16", "--network-seconds=0.2", "--steps=1"]
-    server = f"--server={conftest.server_binary()}"
+    server = f"--server={server_binary()}"
     monkeypatch.setattr(sys, "argv", ["overlap.py", *flags, server])
     overlap.main()
     shown = capsys.readouterr().out

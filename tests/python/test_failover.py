@@ -15,9 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 import peers
 import pytest
-from conftest import server_binary
 from faulty_proxy import FaultyProxy, Kind
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from peers import STAGES
 from traffic import Traffic
 

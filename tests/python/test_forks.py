@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import server_binary
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from stub_service import serving_elsewhere
 from traffic import Traffic
 

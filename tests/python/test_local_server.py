@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import server_binary
+from local_server import server_binary
 
 import lossd
 from lossd import local_server, programs

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import server_binary
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 import lossd
 

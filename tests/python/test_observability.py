@@ -9,8 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import server_binary
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 import lossd
 

@@ -15,10 +15,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from conftest import server_binary
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from stub_service import StubService, fail, serving, serving_elsewhere
 
 import lossd

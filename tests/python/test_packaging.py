@@ -16,7 +16,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, server_binary
+from local_server import ROOT, server_binary
 
 import lossd
 

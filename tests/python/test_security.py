@@ -19,8 +19,7 @@ import grpc
 import numpy as np
 import pytest
 from authority import Authority, Certified
-from conftest import server_binary
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 
 import lossd
 from lossd.transport import Transport

@@ -16,10 +16,9 @@ import grpc
 import numpy as np
 import pytest
 import torch
-from conftest import server_binary
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from segment_stub import SegmentStub
 from stub_service import StubService, fail, serving, serving_elsewhere
 from test_forks import in_a_child

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import re
 import subprocess
 import time
@@ -13,21 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from local_server import LocalServer
-from programs import ROOT
+from local_server import LocalServer, server_binary
 
 import lossd
 
 PLAN = [{"function": "WeightedMSELoss"}]
-
-
-def server_binary() -> pathlib.Path:
-    """The server of the release build, or the one that LOSSD_SERVER names."""
-    default = ROOT / "build" / "release" / "server" / "lossd"
-    binary = pathlib.Path(os.environ.get("LOSSD_SERVER", default))
-    if not binary.exists():
-        pytest.fail(f"no server at {binary}: run `make build`, or set LOSSD_SERVER")
-    return binary
 
 
 def drain_seconds(config: Mapping[str, object]) -> float:
