@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 import grpc
 import numpy as np
 import pytest
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program
-from server import PLAN, compute, measured_server, server_binary, wait_until
+from server import PLAN, compute, measured_server, wait_until
 from traffic import Traffic
 
 import lossd

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import yaml
+from local_server import server_binary
 from programs import DEPLOY, ROOT, program, run
-from server import PLAN, drain_seconds, server_binary, wait_until
+from server import PLAN, drain_seconds, wait_until
 
 import lossd
 
@@ -85,9 +86,8 @@ class Images:
 
 def gathered(folder: pathlib.Path) -> None:
     """What the Dockerfile's first stage makes."""
-    lossctl = server_binary().parents[1] / "client" / "cpp" / "lossctl"
-    gather = [FOLDER / "gather.sh", folder / "opt" / "lossd", server_binary(), lossctl]
-    subprocess.run(gather, check=True)
+    build = server_binary().parents[1]
+    subprocess.run([ROOT / "scripts" / "pack.sh", build, folder / "opt" / "lossd"], check=True)
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from typing import Any
 import grpc
 import pytest
 import yaml
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program, run
-from server import SMALL_BUDGET, drain_seconds, load, measured_server, metrics, server_binary
+from server import SMALL_BUDGET, drain_seconds, load, measured_server, metrics
 
 import lossd
 

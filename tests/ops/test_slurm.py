@@ -10,9 +10,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from local_server import LocalServer
+from local_server import LocalServer, server_binary
 from programs import DEPLOY, ROOT
-from server import server_binary, wait_until
+from server import wait_until
 from slurm import Slurm, slurm
 
 import lossd

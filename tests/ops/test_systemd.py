@@ -16,8 +16,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import yaml
+from local_server import server_binary
 from programs import DEPLOY, run
-from server import PLAN, drain_seconds, server_binary
+from server import PLAN, drain_seconds
 
 import lossd
 
