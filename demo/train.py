@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
 import sys
@@ -43,11 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seg", type=pathlib.Path, help="segmentation to train on: .npy, .npz, .h5 or .tif"
     )
-    parser.add_argument(
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument("--address", help="a server that runs; without it the demo starts its own")
+    server.add_argument(
         "--server",
         type=pathlib.Path,
         default=ROOT / "build" / "release" / "server" / "lossd",
-        help="the server's binary (default: that of the release build)",
+        help="the binary of the demo's own server (default: that of the release build)",
     )
     parser.add_argument(
         "--out", type=pathlib.Path, default=ROOT / "demo-output", help="folder for the results"
@@ -59,7 +62,7 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--crop: an even number of at least 8")
     if arguments.seg is not None and not arguments.seg.is_file():
         parser.error(f"--seg: there is no file {arguments.seg}")
-    if not arguments.server.exists():
+    if arguments.address is None and not arguments.server.exists():
         parser.error(f"--server: {arguments.server} is not there; run `make build` first")
     return arguments
 
@@ -133,11 +136,12 @@ def main() -> int:
     sample = batches.draw()
     network = SmallUNet()
 
-    with (
-        lossd.LocalServer(binary=arguments.server) as server,
-        lossd.Client(server.address) as client,
-    ):
-        print(f"server: lossd {client.info().version} on {server.address}")
+    with contextlib.ExitStack() as stack:
+        address = arguments.address
+        if address is None:
+            address = stack.enter_context(lossd.LocalServer(binary=arguments.server)).address
+        client = stack.enter_context(lossd.Client(address))
+        print(f"server: lossd {client.info().version} on {address}")
         criterion = lossd.torch.RemoteLoss(client, HERE / "plan.yaml")
         with torch.no_grad():
             before = network(sample.image).sigmoid()

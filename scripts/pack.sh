@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
 # Gathers what a machine without this checkout needs to run the server and lossctl, if it has the C library of this one or
-# a newer one: bin/, lib/ with the shared libraries, licenses/ with their terms. The folder may lie anywhere.
+# a newer one: bin/, lib/ with the shared libraries, licenses/ with their terms, and sbom.cdx.json, which lists them. The
+# folder may lie anywhere.
 #
-#   scripts/pack.sh BUILD FOLDER [--without-libtorch]
+#   scripts/pack.sh BUILD FOLDER [--without-libtorch] [--base=LIST]
 #
-# Without LibTorch the programs find it where LD_LIBRARY_PATH says.
+# Without LibTorch the programs find it where LD_LIBRARY_PATH says. LIST has the packages of an image that it will lie in,
+# as `dpkg-query --show` writes them: sbom.cdx.json lists these, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-build=$1 pack=$2 libtorch=${3:-}
+build=$1 pack=$2
+libtorch=with base=
+for option in "${@:3}"; do
+  case $option in
+    --without-libtorch) libtorch=without ;;
+    --base=*) base=${option#*=} ;;
+    *) echo "pack.sh: no such option: $option" >&2; exit 2 ;;
+  esac
+done
 
 rm -rf "$pack"
 cmake --install "$build" --component programs --strip --prefix "$pack" >/dev/null
@@ -28,13 +38,33 @@ for package in $packages; do
 done
 cp LICENSE "$pack/licenses/lossd.txt"
 
-if [[ $libtorch != --without-libtorch ]]; then
-  libraries /site-packages/ | xargs cp -L -t "$pack/lib"
-  for distribution in .venv/lib/python3*/site-packages/{torch,nvidia_cuda_runtime,nvidia_cuda_cupti}-*.dist-info; do
+# Of PyPI's packages, those that have a library which is needed.
+distributions=()
+if [[ $libtorch == with ]]; then
+  site=$(echo .venv/lib/python3*/site-packages)
+  needed=$(libraries /site-packages/)
+  # What LibTorch loads when an operator is compiled at run time.
+  [[ $needed != */libtorch_cuda.so* ]] ||
+    needed+=$'\n'$(find -L "$site/torch/lib/libcaffe2_nvrtc.so" "$site"/nvidia/cu13/lib/libnvrtc{,-builtins}.so.*)
+  xargs cp -L -t "$pack/lib" <<<"$needed"
+  names=$(sed 's,.*/site-packages/,,' <<<"$needed" | sed 's,^torch/lib/\.\./\.\./,,')
+  mapfile -t distributions < <(grep -lFf <(sed 's/$/,/' <<<"$names") "$site"/*.dist-info/RECORD | xargs -n1 dirname)
+  for distribution in "${distributions[@]}"; do
     name=$(basename "$distribution")
     find "$distribution" -iname 'license*' -type f -exec cp {} "$pack/licenses/${name%%-*}.txt" \;
   done
 fi
+
+{
+  # shellcheck disable=SC2086
+  dpkg-query --show --showformat '${binary:Package} ${Version}\n' $packages | cat - ${base:+"$base"} | while read -r name version; do
+    echo "deb ${name%%:*} $version /usr/share/doc/${name%%:*}/copyright"
+  done
+  for distribution in "${distributions[@]}"; do
+    name=$(basename "$distribution" .dist-info)
+    echo "pypi ${name%%-*} ${name#*-} $distribution/METADATA"
+  done
+} | python3 scripts/sbom.py "$("$build/client/cpp/lossctl" --version)" >"$pack/sbom.cdx.json"
 
 # Of the programs, and passed on to the libraries: these find each other by it.
 patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$pack"/bin/*

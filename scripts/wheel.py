@@ -49,9 +49,12 @@ def build_sdk(folder: pathlib.Path) -> pathlib.Path:
 
 
 def add_programs(build: pathlib.Path, wheel: pathlib.Path, info: pathlib.Path) -> None:
-    """Puts programs, libraries and licences into the package, and the commands beside it."""
+    """Puts programs, libraries and licences into the package, commands and list beside it."""
     pack = wheel / "lossd" / "native"
     subprocess.run([ROOT / "scripts" / "pack.sh", build, pack, "--without-libtorch"], check=True)
+    # Where PEP 770 has it.
+    (info / "sboms").mkdir()
+    (pack / "sbom.cdx.json").rename(info / "sboms" / "lossd.cdx.json")
     commands = info.with_suffix(".data") / "scripts"
     commands.mkdir(parents=True)
     for program in (pack / "bin").iterdir():

@@ -2,167 +2,164 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pathlib
 import re
-import shutil
+import signal
 import subprocess
-import tempfile
-import uuid
-from collections.abc import Iterator
+import sys
+import time
 
 import numpy as np
 import pytest
 import yaml
-from local_server import server_binary
-from programs import DEPLOY, ROOT, program, run
-from server import PLAN, drain_seconds, wait_until
+from containers import DOCKERFILE, IMAGE, Container, Engine
+from programs import DEPLOY, OPS, ROOT, run
+from server import PLAN, compute, wait_until
+from traffic import Traffic
 
 import lossd
 
-FOLDER = ROOT / "docker"
-# Nothing of it is written where the machine's own images are, and no cgroups are asked of systemd.
-ENGINE = ("--cgroup-manager=cgroupfs", "--runtime=runc", "--events-backend=file")
+FOLDER = DOCKERFILE.parent
 
 
 def test_the_dockerfile_is_linted() -> None:
-    run("hadolint", FOLDER / "Dockerfile")
+    run("hadolint", DOCKERFILE)
 
 
 def test_the_build_installs_what_setup_does() -> None:
     """Headers and libraries of the two lists are the same: who adds one needs it in both."""
     names = r"\b(?:lib[\w+.-]+-dev|prometheus-cpp-dev|protobuf-compiler\S*)"
     setup = set(re.findall(names, (ROOT / "scripts" / "setup.sh").read_text()))
-    assert set(re.findall(names, (FOLDER / "Dockerfile").read_text())) == setup
+    assert set(re.findall(names, DOCKERFILE.read_text())) == setup
 
 
-def test_compose_is_of_a_piece() -> None:
-    compose = yaml.safe_load((FOLDER / "compose.yaml").read_text())
-    server = compose["services"]["lossd"]
-    assert float(server["stop_grace_period"].rstrip("s")) > drain_seconds({})
-    assert (FOLDER / server["build"]["context"] / server["build"]["dockerfile"]).exists()
-    source, target, _ = compose["services"]["prometheus"]["volumes"][0].split(":")
-    (flag,) = compose["services"]["prometheus"]["command"]
-    config = FOLDER / source / pathlib.Path(flag.split("=")[1]).relative_to(target)
-    (scraped,) = yaml.safe_load(config.read_text())["scrape_configs"]
-    port = scraped["static_configs"][0]["targets"][0].split(":")[1]
-    dockerfile = (FOLDER / "Dockerfile").read_text()
-    assert f"0.0.0.0:{port}" in dockerfile
-    assert f" {port}" in dockerfile.split("EXPOSE")[1].splitlines()[0]
+def test_the_build_sees_what_it_reads() -> None:
+    """Folders that the build names lie in what is sent to it."""
+    sent = {line[1:] for line in DOCKERFILE.with_suffix(".dockerignore").read_text().split("\n")}
+    read = {"scripts", "LICENSE", "requirements.txt", "CMakePresets.json"}
+    lists = (ROOT / "CMakeLists.txt").read_text()
+    assert read | set(re.findall(r"add_subdirectory\((\w+)", lists)) <= sent
 
 
 def test_kubernetes_runs_the_image_by_its_user() -> None:
     deployment = yaml.safe_load((DEPLOY / "kubernetes" / "base" / "deployment.yaml").read_text())
     context = deployment["spec"]["template"]["spec"]["securityContext"]
     user = f"USER {context['runAsUser']}:{context['runAsGroup']}"
-    assert user in (FOLDER / "Dockerfile").read_text().splitlines()
+    assert user in DOCKERFILE.read_text().splitlines()
 
 
-class Images:
-    """An image store of one's own."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._store = (f"--root={folder / 'store'}", f"--runroot={folder / 'run'}")
-        self._engine = (*ENGINE, f"--tmpdir={folder / 'tmp'}")
-
-    def build(self, *arguments: str | pathlib.Path) -> None:
-        """Builds an image, without the network."""
-        options = ("--format=docker", "--isolation=chroot", "--pull=never")
-        run(
-            "buildah",
-            *self._store,
-            "--storage-driver=overlay",
-            "bud",
-            *options,
-            *arguments,
-            seconds=300,
-        )
-
-    def podman(self, *arguments: str) -> str:
-        """Runs one of podman's commands."""
-        command = (*self._store, "--storage-driver=overlay", *self._engine)
-        return run("podman", *command, *arguments, seconds=120).strip()
-
-
-def gathered(folder: pathlib.Path) -> None:
-    """What the Dockerfile's first stage makes."""
-    build = server_binary().parents[1]
-    subprocess.run([ROOT / "scripts" / "pack.sh", build, folder / "opt" / "lossd"], check=True)
-
-
-@pytest.fixture
-def images() -> Iterator[Images]:
-    for name in ("buildah", "podman", "runc", "debootstrap"):
-        program(name)
-    if os.geteuid() != 0:
-        pytest.skip("debootstrap wants root")
-    # Podman wants short paths.
-    with tempfile.TemporaryDirectory(prefix="lossd-") as folder:
-        try:
-            yield built(pathlib.Path(folder))
-        finally:
-            unmount_below(folder)
-
-
-def unmount_below(folder: str) -> None:
-    """What the engine leaves mounted."""
-    mounts = [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()]
-    for mount in reversed(mounts):
-        if mount.startswith(f"{folder}/"):
-            run("umount", mount)
-
-
-def built(folder: pathlib.Path) -> Images:
-    """The image lossd, of a base from the distribution's packages: there is no registry to ask."""
-    system = folder / "base" / "system"
-    run("debootstrap", "--variant=minbase", "bookworm", system, seconds=400)
-    # What the base of a registry does not have either.
-    for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
-        shutil.rmtree(system / cache)
-    images = Images(folder)
-    images.build("--tag=base", f"--file={recipe(folder, 'system/ /')}", folder / "base")
-    gathered(folder / "programs")
-    image = recipe(folder, "opt /opt")
-    images.build("--tag=programs", f"--file={image}", folder / "programs")
-    arguments = ("--build-arg=BASE=localhost/base", "--build-arg=PROGRAMS=localhost/programs")
-    images.build("--tag=lossd", *arguments, f"--file={FOLDER / 'Dockerfile'}", FOLDER)
-    return images
-
-
-def recipe(folder: pathlib.Path, copied: str) -> pathlib.Path:
-    """A Dockerfile that puts files into an empty image."""
-    path = folder / "Dockerfile"
-    path.write_text(f"FROM scratch\nCOPY {copied}\n")
-    return path
+VALIDATE = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) or "valid")
+"""
 
 
 @pytest.mark.clusters
-def test_the_image_serves_without_any_right(images: Images) -> None:
-    name = f"lossd-test-{uuid.uuid4().hex[:8]}"
-    size = int(images.podman("image", "inspect", "--format={{.Size}}", "localhost/lossd"))
+def test_the_image_is_small_and_says_what_is_in_it(engine: Engine) -> None:
+    size = int(engine.podman("image", "inspect", "--format={{.Size}}", IMAGE))
     assert size < 700e6
-    rights = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", "--memory=1g")
-    limits = ("--ulimit=nofile=20000:20000", "--ulimit=nproc=4096:4096")
-    try:
-        arguments = ("--listen=127.0.0.1:50077", "--shared_memory=off")
-        images.podman(
-            "run", "--detach", f"--name={name}", "--network=host", *rights, *limits,
-            "localhost/lossd", *arguments,
-        )  # fmt: skip
+    with engine.serving() as container:
+        bill = container.execute("cat", "/opt/lossd/sbom.cdx.json")
+        listed = container.execute("dpkg-query", "--show", "--showformat", "${Package}\n").split()
+        files = container.execute("ls", "/opt/lossd/lib").split()
+        terms = container.execute("ls", "/opt/lossd/licenses").split()
+        needed = container.execute("ldd", "/opt/lossd/bin/lossd", "/opt/lossd/bin/lossctl")
+    said = subprocess.run(
+        [OPS / "venv" / "bin" / "python", "-c", VALIDATE],
+        input=bill,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout == "valid\n", said.stdout + said.stderr
+    parts = {part["name"] for part in json.loads(bill)["components"]}
+    assert set(listed) <= parts
+    assert {"torch", "nvidia_cuda_runtime", "libgrpc++1.51", "libprotobuf32"} <= parts
+    # What is brought along has its terms with it, and is needed.
+    brought = {name.removesuffix(".txt") for name in terms} - {"lossd"}
+    assert parts == brought | set(listed)
+    assert "not found" not in needed
+    assert all(f"/lib/{name} " in needed for name in files)
+
+
+@pytest.mark.clusters
+def test_the_image_serves_without_any_right(engine: Engine) -> None:
+    with engine.serving("--memory=1g") as container:
         volume = np.ones((1, 1, 32, 32, 32), np.float32)
-        with lossd.Client("127.0.0.1:50077") as client:
+        with lossd.Client(container.address) as client:
             assert client.compute(PLAN, volume, 0 * volume, timeout=60).total == pytest.approx(1)
-        status = images.podman("exec", name, "cat", "/proc/1/status")
+        status = container.execute("cat", "/proc/1/status")
         assert re.search(r"^Uid:\t10001\t10001", status, re.MULTILINE)
         assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE)
         for folder in ("/", "/opt/lossd", "/etc"):
             with pytest.raises(AssertionError, match="Read-only file system"):
-                images.podman("exec", "--user=0", name, "touch", f"{folder}/written")
-        assert "threads" in images.podman(
-            "exec", name, "lossctl", "--server=127.0.0.1:50077", "info"
+                container.execute("touch", f"{folder}/written", user="0")
+        said = container.execute("lossctl", f"--server={container.address}", "info")
+        assert "threads" in said
+        assert container.stop() == 0
+        assert "stopped" in container.log()
+
+
+def flood(container: Container, seconds: float) -> tuple[int, int]:
+    """Calls that need far more memory than there is: how many were answered, how many refused."""
+    address = container.address
+    refused = 0
+
+    def call(value: float) -> None:
+        nonlocal refused
+        # Those of two sizes fit alone; the others never.
+        side = (96, 256, 320)[int(value) % 3]
+        try:
+            compute(address, side=side, retry_seconds=0)(value)
+        except lossd.ResourceExhaustedError:
+            refused += 1
+
+    with Traffic(call, threads=12) as traffic:
+        deadline = time.monotonic() + seconds
+        wait_until(
+            lambda: bool(traffic.errors) or time.monotonic() > deadline or not container.running(),
+            seconds=2 * seconds,
         )
-        images.podman("stop", "--time=75", name)
-        wait_until(lambda: "stopped" in images.podman("logs", name))
-        assert images.podman("inspect", "--format={{.State.ExitCode}}", name) == "0"
-    finally:
-        images.podman("rm", "--force", name)
+    assert not traffic.errors
+    return traffic.calls - refused, refused
+
+
+@pytest.mark.clusters
+def test_at_its_memory_limit_it_refuses_and_lives(engine: Engine) -> None:
+    with engine.serving("--memory=1g", "--memory-swap=1g") as container:
+        answered, refused = flood(container, seconds=10)
+        assert answered > 10
+        assert refused > 10
+        assert container.running()
+        compute(container.address)(2)
+
+
+@pytest.mark.clusters
+def test_the_memory_limit_is_one(engine: Engine) -> None:
+    """The same calls end a server that is told of more memory than the container may have."""
+    flags = ("--memory_budget=8589934592",)
+    with engine.serving("--memory=1g", "--memory-swap=1g", flags=flags) as container:
+        with contextlib.suppress(lossd.Error, AssertionError):
+            flood(container, seconds=10)
+        assert not container.running()
+        assert container.state("ExitCode") == str(128 + signal.SIGKILL)
+
+
+@pytest.mark.clusters
+def test_the_demo_trains_on_the_image(engine: Engine, tmp_path: pathlib.Path) -> None:
+    with engine.serving("--memory=2g") as container:
+        demo = [sys.executable, ROOT / "demo" / "train.py", f"--address={container.address}"]
+        done = subprocess.run(
+            [*demo, "--steps=10", "--crop=32", f"--out={tmp_path}"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "client" / "python" / "src")},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert container.address in done.stdout
+        # Each step, and the loss on one crop before and after.
+        assert container.log().count("done method=") == 10 + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import platform
@@ -107,16 +108,23 @@ def foreign_libraries(
     ]
 
 
-def test_the_wheel_is_for_this_c_library(wheel: pathlib.Path) -> None:
+def test_the_wheel_says_what_it_is_for_and_made_of(wheel: pathlib.Path) -> None:
     glibc = platform.libc_ver()[1].replace(".", "_")
     tag = f"py3-none-manylinux_{glibc}_{platform.machine()}"
     assert wheel.name == f"lossd-{lossd.__version__}-{tag}.whl"
     with zipfile.ZipFile(wheel) as archive:
         metadata = archive.read(f"lossd-{lossd.__version__}.dist-info/METADATA").decode()
-        licenses = [name for name in archive.namelist() if name.startswith("lossd/native/licenses")]
+        names = archive.namelist()
+        bill = archive.read(f"lossd-{lossd.__version__}.dist-info/sboms/lossd.cdx.json")
     minor = ".".join(torch.__version__.split(".")[:2])
     assert f"\nRequires-Dist: torch=={minor}.*\n" in metadata
-    assert len(licenses) > 10
+    # Each package that is brought along is listed, and its terms are there.
+    listed = {
+        f"lossd/native/licenses/{part['name']}.txt" for part in json.loads(bill)["components"]
+    }
+    licenses = {name for name in names if name.startswith("lossd/native/licenses/")}
+    assert len(listed) > 10
+    assert licenses == listed | {"lossd/native/licenses/lossd.txt"}
 
 
 @pytest.mark.parametrize("name", ["lossd", "lossctl"])
