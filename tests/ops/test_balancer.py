@@ -7,7 +7,6 @@ import contextlib
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -16,17 +15,12 @@ import numpy as np
 import pytest
 from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program
-from server import PLAN, compute, measured_server, wait_until
+from server import PLAN, compute, free_port, measured_server, wait_until
 from traffic import Traffic
 
 import lossd
 
 FOLDER = DEPLOY / "balancer"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 def adapted(name: str, folder: pathlib.Path, port: int, servers: tuple[str, str]) -> pathlib.Path:

@@ -146,13 +146,13 @@ def test_the_memory_limit_is_one(engine: Engine) -> None:
         with contextlib.suppress(lossd.Error, AssertionError):
             flood(container, seconds=10)
         assert not container.running()
-        assert container.state("ExitCode") == str(128 + signal.SIGKILL)
+        assert container.exit_status() == 128 + signal.SIGKILL
 
 
 @pytest.mark.clusters
 def test_the_demo_trains_on_the_image(engine: Engine, tmp_path: pathlib.Path) -> None:
     with engine.serving("--memory=2g") as container:
-        demo = [sys.executable, ROOT / "demo" / "train.py", f"--address={container.address}"]
+        demo = (sys.executable, ROOT / "demo" / "train.py", f"--address={container.address}")
         done = subprocess.run(
             [*demo, "--steps=10", "--crop=32", f"--out={tmp_path}"],
             capture_output=True,

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 import yaml
+from containers import Engine
 from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program, run
-from server import SMALL_BUDGET, drain_seconds, load, measured_server, metrics
+from server import PLAN, SMALL_BUDGET, drain_seconds, free_port, load, measured_server, metrics
 
 import lossd
 
@@ -177,6 +179,18 @@ def running(resources: Resources, folder: pathlib.Path) -> Iterator[tuple[LocalS
         yield server, mounted
 
 
+def answered(probe: dict[str, Any], address: str, http_port: int) -> bool:
+    """Whether a probe of a server gets what it wants."""
+    if "grpc" in probe:
+        with grpc.insecure_channel(address) as channel:
+            check: Callable[..., bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+            return check(b"", timeout=10) == b"\x08\x01"
+    assert probe["httpGet"]["port"] == "metrics"
+    host = address.split(":")[0]
+    url = f"http://{host}:{http_port}{probe['httpGet']['path']}"
+    return bool(urllib.request.urlopen(url, timeout=10).status == 200)
+
+
 @pytest.mark.parametrize("name", ["cpu", "production", "chart", "chart-production"])
 def test_the_container_serves_and_its_probes_are_answered(
     name: str, tmp_path: pathlib.Path
@@ -191,21 +205,41 @@ def test_the_container_serves_and_its_probes_are_answered(
                 assert {"containerPort": probe["grpc"]["port"], "name": "grpc"} in (
                     container(rendered)["ports"]
                 )
-                with grpc.insecure_channel(server.address) as channel:
-                    check: Callable[..., bytes] = channel.unary_unary(
-                        "/grpc.health.v1.Health/Check"
-                    )
-                    assert check(b"", timeout=10) == b"\x08\x01"
-            else:
-                assert probe["httpGet"]["port"] == "metrics"
-                url = f"http://127.0.0.1:{said[1]}{probe['httpGet']['path']}"
-                assert urllib.request.urlopen(url, timeout=10).status == 200
+            assert answered(probe, server.address, int(said[1]))
         options: dict[str, Any] = {}
         if tls := mounted.get("/etc/lossd-tls"):
             options["tls"] = lossd.Tls(root_certificates=tls / "tls.crt")
             options["token"] = "0123456789abcdef0123456789abcdef"
         with lossd.Client(server.address, **options) as client:
             assert client.info()
+
+
+@pytest.mark.clusters
+@pytest.mark.parametrize("name", ["cpu", "chart"])
+def test_the_pod_runs_and_stops_within_its_grace_period(
+    name: str, engine: Engine, tmp_path: pathlib.Path
+) -> None:
+    """What podman makes of a Deployment: all but its probes, which are asked for here."""
+    rendered = RENDERED[name]()
+    for port in container(rendered)["ports"]:
+        port["hostPort"] = free_port()
+    path = tmp_path / "pod.yaml"
+    path.write_text(yaml.safe_dump_all(rendered[kind] for kind in ("ConfigMap", "Deployment")))
+    with engine.pod(path, rendered["Deployment"]["metadata"]["name"]) as running_pod:
+        address = f"{running_pod.host}:50051"
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert answered(container(rendered)[kind], address, 9464)
+        limits = container(rendered)["resources"]["limits"]
+        memory = running_pod.inspect("{{.HostConfig.Memory}}")
+        assert int(memory) == int(limits["memory"].removesuffix("Gi")) << 30
+        assert "Seccomp:\t2\n" in running_pod.execute("cat", "/proc/1/status")
+        volume = np.zeros((1, 3, 64, 64, 64), np.float32)
+        with lossd.Client(address, retry_seconds=0) as client:
+            calls = [client.submit(PLAN, volume, volume, timeout=60) for _ in range(8)]
+            calls[0].result()
+            assert running_pod.stop(pod(rendered)["terminationGracePeriodSeconds"]) == 0
+            assert [call.result().total for call in calls] == [0] * len(calls)
+        assert '"event":"stopped"' in running_pod.log()
 
 
 def test_the_chart_is_what_kustomize_renders() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -68,8 +69,13 @@ class Engine:
         self.build(tag, f"--file={recipe}", folder)
 
     def podman(self, *arguments: str) -> str:
-        """Runs one of podman's commands."""
-        return self._run("podman", *arguments)
+        """Runs one of podman's commands, and gives what it says."""
+        return self._run("podman", *arguments).stdout.strip()
+
+    def log(self, name: str) -> str:
+        """What a container wrote."""
+        done = self._run("podman", "logs", name)
+        return done.stdout + done.stderr
 
     def podman_command(self) -> list[str]:
         """How podman is run, for those who run it themselves."""
@@ -85,12 +91,24 @@ class Engine:
                 "run", "--detach", f"--name={container.name}", "--network=host", *RIGHTS, *options,
                 IMAGE, *listen,
             )  # fmt: skip
-            wait_until(lambda: " serving " in container.log() or not container.running())
+            wait_until(lambda: container.serves() or not container.running())
             yield container
         finally:
             self.podman("rm", "--force", "--time=0", container.name)
 
-    def _run(self, name: str, *arguments: str) -> str:
+    @contextlib.contextmanager
+    def pod(self, resources: pathlib.Path, name: str) -> Iterator[Container]:
+        """A Deployment's pod and its only container, `name`, with the ConfigMaps beside it."""
+        try:
+            self.podman("kube", "play", str(resources))
+            container = Container(self, f"{name}-pod-0-{name}")
+            wait_until(lambda: container.serves() or not container.running())
+            yield container
+        finally:
+            self.podman("kube", "down", str(resources))
+            self.podman("network", "rm", "--force", "podman-default-kube-network")
+
+    def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [program(name), *self._store, *arguments],
             capture_output=True,
@@ -101,7 +119,7 @@ class Engine:
             cwd=self._folder,
         )
         assert done.returncode == 0, f"{name} {arguments}: {done.stdout}{done.stderr}"
-        return (done.stdout + done.stderr).strip()
+        return done
 
 
 class Container:
@@ -113,32 +131,47 @@ class Container:
 
     @property
     def address(self) -> str:
-        """Where it serves."""
+        """Where it serves, of those that share this machine's network."""
         found = re.search(r" serving .* port=(\d+)", self.log())
         assert found is not None, self.log()
         return f"127.0.0.1:{found[1]}"
+
+    @property
+    def host(self) -> str:
+        """Its address, of those that have a network of their own."""
+        networks = json.loads(self.inspect("{{json .NetworkSettings.Networks}}"))
+        (only,) = networks.values()
+        return str(only["IPAddress"])
 
     def execute(self, *command: str, user: str = "10001") -> str:
         """Runs a command in it."""
         return self._engine.podman("exec", f"--user={user}", self.name, *command)
 
-    def state(self, what: str) -> str:
-        """A field of its state, as podman names it."""
-        return self._engine.podman("inspect", f"--format={{{{.State.{what}}}}}", self.name)
+    def inspect(self, what: str) -> str:
+        """What podman knows of it."""
+        return self._engine.podman("inspect", f"--format={what}", self.name)
 
     def running(self) -> bool:
         """Whether it is."""
-        return self.state("Running") == "true"
+        return self.inspect("{{.State.Running}}") == "true"
+
+    def exit_status(self) -> int:
+        """That of the server, once it does not run any more."""
+        return int(self.inspect("{{.State.ExitCode}}"))
+
+    def serves(self) -> bool:
+        """Whether the server has said that it does."""
+        return re.search(r" serving |\"event\":\"serving\"", self.log()) is not None
 
     def log(self) -> str:
         """What the server wrote."""
-        return self._engine.podman("logs", self.name)
+        return self._engine.log(self.name)
 
-    def stop(self) -> int:
-        """Asks the server to finish, and gives its exit status."""
-        self._engine.podman("stop", "--time=75", self.name)
+    def stop(self, seconds: float = 75) -> int:
+        """Asks the server to finish within this time, and gives its exit status."""
+        self._engine.podman("stop", f"--time={seconds}", self.name)
         wait_until(lambda: not self.running())
-        return int(self.state("ExitCode"))
+        return self.exit_status()
 
 
 def build_images(folder: pathlib.Path) -> Engine:
@@ -170,5 +203,4 @@ def gather(folder: pathlib.Path) -> None:
     packages.write_text(listed)
     build = server_binary().resolve().parents[1]
     pack = ROOT / "scripts" / "pack.sh"
-    command = [pack, build, folder / "opt" / "lossd", f"--base={packages}"]
-    subprocess.run(command, check=True)
+    subprocess.run([pack, build, folder / "opt" / "lossd", f"--base={packages}"], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import time
 import urllib.request
@@ -16,6 +17,12 @@ from local_server import LocalServer, server_binary
 import lossd
 
 PLAN = [{"function": "WeightedMSELoss"}]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def drain_seconds(config: Mapping[str, object]) -> float:
