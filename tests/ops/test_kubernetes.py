@@ -18,7 +18,16 @@ import yaml
 from containers import Engine
 from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program, run
-from server import PLAN, SMALL_BUDGET, drain_seconds, free_port, load, measured_server, metrics
+from server import (
+    PLAN,
+    SMALL_BUDGET,
+    drain_seconds,
+    free_port,
+    load,
+    make_certificate,
+    measured_server,
+    metrics,
+)
 
 import lossd
 
@@ -155,12 +164,7 @@ def files_of(resources: Resources, folder: pathlib.Path) -> dict[str, pathlib.Pa
     if tokens := mounted.get("/etc/lossd-tokens"):
         (tokens / "tokens").write_text("trainer:0123456789abcdef0123456789abcdef\n")
     if tls := mounted.get("/etc/lossd-tls"):
-        run(
-            "openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2",
-            "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost",
-            "-addext", "subjectAltName=IP:127.0.0.1",
-            "-keyout", tls / "tls.key", "-out", tls / "tls.crt",
-        )  # fmt: skip
+        make_certificate(tls / "tls.crt", tls / "tls.key")
     return mounted
 
 

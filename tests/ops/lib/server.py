@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import socket
 import subprocess
@@ -13,10 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 from local_server import LocalServer, server_binary
+from programs import run
 
 import lossd
 
 PLAN = [{"function": "WeightedMSELoss"}]
+
+
+def make_certificate(certificate: pathlib.Path, key: pathlib.Path) -> None:
+    """Writes one that a server of this machine signs itself."""
+    run(
+        "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+        "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", certificate,
+    )  # fmt: skip
 
 
 def free_port() -> int:
