@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
+import os
 import pathlib
 import re
 import shutil
@@ -16,6 +16,7 @@ import pytest
 import torch
 from local_server import server_binary
 from machine import machine, run_inside
+from packaging.requirements import Requirement
 from programs import ROOT
 
 SITE = pathlib.Path(torch.__file__).parents[1]
@@ -28,25 +29,29 @@ outputs = np.zeros((1, 3, 32, 32, 32), np.float32)
 labels = np.arange(outputs.size).reshape(outputs.shape) % 2
 with lossd.Client() as client:
     result = client.compute([{"function": "BCEWithLogitsLoss"}], outputs, labels)
-print(round(result.total, 4), abs(result.gradients["output"]).sum().round(4))
+slope = abs(result.gradients["output"]).sum()
+print(f"first loss {result.total:.4f}, gradient {slope:.1f}")
 start = time.perf_counter()
 with lossd.LocalServer():
-    print(time.perf_counter() - start)
+    print(f"started in {time.perf_counter() - start:.2f} s")
 """
 
 
 def wanted(requirements: list[str]) -> dict[str, importlib.metadata.Distribution]:
     """The distributions of this environment that are asked for, and those that these ask for."""
     found: dict[str, importlib.metadata.Distribution] = {}
-    while requirements:
-        requirement = requirements.pop()
-        name = re.split(r"[^\w.-]", requirement)[0]
-        if "extra ==" in requirement or name in found:
+    waiting = [(Requirement(text), "") for text in requirements]
+    seen = set()
+    while waiting:
+        requirement, extra = waiting.pop()
+        if (marker := requirement.marker) and not marker.evaluate({"extra": extra}):
             continue
-        # Those of other systems are not here.
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.distribution(name)
-            requirements = [*requirements, *(found[name].requires or [])]
+        name = requirement.name
+        for wish in {"", *requirement.extras}:
+            if (name, wish) not in seen:
+                seen.add((name, wish))
+                found[name] = importlib.metadata.distribution(name)
+                waiting += [(Requirement(text), wish) for text in found[name].requires or []]
     return found
 
 
@@ -57,7 +62,7 @@ def put_at_hand(wheel: pathlib.Path, folder: pathlib.Path) -> None:
         asked = re.findall(r"^Requires-Dist: (.+)$", archive.read(name).decode(), re.MULTILINE)
     for distribution in wanted(asked).values():
         for top in {file.parts[0] for file in distribution.files or []} - {".."}:
-            if not (folder / top).is_symlink():
+            if not os.path.lexists(folder / top):
                 (folder / top).symlink_to(SITE / top)
 
 
@@ -80,9 +85,10 @@ def test_from_pip_install_to_the_first_loss_in_20_seconds(
         first = f"{install} && /venv/bin/python /first.py"
         said = run_inside(root, "bash", "-c", first, shown=SITE)
         seconds = time.perf_counter() - start
-    loss, starting = said.strip().splitlines()[-2:]
     # ln 2, and half of what 1/N is for N elements.
-    assert loss == "0.6931 0.5"
-    print(f"{seconds:.1f} s, of which a server's start takes {starting} s")
+    assert "first loss 0.6931, gradient 0.5\n" in said
+    starting = re.search(r"started in (\S+) s", said)
+    assert starting is not None
+    print(f"{seconds:.1f} s, a server's {starting[0]}")
     assert seconds < 20
-    assert float(starting) < 2
+    assert float(starting[1]) < 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -42,6 +43,8 @@ def machine(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
         unmount_below(root)
         run("umount", root)
+        # Where /run is no file system of its own, systemd-nspawn leaves this.
+        shutil.rmtree(f"/run/systemd/nspawn/propagate/{root.name}", ignore_errors=True)
 
 
 def run_inside(root: pathlib.Path, *command: str, shown: pathlib.Path) -> str:
