@@ -40,13 +40,14 @@ def test_versions_are_this_one() -> None:
 def build_the_other_images(engine: Engine, folder: pathlib.Path) -> None:
     """The trainer, with packages from PyPI; and for a registry's Prometheus the distribution's."""
     engine.of_files("localhost/machine", OPS / "machine")
+    config = folder.with_suffix(".pip.conf")
+    config.write_text("[global]\ncert = /certificates\n")
     certificates = os.environ.get("PIP_CERT", "/etc/ssl/certs/ca-certificates.crt")
     engine.build(
         SERVICES["trainer"]["image"],
         "--build-arg=BASE=localhost/machine",
-        # Of pip itself, and of the pip that it runs to build.
-        "--env=PIP_CERT=/certificates",
-        "--env=REQUESTS_CA_BUNDLE=/certificates",
+        # Where this machine has authorities of its own for PyPI.
+        f"--volume={config}:/etc/pip.conf:ro",
         f"--volume={pathlib.Path(certificates).resolve()}:/certificates:ro",
         f"--file={TRAINER}",
         f"--ignorefile={TRAINER}.dockerignore",
