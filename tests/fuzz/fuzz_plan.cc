@@ -1,6 +1,8 @@
 // Plans as text: whatever it is, it is told what is wrong, or what it means. What it means, written
 // out as a message, is a plan that means the same.
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <cstdint>
 #include <string>
 
@@ -22,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   *request.mutable_plan()->mutable_typed() = meaning.plan();
   ValidatePlanResponse again;
   lossd::ExpectAnswerOrRefusal(handlers.ValidatePlan(request, &again));
-  lossd::Expect(again.SerializeAsString() == meaning.SerializeAsString(),
+  lossd::Expect(google::protobuf::util::MessageDifferencer::Equals(again, meaning),
                 "the typed form means the same");
   return 0;
 }

@@ -55,8 +55,7 @@ void Touch(const std::string& token, FuzzedDataProvider& drawn, const Segments& 
 
 void Share(FuzzedDataProvider& drawn) {
   static Server server;
-  const absl::StatusOr<FileDescriptor> socket =
-      ConnectToUnixSocket(server.name, absl::Seconds(10));
+  const absl::StatusOr<FileDescriptor> socket = ConnectToUnixSocket(server.name, absl::Seconds(10));
   Expect(socket.ok() && ReceivePacket(*socket).ok(), "the server greets");
   std::string token;
   while (drawn.remaining_bytes() > 0) {

@@ -42,6 +42,8 @@ PLANS: list[list[dict[str, Any]]] = [
     BCE_AND_MALIS[:1],
 ]
 MALFORMED, CANCELLED, KILLED = 0.05, 0.05, 0.05
+# Requests, by themselves and as a stream's header, whose id is no UTF-8.
+NO_TEXT = (b"\n\x02\xff\xfe", b"\n\x04\n\x02\xff\xfe")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +242,8 @@ def _garbage(address: str, drawn: random.Random) -> str:
         send: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
             f"/lossd.v1.LossService/{method}"
         )
-        call = send(iter([drawn.randbytes(drawn.randrange(1, 2000))]), timeout=60)
+        message = drawn.choice([*NO_TEXT, drawn.randbytes(drawn.randrange(1, 2000))])
+        call = send(iter([message]), timeout=60)
         with contextlib.suppress(grpc.RpcError):
             list(call)
         code = call.code()
