@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -22,6 +24,7 @@
 #include "server/memory_shares.h"
 #include "server/security/secrets.h"
 #include "server/shared_memory/segments.h"
+#include "server/watchdog.h"
 
 namespace lossd {
 
@@ -54,6 +57,9 @@ class LossServiceImpl final : public LossServiceBase {
   grpc::ServerUnaryReactor* ValidatePlan(grpc::CallbackServerContext* context,
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
+
+  // As Watchdog's method.
+  std::optional<std::thread::native_handle_type> LookForStuckCalls() { return watchdog_.Look(); }
 
   // What operators see.
   const Observability& observability() const { return observability_; }
@@ -110,6 +116,7 @@ class LossServiceImpl final : public LossServiceBase {
   MemoryBudget memory_;    // Of calls,
   MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;
+  Watchdog watchdog_;
   std::atomic<bool> draining_ = false;
   Observability observability_;
   Executor executor_;  // Last: its jobs use the rest.

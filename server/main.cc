@@ -1,8 +1,10 @@
 // lossd: the loss server.
 
+#include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -81,6 +83,8 @@ int Serve(const lossd::Config& config, pid_t parent) {
   constexpr absl::Duration kHousekeeping = absl::Seconds(10);
   while (!stop->Await(kHousekeeping)) {
     (*server)->GiveBackScratch();
+    // Its stack is what tells why.
+    if (const auto stuck = (*server)->LookForStuckCalls()) pthread_kill(*stuck, SIGABRT);
     notify("WATCHDOG=1");
   }
   notify("STOPPING=1");
@@ -89,7 +93,8 @@ int Serve(const lossd::Config& config, pid_t parent) {
   const bool any_device = (*server)->any_device();
   if (!(*server)->Drain()) {
     log.Write(spdlog::level::err, "", "stopped calls that did not finish in time");
-    return EXIT_FAILURE;
+    // What has not stopped even then would be waited for for ever.
+    std::_Exit(EXIT_FAILURE);
   }
   log.Write(spdlog::level::info, "", "stopped");
   // Whoever supervises the process starts it anew: in a new one a device may work again.

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <ATen/Parallel.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
@@ -17,7 +18,7 @@
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
 #include "server/memory_shares.h"
-#include "server/security/reflection_gate.h"
+#include "server/security/service_gate.h"
 #include "server/security/tls_credentials.h"
 
 namespace lossd {
@@ -80,6 +81,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   at::set_num_threads(1);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (config.channelz) grpc::channelz::experimental::InitChannelzService();
 
   absl::StatusOr<std::shared_ptr<const Secrets>> secrets = Secrets::Load(config, log);
   if (!secrets.ok()) return secrets.status();
@@ -90,9 +92,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, server->credentials_, &server->port_);
   builder.RegisterService(&server->service_);
-  if (server->secrets_->tokens() != nullptr) {
+  if (server->secrets_->tokens() != nullptr || !config.reflection) {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gates;
-    gates.push_back(ReflectionGate(*server->secrets_));
+    gates.push_back(ServiceGate(config.reflection, *server->secrets_));
     builder.experimental().SetInterceptorCreators(std::move(gates));
   }
   BoundMessages(config, builder);

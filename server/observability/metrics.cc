@@ -71,6 +71,9 @@ std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
             state.draining ? 1 : 0),
       Gauge("lossd_uptime_seconds", "Since the server started.",
             absl::ToDoubleSeconds(state.uptime)),
+      Gauge("lossd_stuck_requests",
+            "Calls that are computed still, long after their client was gone.",
+            number(state.stuck_calls)),
       Gauge("lossd_threads", "Threads that compute.", number(state.threads)),
       Gauge("lossd_inflight_requests", "Calls under way, waiting ones included.",
             number(static_cast<int64_t>(state.open_calls.size()))),
@@ -115,7 +118,7 @@ Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
       queue_seconds_(AddHistograms("lossd_queue_seconds", "Waiting for memory and a worker.")),
       stage_seconds_(AddHistograms("lossd_stage_seconds",
                                    "Stages of calls that computed: receive, decode, compute, "
-                                   "encode.")),
+                                   "encode, send.")),
       function_seconds_(AddHistograms("lossd_function_seconds", "Time in a loss, by call.")),
       request_bytes_(AddHistograms("lossd_request_bytes", "Tensors of a request, as they came.")),
       response_bytes_(
@@ -160,6 +163,7 @@ void Metrics::CountWork(const CallRecord& call) {
   observe("decode", call.decode);
   observe("compute", call.compute);
   observe("encode", call.encode);
+  observe("send", call.send);
   for (const FunctionTime& function : call.functions) {
     function_seconds_.Add({{"function", function.function}}, SecondsBounds())
         .Observe(absl::ToDoubleSeconds(function.time));
@@ -187,8 +191,15 @@ void Metrics::CountClient(const CallRecord& call) {
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   std::vector<MetricFamily> families = registry_.Collect();
-  for (std::vector<MetricFamily> more : {FamiliesOf(state_()), ProcessMetrics()}) {
+  const ServerState state = state_();
+  for (std::vector<MetricFamily> more : {FamiliesOf(state), ProcessMetrics()}) {
     std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  if (state.certificate_expires.has_value()) {
+    families.push_back(
+        Gauge("lossd_certificate_expiry_timestamp_seconds",
+              "When the server's certificate expires, in seconds since 1970.",
+              absl::ToDoubleSeconds(*state.certificate_expires - absl::UnixEpoch())));
   }
   return families;
 }

@@ -100,7 +100,10 @@ Facts LoadFacts(const ServerState& state) {
                                 [](std::string* out, const DeviceState& device) {
                                   absl::StrAppend(out, DeviceText(device));
                                 })},
-      {"calls under way", absl::StrCat(state.open_calls.size())},
+      {"calls under way",
+       absl::StrCat(
+           state.open_calls.size(),
+           state.stuck_calls > 0 ? absl::StrCat(", ", state.stuck_calls, " of them stuck") : "")},
       {"of these waiting",
        absl::StrCat(state.waiting_calls, " of at most ", state.most_waiting_calls)},
       {"memory set aside",
@@ -132,16 +135,16 @@ std::string CallsTable(const std::vector<CallRecord>& calls, bool failed, absl::
           absl::StrCat("<span class=\"error\">", Escaped(call.status.message()), "</span>"));
     } else {
       for (const absl::Duration stage :
-           {call.queue, call.receive, call.decode, call.compute, call.encode}) {
+           {call.queue, call.receive, call.decode, call.compute, call.encode, call.send}) {
         cells.push_back(Seconds(stage));
       }
     }
     rows.push_back(Row(cells));
   }
   std::vector<std::string> heads = {"begun", "request", "client", "method", "took"};
-  for (const char* head :
-       failed ? std::vector<const char*>{"code", "error"}
-              : std::vector<const char*>{"queue", "receive", "decode", "compute", "encode"}) {
+  for (const char* head : failed ? std::vector<const char*>{"code", "error"}
+                                 : std::vector<const char*>{"queue", "receive", "decode", "compute",
+                                                            "encode", "send"}) {
     heads.emplace_back(head);
   }
   return Table(heads, rows);

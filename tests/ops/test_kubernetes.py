@@ -16,7 +16,8 @@ import pytest
 import yaml
 from local_server import LocalServer, server_binary
 from programs import DEPLOY, environment, program, run
-from server import SMALL_BUDGET, drain_seconds, load, measured_server, metrics
+from server import SMALL_BUDGET, drain_seconds, load, measured_server
+from status_port import metrics
 
 import lossd
 
