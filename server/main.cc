@@ -1,5 +1,6 @@
 // lossd: the loss server.
 
+#include <google/protobuf/stubs/logging.h>
 #include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
@@ -137,5 +138,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (check_config) return CheckConfig(config);
   lossd::KeepFreedMemory();
+  // Who sends bytes that are no message is told so; the log is ours alone.
+  google::protobuf::SetLogHandler(nullptr);
   return Serve(config, parent);
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,8 @@ constexpr int kLeastPingMilliseconds = 10'000;
 // How long calls may go on after their connection's age has passed.
 constexpr int kGraceMilliseconds = 3'600'000;
 
+int Milliseconds(double seconds) { return static_cast<int>(std::ceil(seconds * 1000)); }
+
 // The config with a name for the socket.
 Config WithSocketName(Config config) {
   if (config.shared_memory == kSharedMemoryOfAnyName) {
@@ -44,15 +47,21 @@ Config WithSocketName(Config config) {
   return config;
 }
 
-// Silent peers are left, and old connections renewed.
+// Calls on one connection; more wait in the client.
+constexpr int kMaxStreams = 1024;
+
+// Silent peers are left, also those that never say what they want, and old connections renewed.
 void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kLeastPingMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             Milliseconds(config.receive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                             static_cast<int>(config.max_connection_age * 1000));
+                             Milliseconds(config.max_connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kGraceMilliseconds);
 }
 
