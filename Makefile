@@ -25,8 +25,11 @@ build: setup  ## Build server, clients, tests and benchmarks.
 	@cmake --build --preset release
 	@scripts/generate_python.sh
 
-docs: build  ## Write what is generated from the list of losses.
+docs: build  ## Write what is generated in docs/, and build the site, strictly: build/site.
 	@LOSSD_WRITE_DOCS=1 $(BUILD)/src/lossd/plan/losses_doc_test --gtest_brief=1
+	@$(PYTHON) scripts/generate_docs.py $(BUILD)/client/cpp/lossctl
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
 
 demo: build  ## Train a small network whose losses a lossd server computes.
 	@$(PYTHON) demo/train.py --server $(BUILD)/server/lossd $(ARGS)

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lossd/base/error.h"  // IWYU pragma: export
 #include "lossd/client_options.h"
 #include "lossd/compute/batch.h"
 #include "lossd/pending_result.h"
