@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gathers what a machine without this checkout needs to run the server and lossctl, if it has the C library of this one or
-# a newer one: bin/, lib/ with the shared libraries, licenses/ with their terms. The folder may lie anywhere.
+# a newer one: bin/, libexec/, lib/ with the shared libraries, licenses/ with their terms. The folder may lie anywhere.
 #
 #   scripts/pack.sh BUILD FOLDER [--without-libtorch]
 #
@@ -15,7 +15,7 @@ mkdir -p "$pack"/{lib,licenses}
 
 # libraries PATTERN: what the programs need of the libraries that match, and no others.
 libraries() {
-  ldd "$build/server/lossd" "$build/client/cpp/lossctl" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -E "$@"
+  ldd "$build/server/lossd" "$build/client/cpp/lossctl" "$build/client/libexec/lossctl-tensors" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -E "$@"
 }
 
 glibc='/(ld-linux-.*|lib(c|m|dl|rt|pthread|util|resolv))\.so'
@@ -37,4 +37,4 @@ if [[ $libtorch != --without-libtorch ]]; then
 fi
 
 # Of the programs, and passed on to the libraries: these find each other by it.
-patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$pack"/bin/*
+patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$pack"/{bin,libexec}/*

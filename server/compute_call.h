@@ -1,7 +1,6 @@
 #ifndef SERVER_COMPUTE_CALL_H_
 #define SERVER_COMPUTE_CALL_H_
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/call.h"
+#include "server/client_watch.h"
 #include "server/handlers.h"
 
 namespace lossd {
@@ -25,11 +25,13 @@ struct ComputeSurroundings {
   // How long a client may send nothing, or take nothing of its answer, and a request or an answer
   // in one message may take on its way.
   absl::Duration receive_timeout;
+  ClientWatch& watch;
 };
 
 // A call that computes, its messages raw bytes: what those with one message each way and those with
 // many have in common. No thread waits for the client.
 class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                    public ClientWatch::Watched,
                     public std::enable_shared_from_this<ComputeCall> {
  protected:
   // `method` is a literal.
@@ -82,18 +84,15 @@ class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   void OnCancel() final { call_.Cancel(); }
   void OnDone() final { self_ = nullptr; }
 
-  // Leaves clients that do nothing. Called again and again until gRPC is done with it, by other
-  // threads than those that receive and send.
-  void LookAfterClient();
+  // Leaves clients that do nothing, on another thread than those that receive and send.
+  void LookAfterClient() final;
 
   // With mutex_ held.
   bool IsClientSilent() const;
-  absl::Time NextLook() const;
-  void LookAgain();
 
   std::shared_ptr<ComputeCall> self_;
-  bool given_up_ = false;             // A client that did not take its answer. Guarded by mutex_.
-  std::optional<grpc::Alarm> watch_;  // Likewise.
+  bool given_up_ = false;  // A client that did not take its answer. Guarded by mutex_.
+  std::optional<ClientWatch::Entry> watched_;
 };
 
 }  // namespace lossd

@@ -7,6 +7,7 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -30,6 +31,9 @@ namespace {
 constexpr absl::Duration kStopTimeout = absl::Seconds(10);
 // and from when on they count as stuck.
 constexpr absl::Duration kPatience = absl::Minutes(1);
+
+// How often clients are looked after, at least.
+constexpr absl::Duration kWatchPeriod = absl::Milliseconds(250);
 
 Facts BuildFacts() {
   return {{"version", LOSSD_VERSION},
@@ -78,6 +82,7 @@ LossServiceImpl::LossServiceImpl(const Config& config, std::vector<std::unique_p
               [this](int64_t granted, int64_t reserved) { kept_.MakeRoom(granted, reserved); }),
       messages_(shares_.messages),
       watchdog_(open_calls_, config.max_concurrent_requests, kPatience, log),
+      watch_(std::min(kWatchPeriod, absl::Seconds(config.receive_timeout) / 4)),
       observability_(
           BuildFacts(), ConfigFacts(config), [this] { return State(); },
           absl::Seconds(config.slow_call)),

@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
+#include "server/client_watch.h"
 #include "server/compute_call.h"
 #include "server/config.h"
 #include "server/executor.h"
@@ -101,7 +102,8 @@ class LossServiceImpl final : public LossServiceBase {
                      .shutdown = shutdown_},
             .handlers = handlers_,
             .limits = {.bytes = config_.max_request_bytes, .cost = config_.max_cost},
-            .receive_timeout = absl::Seconds(config_.receive_timeout)};
+            .receive_timeout = absl::Seconds(config_.receive_timeout),
+            .watch = watch_};
   }
 
   const Config config_;
@@ -117,6 +119,7 @@ class LossServiceImpl final : public LossServiceBase {
   MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;
   Watchdog watchdog_;
+  ClientWatch watch_;
   std::atomic<bool> draining_ = false;
   Observability observability_;
   Executor executor_;  // Last: its jobs use the rest.
