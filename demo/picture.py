@@ -77,9 +77,9 @@ def draw(path: pathlib.Path, training: Training, outcome: Outcome) -> None:
     _outcome(lower.subplots(2, 2 + len(outcome.segments)), outcome)
     best = ", ".join(f"{name} {score:.2f} (at {at})" for name, (score, at) in outcome.best.items())
     lower.supxlabel(
-        "Segmentations: what affinities above 0.5 connect, and how right they are about pairs of "
+        "Segmentations: what affinities above 0.5 connect, and how right that is about pairs of "
         f"voxels, 1 at most. At the best threshold of each: {best}.",
-        fontsize="large",
+        fontsize="medium",
     )
     figure.savefig(path, dpi=90)
     plt.close(figure)

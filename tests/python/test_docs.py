@@ -23,7 +23,9 @@ import yaml
 from authority import Authority
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from local_server import ROOT, LocalServer, server_binary
+from server import SMALL_BUDGET, load, measured_server
 from snippets import Snippet, by_page, cpp_file, pages, snippets
+from status_port import metrics
 from test_pytc_install import package  # noqa: F401
 from torch import nn
 
@@ -304,6 +306,29 @@ def test_the_page_on_sizing_has_the_calculators_figures() -> None:
     assert f"{sizing.H100_SECONDS:g} s" in page
     assert f"{sizing.MEGABYTES_SENT:g} MB" in page
     assert f"/ {sizing.BUSY:g}" in page
+
+
+def table_names(page: str, heading: str) -> set[str]:
+    """What stands in code in the first column of the tables between a heading and the next."""
+    text = (generate_docs.DOCS / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
+
+
+def test_the_tables_of_metrics_have_every_metric() -> None:
+    with measured_server(SMALL_BUDGET) as server:
+        load(server)
+        served = set(re.findall(r"^# TYPE (lossd_\w+)", metrics(server), re.MULTILINE))
+    told = {name for name in table_names("server.md", "Seeing what it does") if "lossd_" in name}
+    assert told - served <= {"lossd_certificate_expiry_timestamp_seconds"}  # There is no TLS here.
+    assert served <= told
+
+
+def test_the_table_of_the_configuration_has_every_flag() -> None:
+    said = subprocess.run([server_binary(), "--help"], capture_output=True, text=True).stdout
+    flags = set(re.findall(r"--([a-z]\w*)", said))
+    no_fields = {"help", "version", "config", "check", "parent"}
+    assert table_names("server.md", "Configuration") == flags - no_fields
 
 
 def test_every_alert_is_told_of() -> None:
