@@ -163,7 +163,8 @@ absl::Status MeasureTinyCall(const std::string& server) {
       v1::LossService::NewStub(grpc::CreateChannel(server, grpc::InsecureChannelCredentials()));
   const auto tiny = [&]() -> absl::StatusOr<double> {
     absl::Status status;
-    const double elapsed = Milliseconds([&] { status = client->Compute(kTinyPlan, batch).status(); });
+    const double elapsed =
+        Milliseconds([&] { status = client->Compute(kTinyPlan, batch).status(); });
     if (!status.ok()) return status;
     return elapsed;
   };
