@@ -12,7 +12,7 @@ export CCACHE_SLOPPINESS := pch_defines,time_macros,include_file_mtime,include_f
 export CCACHE_NOHASHDIR := 1
 export CCACHE_BASEDIR := $(CURDIR)
 
-.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan flat-test cuda gpu-test gpu-bench gpu-pack wheel tarball
+.PHONY: help setup build docs demo test test-cpp test-python test-deploy test-ops image bench lint tidy format clean asan tsan fuzz soak flat-test cuda gpu-test gpu-bench gpu-pack wheel tarball
 
 help:  ## List the tasks.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,8 +25,11 @@ build: setup  ## Build server, clients, tests and benchmarks.
 	@cmake --build --preset release
 	@scripts/generate_python.sh
 
-docs: build  ## Write what is generated from the list of losses.
+docs: build  ## Write what is generated in docs/, and build the site, strictly: build/site.
 	@LOSSD_WRITE_DOCS=1 $(BUILD)/src/lossd/plan/losses_doc_test --gtest_brief=1
+	@$(PYTHON) scripts/generate_docs.py $(BUILD)/client/cpp/lossctl
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "docs: build/site/index.html"
 
 demo: build  ## Train a small network whose losses a lossd server computes.
 	@$(PYTHON) demo/train.py --server $(BUILD)/server/lossd $(ARGS)
@@ -60,6 +63,12 @@ asan tsan: setup  ## Build with sanitizers and run the unit tests.
 	@cmake --build --preset $@ --target unit_tests
 	@ctest --test-dir build/$@ -L unit --output-on-failure --no-tests=error -j $(JOBS)
 
+fuzz: setup  ## Feed parsers with made-up bytes, each for SECONDS (600): an hour.
+	@scripts/fuzz.sh $(or $(SECONDS),600)
+
+soak: build  ## Put a server under mixed load for SECONDS (600), overload, restarts; prints figures with their limits.
+	@$(PYTHON) tests/python/soak.py --seconds $(or $(SECONDS),600)
+
 flat-test: build  ## Compare the flat MALIS with the engine on many volumes: minutes.
 	@scripts/flat_test.sh $(BUILD)
 
@@ -91,8 +100,8 @@ tidy: setup  ## Run clang-tidy over every C++ source, its analyzer of paths incl
 
 format: setup  ## Format the sources in place.
 	@.venv/bin/clang-format -i $(CPP_FILES)
-	@.venv/bin/ruff format --quiet client/python tests/python tests/ops demo bench scripts deploy/slurm/find_servers
-	@.venv/bin/ruff check --quiet --fix client/python tests/python tests/ops demo bench scripts deploy/slurm/find_servers
+	@.venv/bin/ruff format --quiet client/python tests/python tests/ops tests/fuzz demo bench scripts deploy/slurm/find_servers
+	@.venv/bin/ruff check --quiet --fix client/python tests/python tests/ops tests/fuzz demo bench scripts deploy/slurm/find_servers
 	@.venv/bin/buf format -w proto
 
 clean:  ## Remove what was built; .venv stays.

@@ -4,6 +4,7 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 install(TARGETS lossd lossctl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+install(TARGETS lossctl-tensors RUNTIME DESTINATION libexec COMPONENT programs)  # lossctl looks for it there.
 
 # lossd_install(part targets...): the static libraries of one component of the package, lossd_x as lossd::x.
 function(lossd_install part)
@@ -18,7 +19,8 @@ endfunction()
 
 set(LOSSD_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/lossd)
 lossd_install(malis lossd_base lossd_malis)
-lossd_install(client lossd_messages lossd_service lossd_shared_memory lossd_tensor lossd_wire_tensor lossd_rpc lossd_client)
+lossd_install(client lossd_messages lossd_service lossd_shared_memory lossd_call_metadata lossd_client_calls lossd_tensor
+              lossd_wire_tensor lossd_rpc lossd_client)
 
 # lossd_install_headers(folder headers...): what programs include as lossd/…; the folders are those of the sources.
 function(lossd_install_headers folder)

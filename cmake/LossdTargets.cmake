@@ -20,8 +20,9 @@ if(NOT LOSSD_SANITIZE)
 endif()
 target_include_directories(lossd_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
 if(LOSSD_SANITIZE)
+  # The check of functions' types would put types into code that is compiled for each instruction set.
   target_compile_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE} -fno-sanitize-recover=undefined
-                         -fno-omit-frame-pointer -g1)
+                         $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=function> -fno-omit-frame-pointer -g1)
   target_link_options(lossd_flags INTERFACE -fsanitize=${LOSSD_SANITIZE})
 endif()
 

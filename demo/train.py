@@ -1,18 +1,25 @@
-"""Trains a small affinity network whose losses, MALIS among them, a lossd server computes."""
+"""Trains a small affinity network whose losses, MALIS among them, a lossd server computes.
+
+And the same network once more without MALIS, from the same seed on the same batches, to compare.
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import pathlib
 import sys
 import time
 
+import numpy as np
 import picture
 import torch
+import yaml
 from batches import Batch, Batches, load_segmentation, synthetic_segmentation
 from network import SmallUNet
+from segments import best_threshold, pair_score, segment
 from torch import Tensor
 
 import lossd
@@ -37,8 +44,10 @@ class History:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=40, help="training steps (default: 40)")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--steps", type=int, default=40, help="training steps of each (default: 40)"
+    )
     parser.add_argument("--crop", type=int, default=64, help="edge of a batch (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="of data and network (default: 0)")
     parser.add_argument(
@@ -97,7 +106,8 @@ def train(
         assert criterion.last_result is not None
         history.total.append(logs["train_loss_total"])
         history.bce.append(logs["train_loss_term_0_raw"])
-        history.malis.append(logs["train_loss_term_1_raw"])
+        if "train_loss_term_1_raw" in logs:
+            history.malis.append(logs["train_loss_term_1_raw"])
         history.step_seconds.append(time.perf_counter() - start)
         history.service_seconds.append(criterion.last_result.timings.total)
         show_progress(history, steps)
@@ -120,21 +130,45 @@ def show_progress(history: History, steps: int) -> None:
     live = sys.stdout.isatty()
     if not live and step % 5 and step != 1:
         return
+    malis = f"MALIS {history.malis[-1]:.4f}" if history.malis else "without MALIS"
     line = (
-        f"step {step:3d}/{steps}  loss {history.total[-1]:.4f}  MALIS {history.malis[-1]:.4f}  "
+        f"step {step:3d}/{steps}  loss {history.total[-1]:.4f}  {malis}  "
         f"step {history.step_seconds[-1]:.2f} s  service {history.service_seconds[-1]:.2f} s"
     )
     print(f"\r{line}" if live else line, end="\n" if not live or step == steps else "", flush=True)
+
+
+def predict(network: SmallUNet, batch: Batch) -> Tensor:
+    """The affinities [3, Z, Y, X]."""
+    with torch.no_grad():
+        affinities: Tensor = network(batch.image)[0].sigmoid()
+    return affinities
+
+
+def malis_gradient(
+    client: lossd.Client, term: dict[str, object], batch: Batch, at: Tensor
+) -> Tensor:
+    """What MALIS would change of these affinities [3, Z, Y, X]: its gradient's magnitude."""
+    result = client.compute(
+        [term],
+        torch.logit(at[None], eps=1e-6),
+        batch.target,
+        label_mask=batch.known,
+        gt_seg=batch.segmentation,
+    )
+    return torch.as_tensor(result.gradients["output"])[0].abs()
 
 
 def main() -> int:
     """Runs the demo; the exit status tells whether the loss fell."""
     arguments = parse_arguments()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(arguments.seed)
     batches = segmentation(arguments)
     sample = batches.draw()
+    terms = yaml.safe_load((HERE / "plan.yaml").read_text())["losses"]
+    torch.manual_seed(arguments.seed)
     network = SmallUNet()
+    other = copy.deepcopy(network)
 
     with contextlib.ExitStack() as stack:
         address = arguments.address
@@ -142,33 +176,50 @@ def main() -> int:
             address = stack.enter_context(lossd.LocalServer(binary=arguments.server)).address
         client = stack.enter_context(lossd.Client(address))
         print(f"server: lossd {client.info().version} on {address}")
-        criterion = lossd.torch.RemoteLoss(client, HERE / "plan.yaml")
+        criterion = lossd.torch.RemoteLoss(client, terms)
         with torch.no_grad():
-            before = network(sample.image).sigmoid()
             loss_before = float(evaluate(network, criterion, sample)[0])
         start = time.perf_counter()
-        history = train(network, criterion, batches, arguments.steps)
+        history = train(network, criterion, copy.deepcopy(batches), arguments.steps)
         seconds = time.perf_counter() - start
+        print("the same without MALIS, to compare:")
+        without = lossd.torch.RemoteLoss(client, terms[:1])
+        other_history = train(other, without, batches, arguments.steps)
         with torch.no_grad():
-            after = network(sample.image).sigmoid()
             loss_after = float(evaluate(network, criterion, sample)[0])
+        affinities = {
+            "without MALIS": predict(other, sample),
+            "with MALIS": predict(network, sample),
+        }
+        weights = malis_gradient(client, terms[1], sample, affinities["without MALIS"])
 
-    figure, weights = arguments.out / "training.png", arguments.out / "network.pt"
+    found = {name: segment(of_one.numpy()) for name, of_one in affinities.items()}
+    truth = sample.segmentation[0].numpy()
+    scores = {name: pair_score(truth, labels) for name, labels in found.items()}
+    best = {name: best_threshold(truth, of_one.numpy()) for name, of_one in affinities.items()}
+    figure, weights_file = arguments.out / "training.png", arguments.out / "network.pt"
     picture.draw(
         figure,
-        history.bce,
-        history.malis,
-        history.step_seconds,
-        history.service_seconds,
-        sample,
-        before,
-        after,
+        picture.Training(
+            bce={"with MALIS": history.bce, "without MALIS": other_history.bce},
+            malis=history.malis,
+            step_seconds=history.step_seconds,
+            service_seconds=history.service_seconds,
+        ),
+        picture.Outcome(sample, affinities, found, scores, best, weights.numpy()),
     )
-    torch.save(network.state_dict(), weights)
+    torch.save(network.state_dict(), weights_file)
     share = sum(history.service_seconds) / sum(history.step_seconds)
     print(f"{arguments.steps} steps in {seconds:.1f} s, {share:.0%} of it in the service")
     print(f"loss on one and the same crop: {loss_before:.4f} -> {loss_after:.4f}")
-    print(f"picture: {figure}\nnetwork: {weights}")
+    for name, score in scores.items():
+        objects = len(np.unique(found[name])) - 1
+        highest, threshold = best[name]
+        print(
+            f"segmentation {name}: {objects} objects, {score:.2f} right about pairs of voxels; "
+            f"{highest:.2f} at its best threshold, {threshold}"
+        )
+    print(f"picture: {figure}\nnetwork: {weights_file}")
     if not loss_after < loss_before:
         print("FAILED: the loss did not fall", file=sys.stderr)
         return 1

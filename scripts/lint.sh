@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 bin=.venv/bin
-python=(client/python tests/python tests/ops demo bench scripts deploy/slurm/find_servers)
+python=(client/python tests/python tests/ops tests/fuzz demo bench scripts deploy/slurm/find_servers)
 checks=(clang-format clang-tidy buf-lint buf-format buf-breaking ruff ruff-format mypy)
 
 run() {
@@ -18,7 +18,7 @@ run() {
     ruff) $bin/ruff check --quiet "${python[@]}" ;;
     ruff-format) $bin/ruff format --quiet --check "${python[@]}" ;;
     # It looks at the package as it is installed, stubs included.
-    mypy) scripts/generate_python.sh && $bin/mypy --strict client/python/src/lossd demo tests/python tests/ops bench scripts &&
+    mypy) scripts/generate_python.sh && $bin/mypy --strict client/python/src/lossd demo tests/python tests/ops tests/fuzz bench scripts &&
         $bin/mypy --strict deploy/slurm/find_servers ;;
     *) echo "  no such check: there are ${checks[*]}" >&2; return 1 ;;
   esac

@@ -35,6 +35,10 @@ PYTHON
 packages=(prometheus nginx-light slurmctld slurmd slurm-client slurm-wlm-basic-plugins netavark aardvark-dns systemd-container)
 echo "ops: unpacking into .ops/root, with the libraries they need: ${packages[*]}"
 unpack_packages .ops/root "${packages[@]}"
+# Ubuntu has none.
+echo "ops: unpacking a browser into .ops/root"
+unpack_packages .ops/root chromium-headless-shell fonts-dejavu-core ||
+  echo "ops: no chromium-headless-shell, so the tests of the status page in a browser will be skipped" >&2
 
 # debian FOLDER [OPTION...]: a system for containers to run, without what apt leaves in it.
 debian() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gathers what a machine without this checkout needs to run the server and lossctl, if it has the C library of this one or
-# a newer one: bin/, lib/ with the shared libraries, licenses/ with their terms, and sbom.cdx.json, which lists them. The
-# folder may lie anywhere.
+# a newer one: bin/, libexec/, lib/ with the shared libraries, licenses/ with their terms, and sbom.cdx.json, which lists
+# them. The folder may lie anywhere.
 #
 #   scripts/pack.sh BUILD FOLDER [--without-libtorch] [--base=LIST]
 #
@@ -25,7 +25,7 @@ mkdir -p "$pack"/{lib,licenses}
 
 # libraries PATTERN: what the programs need of the libraries that match, and no others.
 libraries() {
-  ldd "$build/server/lossd" "$build/client/cpp/lossctl" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -E "$@"
+  ldd "$build/server/lossd" "$build/client/cpp/lossctl" "$build/client/libexec/lossctl-tensors" | awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | grep -E "$@"
 }
 
 glibc='/(ld-linux-.*|lib(c|m|dl|rt|pthread|util|resolv))\.so'
@@ -67,4 +67,4 @@ fi
 } | python3 scripts/sbom.py "$("$build/client/cpp/lossctl" --version)" >"$pack/sbom.cdx.json"
 
 # Of the programs, and passed on to the libraries: these find each other by it.
-patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$pack"/bin/*
+patchelf --force-rpath --set-rpath '$ORIGIN/../lib' "$pack"/{bin,libexec}/*

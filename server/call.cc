@@ -165,7 +165,11 @@ void Call::Work(Handler handler) {
   begun_ = absl::Now();
   WriteLog(spdlog::level::debug, "begun");
   absl::Status status = cancellation_.status();
-  if (status.ok()) status = handler();
+  if (status.ok()) {
+    open_.BeginComputing();
+    status = handler();
+    open_.EndComputing();
+  }
   // What it has come to is of no interest if nobody waits for it.
   if (cancellation_.Fired()) status = cancellation_.status();
   done_(status);
@@ -179,6 +183,7 @@ absl::Status Call::WhyClientIsGone() const {
 
 void Call::Cancel() {
   cancellation_.Cancel(WhyClientIsGone());
+  open_.GiveUp();
   // In a queue it shall take nobody's place; if it is computed, that comes to its end.
   StopWaiting();
 }
@@ -202,7 +207,9 @@ void Call::StopWaiting() {
 grpc::Status Call::End(const absl::Status& status) {
   // Free before the client hears of it, who may come back at once.
   place_ = nullptr;
-  record_.total = absl::Now() - record_.start;
+  const absl::Time now = absl::Now();
+  record_.total = now - record_.start;
+  if (status.ok()) record_.send = now - answered_;
   record_.status = status;
   const bool slow = surroundings_.observability.Note(record_);
   const double seconds = absl::ToDoubleSeconds(record_.total);
@@ -228,6 +235,7 @@ void Call::LogStages() const {
             {"decode", absl::ToDoubleSeconds(record_.decode)},
             {"compute", absl::ToDoubleSeconds(record_.compute)},
             {"encode", absl::ToDoubleSeconds(record_.encode)},
+            {"send", absl::ToDoubleSeconds(record_.send)},
             {"voxels", record_.voxels}});
 }
 

@@ -69,7 +69,10 @@ class Call {
   void Run(Handler handler);
 
   // What it takes until its answer is sent is there, the rest is free for others.
-  void ReleaseAllButAnswer() { memory_.ReduceTo(demand_.answer_bytes); }
+  void ReleaseAllButAnswer() {
+    memory_.ReduceTo(demand_.answer_bytes);
+    answered_ = absl::Now();
+  }
 
   // The client is gone, or does not wait any longer.
   void Cancel();
@@ -116,7 +119,8 @@ class Call {
   absl::Time asked_;            // When it asked for memory,
   absl::Duration memory_took_;  // and how long it waited for it;
   absl::Time ready_;            // when all of the request was there,
-  absl::Time begun_;            // and when its turn came.
+  absl::Time begun_;            // when its turn came, and
+  absl::Time answered_;         // when the answer was.
   Cancellation cancellation_;
   std::mutex mutex_;
   Executor::Place place_;

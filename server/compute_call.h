@@ -1,7 +1,6 @@
 #ifndef SERVER_COMPUTE_CALL_H_
 #define SERVER_COMPUTE_CALL_H_
 
-#include <grpcpp/alarm.h>
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -13,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/call.h"
+#include "server/client_watch.h"
 #include "server/handlers.h"
 
 namespace lossd {
@@ -22,13 +22,16 @@ struct ComputeSurroundings {
   CallSurroundings call;
   Handlers& handlers;
   RequestLimits limits;
-  // How long a client may send nothing, and a request in one message may take to arrive.
+  // How long a client may send nothing, or take nothing of its answer, and a request or an answer
+  // in one message may take on its way.
   absl::Duration receive_timeout;
+  ClientWatch& watch;
 };
 
 // A call that computes, its messages raw bytes: what those with one message each way and those with
 // many have in common. No thread waits for the client.
 class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                    public ClientWatch::Watched,
                     public std::enable_shared_from_this<ComputeCall> {
  protected:
   // `method` is a literal.
@@ -40,32 +43,33 @@ class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
               [this](const absl::Status& status) { Answer(status); }) {}
   ~ComputeCall() override = default;
 
-  // Begins to receive, and to be looked after at that time. It lives until gRPC is done with it.
-  void Begin(absl::Time look) {
-    self_ = shared_from_this();
-    const std::lock_guard lock(mutex_);
-    LookAgain(look);
-    StartRead(&incoming_);
-  }
+  // What it waits for.
+  enum class Stage {
+    kReceiving,  // The client, which is to send.
+    kWaiting,    // Memory, to receive more.
+    kComputing,  // The server.
+    kSending,    // The client, which is to take its answer.
+  };
+
+  // Begins to receive, and to be looked after. It lives until gRPC is done with it.
+  void Begin();
 
   // What has become of it; see Call.
   virtual void Answer(const absl::Status& status) = 0;
   void End(const absl::Status& status) { Finish(call_.End(status)); }
 
-  // Called when it was to be looked after, by another thread than the one that receives.
-  virtual void LookAfterClient() = 0;
+  // With mutex_ held: no more is received.
+  virtual void LeaveReceiving() = 0;
 
-  // With mutex_ held.
-  void LookAgain(absl::Time time) {
-    watch_.emplace().Set(absl::ToChronoTime(time), [call = weak_from_this()](bool expired) {
-      if (!expired) return;
-      if (const std::shared_ptr<ComputeCall> alive = call.lock()) alive->LookAfterClient();
-    });
+  // With mutex_ held. It has got that far, by something that the client did if it is for the client
+  // to go on.
+  void Reach(Stage stage) {
+    stage_ = stage;
+    moved_ = absl::Now();
   }
-  void StopReceiving() {
-    receiving_ = false;
-    watch_.reset();
-  }
+
+  // Why the client has not taken all of its answer.
+  absl::Status WhyNotSent();
 
   const ComputeSurroundings surroundings_;
   const grpc::CallbackServerContext& context_;
@@ -73,14 +77,22 @@ class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   grpc::ByteBuffer incoming_;
   grpc::ByteBuffer outgoing_;
   std::mutex mutex_;
-  bool receiving_ = true;  // Guarded by mutex_.
+  Stage stage_ = Stage::kReceiving;  // Guarded by mutex_, as is
+  absl::Time moved_ = absl::Now();   // when it got so far.
 
  private:
   void OnCancel() final { call_.Cancel(); }
   void OnDone() final { self_ = nullptr; }
 
+  // Leaves clients that do nothing, on another thread than those that receive and send.
+  void LookAfterClient() final;
+
+  // With mutex_ held.
+  bool IsClientSilent() const;
+
   std::shared_ptr<ComputeCall> self_;
-  std::optional<grpc::Alarm> watch_;  // Guarded by mutex_.
+  bool given_up_ = false;  // A client that did not take its answer. Guarded by mutex_.
+  std::optional<ClientWatch::Entry> watched_;
 };
 
 }  // namespace lossd

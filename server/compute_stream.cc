@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,15 +19,12 @@ namespace {
 // Beyond the plan there are some names and numbers. More is not even parsed.
 constexpr size_t kMaxHeaderBytes = 4 * kMaxPlanBytes;
 
-// How soon a call notices that the server stops, while it waits for the client.
-constexpr absl::Duration kWatchPeriod = absl::Seconds(1);
-
 }  // namespace
 
 ComputeStream* ComputeStream::Start(const ComputeSurroundings& surroundings,
                                     const grpc::CallbackServerContext& context) {
   const std::shared_ptr<ComputeStream> stream(new ComputeStream(surroundings, context));
-  stream->Begin(stream->NextLook());
+  stream->Begin();
   return stream.get();
 }
 
@@ -37,12 +33,15 @@ void ComputeStream::OnReadDone(bool ok) {
   bool is_header = false;
   {
     const std::lock_guard lock(mutex_);
-    if (!receiving_) return;
-    last_message_ = absl::Now();
+    if (stage_ != Stage::kReceiving) return;
+    Reach(Stage::kReceiving);
     is_header = ok && !request_.has_value();
     status = ok ? ReceiveMessage() : FinishReceiving();
-    if (!ok || !status.ok()) LeaveReceiving();
-    waiting_ = is_header;
+    if (!ok || !status.ok()) {
+      LeaveReceiving();
+    } else if (is_header) {
+      Reach(Stage::kWaiting);
+    }
   }
   if (!status.ok()) {
     End(status);
@@ -59,8 +58,8 @@ void ComputeStream::ReceiveTensors() {
   absl::Status status = call_.cancellation().status();
   {
     const std::lock_guard lock(mutex_);
-    waiting_ = false;
-    last_message_ = let_in_ = absl::Now();
+    Reach(Stage::kReceiving);
+    let_in_ = moved_;
     if (status.ok()) status = CatchTorchErrors([this] { return TakeMemory(); });
     if (!status.ok()) LeaveReceiving();
   }
@@ -84,7 +83,7 @@ absl::Status ComputeStream::ReceiveMessage() {
   if (!request_.has_value()) return ReceiveHeader();
   absl::Status received = receiver_->Receive(MessagePieces(incoming_).pieces());
   incoming_.Clear();
-  receiving_took_ = last_message_ - let_in_;
+  receiving_took_ = moved_ - let_in_;
   return received;
 }
 
@@ -125,36 +124,8 @@ absl::Status ComputeStream::FinishReceiving() {
 }
 
 void ComputeStream::LeaveReceiving() {
-  StopReceiving();
+  Reach(Stage::kComputing);
   receiver_.reset();
-}
-
-absl::Time ComputeStream::NextLook() const {
-  const absl::Duration left =
-      waiting_ ? kWatchPeriod : last_message_ + surroundings_.receive_timeout - absl::Now();
-  return absl::Now() + std::clamp(left, absl::ZeroDuration(), kWatchPeriod);
-}
-
-void ComputeStream::LookAfterClient() {
-  absl::Status status;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!receiving_) return;
-    if (!waiting_) status = CheckClient();
-    if (status.ok()) {
-      LookAgain(NextLook());
-    } else {
-      LeaveReceiving();
-    }
-  }
-  if (!status.ok()) return End(status);
-  call_.StopWaiting();
-}
-
-absl::Status ComputeStream::CheckClient() const {
-  if (absl::Status waited_for = call_.cancellation().status(); !waited_for.ok()) return waited_for;
-  if (absl::Now() - last_message_ < surroundings_.receive_timeout) return absl::OkStatus();
-  return ReceiveTimeoutError(surroundings_.receive_timeout);
 }
 
 void ComputeStream::Compute() {
@@ -187,13 +158,17 @@ void ComputeStream::Answer(const absl::Status& status) {
 }
 
 void ComputeStream::OnWriteDone(bool ok) {
-  if (!ok) return End(call_.WhyClientIsGone());
+  if (!ok) return End(WhyNotSent());
   outgoing_ = ChunkMessage(*next_, answer_.tensors[next_->tensor]);
   next_ = cutter_->Next();
   Send();
 }
 
 void ComputeStream::Send() {
+  {
+    const std::lock_guard lock(mutex_);
+    Reach(Stage::kSending);
+  }
   if (next_.has_value()) {
     StartWrite(&outgoing_);
   } else {

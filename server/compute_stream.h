@@ -33,19 +33,14 @@ class ComputeStream final : public ComputeCall {
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
-  void LookAfterClient() override;
   void Answer(const absl::Status& status) override;
+  void LeaveReceiving() override;
 
   // Receiving; with mutex_ held.
   absl::Status ReceiveMessage();
   absl::Status ReceiveHeader();
   absl::Status FinishReceiving();
   absl::Status TakeMemory();
-  void LeaveReceiving();
-
-  // When the client is to be looked after next.
-  absl::Time NextLook() const;
-  absl::Status CheckClient() const;
 
   // There is memory for the tensors.
   void ReceiveTensors();
@@ -54,8 +49,6 @@ class ComputeStream final : public ComputeCall {
   void Send();
 
   // Guarded by mutex_ while it receives.
-  bool waiting_ = false;  // For memory, while it is not the client that is silent.
-  absl::Time last_message_ = absl::Now();
   absl::Time let_in_;                       // When there was memory for the tensors.
   absl::Duration receiving_took_;           // From then to the last byte.
   std::optional<StreamedRequest> request_;  // Once the header is there,

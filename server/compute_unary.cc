@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "lossd/base/error.h"
 #include "lossd_rpc/stream_message.h"
 #include "server/rpc_status.h"
@@ -15,23 +14,16 @@ ComputeUnary* ComputeUnary::Start(const ComputeSurroundings& surroundings,
                                   const MessageLimits& messages,
                                   const grpc::CallbackServerContext& context) {
   const std::shared_ptr<ComputeUnary> call(new ComputeUnary(surroundings, messages, context));
-  call->Begin(absl::Now() + surroundings.receive_timeout);
+  call->Begin();
   return call.get();
 }
 
-bool ComputeUnary::EndReceiving() {
-  const std::lock_guard lock(mutex_);
-  const bool was = receiving_;
-  StopReceiving();
-  return was;
-}
-
-void ComputeUnary::LookAfterClient() {
-  if (EndReceiving()) End(ReceiveTimeoutError(surroundings_.receive_timeout));
-}
-
 void ComputeUnary::OnReadDone(bool ok) {
-  if (!EndReceiving()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stage_ != Stage::kReceiving) return;
+    LeaveReceiving();
+  }
   absl::Status status;
   if (!ok && context_.IsCancelled()) {
     status = call_.WhyClientIsGone();
@@ -88,6 +80,10 @@ void ComputeUnary::Answer(const absl::Status& status) {
   outgoing_ = SerializeMessage(answer_);
   answer_.Clear();
   call_.ReleaseAllButAnswer();
+  {
+    const std::lock_guard lock(mutex_);
+    Reach(Stage::kSending);
+  }
   StartWriteAndFinish(&outgoing_, grpc::WriteOptions(), call_.End(absl::OkStatus()));
 }
 

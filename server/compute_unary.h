@@ -34,11 +34,9 @@ class ComputeUnary final : public ComputeCall {
       : ComputeCall(surroundings, context, "Compute"), messages_(messages) {}
 
   void OnReadDone(bool ok) override;
-  void LookAfterClient() override;
   void Answer(const absl::Status& status) override;
+  void LeaveReceiving() override { Reach(Stage::kComputing); }
 
-  // Whether it was still receiving; it no longer is.
-  bool EndReceiving();
   absl::Status Receive();
   void Compute();
 

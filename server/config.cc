@@ -177,6 +177,10 @@ void DeclareConfig(CLI::App& app, Config& config) {
         return address == kNoHttp ? ""
                                   : std::string(CheckHostAndPort("http_listen", address).message());
       });
+  app.add_option("--reflection", config.reflection,
+                 "Tell clients such as grpcurl what the service's methods and messages are");
+  app.add_option("--channelz", config.channelz,
+                 "Tell clients by grpc.channelz.v1 of connections and streams, addresses included");
   app.add_option("--slow_call", config.slow_call,
                  "Seconds from which a call is logged as a slow one, with where its time went")
       ->check(CLI::Range(0.0, 1e6));

@@ -37,6 +37,8 @@ struct Config {
   int plan_cache_size = 256;
   double drain_timeout = 60;
   std::string http_listen = "off";
+  bool reflection = true;
+  bool channelz = false;
   double slow_call = 30;
   std::string log_level = "info";
   std::string log_format = "text";

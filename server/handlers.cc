@@ -29,21 +29,22 @@ namespace {
 
 constexpr absl::string_view kMaxRequestBytes = "the server's max_request_bytes";
 
-// "losses[3]" for a mistake in that term; empty for one elsewhere.
-std::string TermOf(const absl::Status& problem) {
-  const std::string field = ErrorField(problem).value_or("");
-  return absl::StartsWith(field, "losses[") ? field.substr(0, field.find(']') + 1) : "";
+// Whether terms may mean something else where this field could not be read: heads, or the terms
+// themselves.
+bool TermsDependOn(absl::string_view field) {
+  return !absl::StartsWith(field, "losses[") && !absl::StartsWith(field, "loss_balancing") &&
+         !absl::StartsWith(field, "clamp_") && !absl::StartsWith(field, "deep_supervision_");
 }
 
 // Adds what is wrong with the plan that was read beyond the mistakes in its text, so that these do
-// not hide others: about the terms without any.
+// not hide others. A field that could not be read is told once.
 void CheckTheRest(const Plan& plan, const FieldSpelling& spelling,
                   std::vector<absl::Status>& problems) {
   std::set<std::string> unread;
-  for (const absl::Status& problem : problems) unread.insert(TermOf(problem));
-  if (unread.contains("")) return;  // Terms depend on all that is no term.
+  for (const absl::Status& problem : problems) unread.insert(ErrorField(problem).value_or(""));
+  if (std::ranges::any_of(unread, TermsDependOn)) return;
   for (absl::Status& problem : Orchestrator::Check(plan, spelling)) {
-    if (!unread.contains(TermOf(problem))) problems.push_back(std::move(problem));
+    if (!unread.contains(ErrorField(problem).value_or(""))) problems.push_back(std::move(problem));
   }
 }
 

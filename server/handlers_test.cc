@@ -20,8 +20,11 @@
 namespace lossd {
 namespace {
 
+using testing::_;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
 
 constexpr int64_t kMaxBytes = int64_t{1} << 30;
 
@@ -311,6 +314,32 @@ TEST(HandlersTest, MistakesInOneTermDoNotHideThoseInOthers) {
   EXPECT_EQ(response.problems(1).field(), "losses[1].pos_weight");
   // What follows from a mistake is none.
   EXPECT_EQ(Validate("{heads: 5, losses: [{function: MSELoss, pred_head: a}]}").problems_size(), 1);
+}
+
+TEST(HandlersTest, NoMistakeHidesAnotherInItsTermOrBesideTheTerms) {
+  const v1::ValidatePlanResponse response = Validate(R"({
+      loss_balancing: {strategy: uncertanty},
+      losses: [{function: MalisLoss, kwargs: {malis_crop_size: [-4, 8, 8], sigmoi: true}},
+               {function: GANLoss},
+               {function: NonOverlapRegularization, weigth: 2},
+               {function: MSELoss, kwargs: {reduction: none}, pos_weight: 2}]})");
+  std::vector<std::string> fields;
+  for (const v1::PlanProblem& problem : response.problems()) fields.push_back(problem.field());
+  EXPECT_THAT(fields, UnorderedElementsAre("loss_balancing.strategy", "losses[0].kwargs.sigmoi",
+                                           "losses[0].kwargs.malis_crop_size", "losses[1].function",
+                                           "losses[2].weigth", "losses[2].pred_slice",
+                                           "losses[3].kwargs.reduction", "losses[3].pos_weight"));
+}
+
+TEST(HandlersTest, ExplainsBalancing) {
+  const auto explain = [](const std::string& strategy) {
+    return Validate(absl::StrCat("{losses: [{function: MSELoss}], loss_balancing: {strategy: ",
+                                 strategy, "}}"))
+        .explanations();
+  };
+  EXPECT_THAT(explain("none"), SizeIs(1));
+  EXPECT_THAT(explain("uncertainty"), ElementsAre(_, HasSubstr("log_vars")));
+  EXPECT_THAT(explain("gradnorm"), ElementsAre(_, HasSubstr("gradnorm_alpha 0.5")));
 }
 
 TEST(HandlersTest, ExplainsAGoodPlanTermByTerm) {

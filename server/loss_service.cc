@@ -7,6 +7,7 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <memory>
 #include <string>
@@ -26,8 +27,13 @@
 namespace lossd {
 namespace {
 
-// How long calls that have been told to stop may take to do so.
+// How long calls that have been told to stop may take to do so,
 constexpr absl::Duration kStopTimeout = absl::Seconds(10);
+// and from when on they count as stuck.
+constexpr absl::Duration kPatience = absl::Minutes(1);
+
+// How often clients are looked after, at least.
+constexpr absl::Duration kWatchPeriod = absl::Milliseconds(250);
 
 Facts BuildFacts() {
   return {{"version", LOSSD_VERSION},
@@ -50,6 +56,8 @@ Facts ConfigFacts(const Config& config) {
           {"max_request_bytes", absl::StrCat(config.max_request_bytes)},
           {"max_cost", absl::StrCat(config.max_cost)},
           {"shared_memory", config.shared_memory},
+          {"reflection", config.reflection ? "on" : "off"},
+          {"channelz", config.channelz ? "on" : "off"},
           {"drain_timeout", absl::StrCat(config.drain_timeout)}};
 }
 
@@ -73,6 +81,8 @@ LossServiceImpl::LossServiceImpl(const Config& config, std::vector<std::unique_p
       memory_(shares_.calls,
               [this](int64_t granted, int64_t reserved) { kept_.MakeRoom(granted, reserved); }),
       messages_(shares_.messages),
+      watchdog_(open_calls_, config.max_concurrent_requests, kPatience, log),
+      watch_(std::min(kWatchPeriod, absl::Seconds(config.receive_timeout) / 4)),
       observability_(
           BuildFacts(), ConfigFacts(config), [this] { return State(); },
           absl::Seconds(config.slow_call)),
@@ -111,6 +121,8 @@ grpc::ServerUnaryReactor* LossServiceImpl::GetServerInfo(
     response->set_max_concurrent_requests(config_.max_concurrent_requests);
     response->set_max_queued_requests(config_.max_queued_requests);
     response->set_max_request_bytes(config_.max_request_bytes);
+    response->set_max_memory_bytes(memory_.largest());
+    response->set_max_cost(config_.max_cost);
     response->set_uptime_seconds(absl::ToDoubleSeconds(absl::Now() - start_));
     response->set_instance(instance_);
     if (config_.shared_memory != kNoSharedMemory) {
@@ -173,6 +185,7 @@ ServerState LossServiceImpl::State() const {
   }
   return {.draining = draining_,
           .uptime = absl::Now() - start_,
+          .certificate_expires = secrets_.certificate_expires(),
           .threads = config_.threads,
           .waiting_calls = static_cast<int64_t>(executor_.waiting() + memory_.waiting()),
           .most_waiting_calls = static_cast<int64_t>(executor_.most_waiting()),
@@ -183,7 +196,8 @@ ServerState LossServiceImpl::State() const {
           .plan_cache_misses = plans.misses,
           .shared_memory_bytes = handlers_.segments().bytes(),
           .devices = std::move(devices),
-          .open_calls = open_calls_.List()};
+          .open_calls = open_calls_.List(),
+          .stuck_calls = watchdog_.stuck()};
 }
 
 bool LossServiceImpl::Drain(absl::Duration timeout) {

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -12,6 +14,7 @@
 #include "absl/time/time.h"
 #include "lossd/base/cancellation.h"
 #include "lossd/v1/service.grpc.pb.h"
+#include "server/client_watch.h"
 #include "server/compute_call.h"
 #include "server/config.h"
 #include "server/executor.h"
@@ -22,6 +25,7 @@
 #include "server/memory_shares.h"
 #include "server/security/secrets.h"
 #include "server/shared_memory/segments.h"
+#include "server/watchdog.h"
 
 namespace lossd {
 
@@ -54,6 +58,9 @@ class LossServiceImpl final : public LossServiceBase {
   grpc::ServerUnaryReactor* ValidatePlan(grpc::CallbackServerContext* context,
                                          const v1::ValidatePlanRequest* request,
                                          v1::ValidatePlanResponse* response) override;
+
+  // As Watchdog's method.
+  std::optional<std::thread::native_handle_type> LookForStuckCalls() { return watchdog_.Look(); }
 
   // What operators see.
   const Observability& observability() const { return observability_; }
@@ -95,7 +102,8 @@ class LossServiceImpl final : public LossServiceBase {
                      .shutdown = shutdown_},
             .handlers = handlers_,
             .limits = {.bytes = config_.max_request_bytes, .cost = config_.max_cost},
-            .receive_timeout = absl::Seconds(config_.receive_timeout)};
+            .receive_timeout = absl::Seconds(config_.receive_timeout),
+            .watch = watch_};
   }
 
   const Config config_;
@@ -110,6 +118,8 @@ class LossServiceImpl final : public LossServiceBase {
   MemoryBudget memory_;    // Of calls,
   MemoryBudget messages_;  // and of what came in one message.
   OpenCalls open_calls_;
+  Watchdog watchdog_;
+  ClientWatch watch_;
   std::atomic<bool> draining_ = false;
   Observability observability_;
   Executor executor_;  // Last: its jobs use the rest.

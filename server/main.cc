@@ -1,8 +1,11 @@
 // lossd: the loss server.
 
+#include <google/protobuf/stubs/logging.h>
+#include <pthread.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -81,6 +84,8 @@ int Serve(const lossd::Config& config, pid_t parent) {
   constexpr absl::Duration kHousekeeping = absl::Seconds(10);
   while (!stop->Await(kHousekeeping)) {
     (*server)->GiveBackScratch();
+    // Its stack is what tells why.
+    if (const auto stuck = (*server)->LookForStuckCalls()) pthread_kill(*stuck, SIGABRT);
     notify("WATCHDOG=1");
   }
   notify("STOPPING=1");
@@ -89,7 +94,8 @@ int Serve(const lossd::Config& config, pid_t parent) {
   const bool any_device = (*server)->any_device();
   if (!(*server)->Drain()) {
     log.Write(spdlog::level::err, "", "stopped calls that did not finish in time");
-    return EXIT_FAILURE;
+    // What has not stopped even then would be waited for for ever.
+    std::_Exit(EXIT_FAILURE);
   }
   log.Write(spdlog::level::info, "", "stopped");
   // Whoever supervises the process starts it anew: in a new one a device may work again.
@@ -132,5 +138,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (check_config) return CheckConfig(config);
   lossd::KeepFreedMemory();
+  // Who sends bytes that are no message is told so; the log is ours alone.
+  google::protobuf::SetLogHandler(nullptr);
   return Serve(config, parent);
 }

@@ -1,6 +1,9 @@
 #ifndef SERVER_OPEN_CALLS_H_
 #define SERVER_OPEN_CALLS_H_
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <list>
 #include <string>
 #include <utility>
@@ -8,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/observability/server_state.h"
 
@@ -27,6 +31,22 @@ class OpenCalls {
     void Rename(const std::string& id) {
       const absl::MutexLock lock(&calls_.mutex_);
       place_->id = id;
+    }
+
+    // It is computed by the calling thread, until EndComputing.
+    void BeginComputing() {
+      const absl::MutexLock lock(&calls_.mutex_);
+      place_->computed_by = pthread_self();
+    }
+    void EndComputing() {
+      const absl::MutexLock lock(&calls_.mutex_);
+      place_->computed_by.reset();
+    }
+
+    // Nobody waits for it any more.
+    void GiveUp() {
+      const absl::MutexLock lock(&calls_.mutex_);
+      place_->given_up = std::min(place_->given_up, absl::Now());
     }
 
    private:

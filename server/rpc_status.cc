@@ -68,6 +68,13 @@ void Attach(const Message& message, absl::Status& status) {
                     absl::Cord(message.SerializeAsString()));
 }
 
+// Of a client that did so for that long.
+absl::Status SilenceError(absl::string_view did, absl::Duration timeout) {
+  return absl::DeadlineExceededError(absl::StrCat("the client ", did, " for ",
+                                                  absl::FormatDuration(timeout),
+                                                  ", the server's receive_timeout"));
+}
+
 }  // namespace
 
 absl::Status QueueFullError() {
@@ -81,10 +88,11 @@ absl::Status QueueFullError() {
 }
 
 absl::Status ReceiveTimeoutError(absl::Duration timeout) {
-  return WithReason("RECEIVE_TIMEOUT",
-                    absl::DeadlineExceededError(absl::StrCat("the client sent nothing for ",
-                                                             absl::FormatDuration(timeout),
-                                                             ", the server's receive_timeout")));
+  return WithReason("RECEIVE_TIMEOUT", SilenceError("sent nothing", timeout));
+}
+
+absl::Status SendTimeoutError(absl::Duration timeout) {
+  return WithReason("SEND_TIMEOUT", SilenceError("took nothing of its answer", timeout));
 }
 
 absl::Status TooLargeError(int64_t bytes, int64_t largest) {

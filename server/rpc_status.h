@@ -16,6 +16,9 @@ absl::Status QueueFullError();
 // DEADLINE_EXCEEDED: a client sent nothing for so long.
 absl::Status ReceiveTimeoutError(absl::Duration timeout);
 
+// DEADLINE_EXCEEDED: a client took nothing of its answer for so long.
+absl::Status SendTimeoutError(absl::Duration timeout);
+
 // RESOURCE_EXHAUSTED: a request for which so many bytes are never there. Trying again is of no use.
 absl::Status TooLargeError(int64_t bytes, int64_t largest);
 

@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <ATen/Parallel.h>
+#include <grpcpp/ext/channelz_service_plugin.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -17,7 +19,7 @@
 #include "absl/time/time.h"
 #include "lossd/wire/tensor.h"
 #include "server/memory_shares.h"
-#include "server/security/reflection_gate.h"
+#include "server/security/service_gate.h"
 #include "server/security/tls_credentials.h"
 
 namespace lossd {
@@ -35,6 +37,8 @@ constexpr int kLeastPingMilliseconds = 10'000;
 // How long calls may go on after their connection's age has passed.
 constexpr int kGraceMilliseconds = 3'600'000;
 
+int Milliseconds(double seconds) { return static_cast<int>(std::ceil(seconds * 1000)); }
+
 // The config with a name for the socket.
 Config WithSocketName(Config config) {
   if (config.shared_memory == kSharedMemoryOfAnyName) {
@@ -43,15 +47,21 @@ Config WithSocketName(Config config) {
   return config;
 }
 
-// Silent peers are left, and old connections renewed.
+// Calls on one connection; more wait in the client.
+constexpr int kMaxStreams = 1024;
+
+// Silent peers are left, also those that never say what they want, and old connections renewed.
 void BoundConnections(const Config& config, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMilliseconds);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              kLeastPingMilliseconds);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             Milliseconds(config.receive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreams);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
-                             static_cast<int>(config.max_connection_age * 1000));
+                             Milliseconds(config.max_connection_age));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kGraceMilliseconds);
 }
 
@@ -80,6 +90,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   at::set_num_threads(1);
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  if (config.channelz) grpc::channelz::experimental::InitChannelzService();
 
   absl::StatusOr<std::shared_ptr<const Secrets>> secrets = Secrets::Load(config, log);
   if (!secrets.ok()) return secrets.status();
@@ -90,9 +101,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   grpc::ServerBuilder builder;
   builder.AddListeningPort(config.listen, server->credentials_, &server->port_);
   builder.RegisterService(&server->service_);
-  if (server->secrets_->tokens() != nullptr) {
+  if (server->secrets_->tokens() != nullptr || !config.reflection) {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> gates;
-    gates.push_back(ReflectionGate(*server->secrets_));
+    gates.push_back(ServiceGate(config.reflection, *server->secrets_));
     builder.experimental().SetInterceptorCreators(std::move(gates));
   }
   BoundMessages(config, builder);

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -34,6 +36,11 @@ class Server {
 
   // The port of the status page; 0 where there is none.
   int http_port() const { return http_ == nullptr ? 0 : http_->port(); }
+
+  // As Watchdog's method.
+  std::optional<std::thread::native_handle_type> LookForStuckCalls() {
+    return service_.LookForStuckCalls();
+  }
 
   // Whether a device computes still; when the last is lost, the process is sent SIGTERM.
   bool any_device() const { return service_.any_device(); }

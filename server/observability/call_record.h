@@ -33,6 +33,7 @@ struct CallRecord {
   absl::Duration decode;
   absl::Duration compute;
   absl::Duration encode;
+  absl::Duration send;  // Until gRPC had the last of the answer.
   std::vector<FunctionTime> functions;
 
   int64_t bytes_received = 0;  // Tensors, as they came,

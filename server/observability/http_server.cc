@@ -2,7 +2,8 @@
 
 #include <civetweb.h>
 
-#include <thread>
+#include <chrono>
+#include <future>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -66,8 +67,11 @@ void Knock(int port) {
 
 void HttpServer::Stop::operator()(mg_context* context) const {
   const int port = PortOf(context);
-  std::jthread stopping([context] { mg_stop(context); });
-  Knock(port);
+  std::future<void> stopped = std::async(std::launch::async, [context] { mg_stop(context); });
+  // Whoever comes before it is told to stop is of no use.
+  do {
+    Knock(port);
+  } while (stopped.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready);
 }
 
 absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const std::string& listen,

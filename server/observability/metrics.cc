@@ -22,17 +22,11 @@ using prometheus::MetricType;
 // scrape.
 constexpr size_t kMostClients = 100;
 
-const prometheus::Histogram::BucketBoundaries& SecondsBounds() {
-  static const prometheus::Histogram::BucketBoundaries bounds = {
-      0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
-  return bounds;
-}
-
-const prometheus::Histogram::BucketBoundaries& BytesBounds() {
-  static const prometheus::Histogram::BucketBoundaries bounds = {1e4, 1e5, 1e6, 3e6, 1e7,
-                                                                 3e7, 1e8, 3e8, 1e9, 1e10};
-  return bounds;
-}
+// Upper bounds of what histograms count together.
+const prometheus::Histogram::BucketBoundaries kSeconds = {
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+const prometheus::Histogram::BucketBoundaries kBytes = {1e4, 1e5, 1e6, 3e6, 1e7,
+                                                        3e7, 1e8, 3e8, 1e9, 1e10};
 
 MetricFamily Gauge(std::string name, std::string help, double value) {
   MetricFamily family{std::move(name), std::move(help), MetricType::Gauge, {ClientMetric()}};
@@ -71,6 +65,9 @@ std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
             state.draining ? 1 : 0),
       Gauge("lossd_uptime_seconds", "Since the server started.",
             absl::ToDoubleSeconds(state.uptime)),
+      Gauge("lossd_stuck_requests",
+            "Calls that are computed still, long after their client was gone.",
+            number(state.stuck_calls)),
       Gauge("lossd_threads", "Threads that compute.", number(state.threads)),
       Gauge("lossd_inflight_requests", "Calls under way, waiting ones included.",
             number(static_cast<int64_t>(state.open_calls.size()))),
@@ -101,25 +98,38 @@ bool Rejected(absl::StatusCode code) {
 
 Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
     : state_(std::move(state)),
-      requests_(AddCounters("lossd_requests_total", "Calls, by how they ended.")),
-      rejected_(AddCounters("lossd_rejected_total", "Calls that were turned away, by the reason.")),
-      voxels_(AddCounters("lossd_voxels_total", "Voxels of predictions that were computed on.")),
-      busy_(AddCounters("lossd_busy_seconds_total",
-                        "Time spent computing, added up over calls at the same time.")),
-      client_requests_(AddCounters("lossd_client_requests_total",
-                                   "Calls of a client; of those beyond 100, of \"other\".")),
+      requests_(CounterFamily("lossd_requests_total", "Calls, by how they ended."),
+                {"method", "code", "reason"}),
+      rejected_(
+          CounterFamily("lossd_rejected_total", "Calls that were turned away, by the reason."),
+          {"reason"}),
+      voxels_(CounterFamily("lossd_voxels_total", "Voxels of predictions that were computed on.")
+                  .Add({})),
+      busy_(CounterFamily("lossd_busy_seconds_total",
+                          "Time spent computing, added up over calls at the same time.")
+                .Add({})),
+      client_requests_(CounterFamily("lossd_client_requests_total",
+                                     "Calls of a client; of those beyond 100, of \"other\"."),
+                       {"client"}),
       client_compute_(
-          AddCounters("lossd_client_compute_seconds_total", "Time spent computing for a client.")),
-      request_seconds_(AddHistograms("lossd_request_seconds",
-                                     "From a call's beginning to its end in the server.")),
-      queue_seconds_(AddHistograms("lossd_queue_seconds", "Waiting for memory and a worker.")),
-      stage_seconds_(AddHistograms("lossd_stage_seconds",
-                                   "Stages of calls that computed: receive, decode, compute, "
-                                   "encode.")),
-      function_seconds_(AddHistograms("lossd_function_seconds", "Time in a loss, by call.")),
-      request_bytes_(AddHistograms("lossd_request_bytes", "Tensors of a request, as they came.")),
+          CounterFamily("lossd_client_compute_seconds_total", "Time spent computing for a client."),
+          {"client"}),
+      request_seconds_(HistogramFamily("lossd_request_seconds",
+                                       "From a call's beginning to its end in the server."),
+                       {"method"}, kSeconds),
+      queue_seconds_(HistogramFamily("lossd_queue_seconds", "Waiting for memory and a worker."),
+                     {"method"}, kSeconds),
+      stage_seconds_(HistogramFamily("lossd_stage_seconds",
+                                     "Stages of calls that computed: receive, decode, compute, "
+                                     "encode, send."),
+                     {"stage"}, kSeconds),
+      function_seconds_(HistogramFamily("lossd_function_seconds", "Time in a loss, by call."),
+                        {"function"}, kSeconds),
+      request_bytes_(HistogramFamily("lossd_request_bytes", "Tensors of a request, as they came."),
+                     {"transport"}, kBytes),
       response_bytes_(
-          AddHistograms("lossd_response_bytes", "Tensors of an answer, as they went.")) {
+          HistogramFamily("lossd_response_bytes", "Tensors of an answer, as they went."),
+          {"transport"}, kBytes) {
   prometheus::BuildGauge()
       .Name("lossd_build_info")
       .Help("What runs, as labels; always 1.")
@@ -128,67 +138,71 @@ Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
       .Set(1);
 }
 
-Metrics::Counters& Metrics::AddCounters(const std::string& name, const std::string& help) {
+prometheus::Family<prometheus::Counter>& Metrics::CounterFamily(const std::string& name,
+                                                                const std::string& help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry_);
 }
 
-Metrics::Histograms& Metrics::AddHistograms(const std::string& name, const std::string& help) {
+prometheus::Family<prometheus::Histogram>& Metrics::HistogramFamily(const std::string& name,
+                                                                    const std::string& help) {
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_);
 }
 
 void Metrics::Count(const CallRecord& call) {
-  const std::string method(call.method);
   const std::string code = absl::StatusCodeToString(call.status.code());
   const std::string reason = ErrorReason(call.status).value_or(call.status.ok() ? "" : code);
-  requests_.Add({{"method", method}, {"code", code}, {"reason", reason}}).Increment();
-  if (Rejected(call.status.code())) rejected_.Add({{"reason", reason}}).Increment();
-  request_seconds_.Add({{"method", method}}, SecondsBounds())
-      .Observe(absl::ToDoubleSeconds(call.total));
+  requests_.Of(call.method, code, reason).Increment();
+  if (Rejected(call.status.code())) rejected_.Of(reason).Increment();
+  request_seconds_.Of(call.method).Observe(absl::ToDoubleSeconds(call.total));
   if (call.status.ok()) CountWork(call);
   CountClient(call);
 }
 
 void Metrics::CountWork(const CallRecord& call) {
   const auto observe = [&](absl::string_view stage, absl::Duration time) {
-    stage_seconds_.Add({{"stage", std::string(stage)}}, SecondsBounds())
-        .Observe(absl::ToDoubleSeconds(time));
+    stage_seconds_.Of(stage).Observe(absl::ToDoubleSeconds(time));
   };
   if (call.compute == absl::ZeroDuration()) return;
-  queue_seconds_.Add({{"method", std::string(call.method)}}, SecondsBounds())
-      .Observe(absl::ToDoubleSeconds(call.queue));
+  queue_seconds_.Of(call.method).Observe(absl::ToDoubleSeconds(call.queue));
   observe("receive", call.receive);
   observe("decode", call.decode);
   observe("compute", call.compute);
   observe("encode", call.encode);
+  observe("send", call.send);
   for (const FunctionTime& function : call.functions) {
-    function_seconds_.Add({{"function", function.function}}, SecondsBounds())
-        .Observe(absl::ToDoubleSeconds(function.time));
+    function_seconds_.Of(function.function).Observe(absl::ToDoubleSeconds(function.time));
   }
-  const std::map<std::string, std::string> transport = {{"transport", std::string(call.transport)}};
-  request_bytes_.Add(transport, BytesBounds()).Observe(static_cast<double>(call.bytes_received));
-  response_bytes_.Add(transport, BytesBounds()).Observe(static_cast<double>(call.bytes_sent));
-  voxels_.Add({}).Increment(static_cast<double>(call.voxels));
-  busy_.Add({}).Increment(absl::ToDoubleSeconds(call.decode + call.compute + call.encode));
+  request_bytes_.Of(call.transport).Observe(static_cast<double>(call.bytes_received));
+  response_bytes_.Of(call.transport).Observe(static_cast<double>(call.bytes_sent));
+  voxels_.Increment(static_cast<double>(call.voxels));
+  busy_.Increment(absl::ToDoubleSeconds(call.decode + call.compute + call.encode));
 }
 
 void Metrics::CountClient(const CallRecord& call) {
-  std::string client = call.client;
+  absl::string_view client = call.client;
   {
     const absl::MutexLock lock(&mutex_);
     if (clients_.size() < kMostClients) {
-      clients_.insert(client);
-    } else if (!clients_.contains(client)) {
+      clients_.insert(call.client);
+    } else if (!clients_.contains(call.client)) {
       client = "other";
     }
   }
-  client_requests_.Add({{"client", client}}).Increment();
-  client_compute_.Add({{"client", client}}).Increment(absl::ToDoubleSeconds(call.compute));
+  client_requests_.Of(client).Increment();
+  client_compute_.Of(client).Increment(absl::ToDoubleSeconds(call.compute));
 }
 
 std::vector<prometheus::MetricFamily> Metrics::Collect() const {
   std::vector<MetricFamily> families = registry_.Collect();
-  for (std::vector<MetricFamily> more : {FamiliesOf(state_()), ProcessMetrics()}) {
+  const ServerState state = state_();
+  for (std::vector<MetricFamily> more : {FamiliesOf(state), ProcessMetrics()}) {
     std::move(more.begin(), more.end(), std::back_inserter(families));
+  }
+  if (state.certificate_expires.has_value()) {
+    families.push_back(
+        Gauge("lossd_certificate_expiry_timestamp_seconds",
+              "When the server's certificate expires, in seconds since 1970.",
+              absl::ToDoubleSeconds(*state.certificate_expires - absl::UnixEpoch())));
   }
   return families;
 }

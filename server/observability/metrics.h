@@ -17,12 +17,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "server/observability/call_record.h"
+#include "server/observability/labelled.h"
 #include "server/observability/server_state.h"
 
 namespace lossd {
 
 // What Prometheus scrapes: counters and histograms of calls, and the server's state at the moment.
-// Times are in seconds, sizes in bytes. docs/operating.md lists all. Thread-safe.
+// Times are in seconds, sizes in bytes. docs/server.md lists all. Thread-safe.
 class Metrics {
  public:
   // `build` is told as the labels of lossd_build_info; `state` is asked at each scrape, on any
@@ -39,28 +40,30 @@ class Metrics {
   std::string Text() const;
 
  private:
-  using Counters = prometheus::Family<prometheus::Counter>;
-  using Histograms = prometheus::Family<prometheus::Histogram>;
+  using Counters = Labelled<prometheus::Counter>;
+  using Histograms = Labelled<prometheus::Histogram, prometheus::Histogram::BucketBoundaries>;
 
-  Counters& AddCounters(const std::string& name, const std::string& help);
-  Histograms& AddHistograms(const std::string& name, const std::string& help);
+  prometheus::Family<prometheus::Counter>& CounterFamily(const std::string& name,
+                                                         const std::string& help);
+  prometheus::Family<prometheus::Histogram>& HistogramFamily(const std::string& name,
+                                                             const std::string& help);
   void CountWork(const CallRecord& call);
   void CountClient(const CallRecord& call);
 
   prometheus::Registry registry_;
   const std::function<ServerState()> state_;
-  Counters& requests_;
-  Counters& rejected_;
-  Counters& voxels_;
-  Counters& busy_;
-  Counters& client_requests_;
-  Counters& client_compute_;
-  Histograms& request_seconds_;
-  Histograms& queue_seconds_;
-  Histograms& stage_seconds_;
-  Histograms& function_seconds_;
-  Histograms& request_bytes_;
-  Histograms& response_bytes_;
+  Counters requests_;
+  Counters rejected_;
+  prometheus::Counter& voxels_;
+  prometheus::Counter& busy_;
+  Counters client_requests_;
+  Counters client_compute_;
+  Histograms request_seconds_;
+  Histograms queue_seconds_;
+  Histograms stage_seconds_;
+  Histograms function_seconds_;
+  Histograms request_bytes_;
+  Histograms response_bytes_;
   absl::Mutex mutex_;
   std::set<std::string> clients_ ABSL_GUARDED_BY(mutex_);  // That have a label of their own.
 };

@@ -2,7 +2,9 @@
 #define SERVER_OBSERVABILITY_SERVER_STATE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,8 @@ struct OpenCall {
   std::string client;
   absl::string_view method;
   absl::Time start;
+  std::optional<std::thread::native_handle_type> computed_by = {};  // While it is.
+  absl::Time given_up = absl::InfiniteFuture();                     // When its client was gone.
 };
 
 // A device that computes, or did.
@@ -31,6 +35,7 @@ struct DeviceState {
 struct ServerState {
   bool draining = false;
   absl::Duration uptime;
+  std::optional<absl::Time> certificate_expires = {};  // Where it speaks TLS.
   int64_t threads = 0;
   int64_t waiting_calls = 0;
   int64_t most_waiting_calls = 0;  // More are refused.
@@ -42,6 +47,7 @@ struct ServerState {
   int64_t shared_memory_bytes = 0;
   std::vector<DeviceState> devices;
   std::vector<OpenCall> open_calls;
+  int64_t stuck_calls = 0;  // See Watchdog.
 };
 
 // Facts that stay as they are, as name and value: build and configuration.

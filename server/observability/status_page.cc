@@ -16,17 +16,21 @@ namespace lossd {
 namespace {
 
 constexpr absl::string_view kHead = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5"><title>lossd</title>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="5">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>lossd</title>
 <style>
-body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em auto; max-width: 75em; padding: 0 1em; color: #222; }
+body { font: 14px/1.4 system-ui, sans-serif; margin: 1.5em auto; max-width: 90em; padding: 0 1em; color: #222; }
 h1 span { font-size: 60%; padding: .2em .6em; border-radius: .4em; color: #fff; vertical-align: middle; }
 .serving { background: #287d3c; } .draining { background: #b35900; }
 h2 { font-size: 115%; margin: 1.4em 0 .4em; border-bottom: 1px solid #ccc; }
-table { border-collapse: collapse; } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top; }
-th { font-weight: 600; color: #555; } td.n { text-align: right; font-variant-numeric: tabular-nums; }
-.side { display: flex; flex-wrap: wrap; gap: 0 3em; } .error { color: #a00; max-width: 40em; overflow-wrap: anywhere; }
-figure { display: inline-block; margin: .4em 1.2em .4em 0; } figcaption { font-size: 85%; color: #555; }
-svg { background: #f6f6f6; } rect { fill: #4a7ab5; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+td, th { padding: .15em 1.2em .15em 0; text-align: left; vertical-align: top; white-space: nowrap; }
+th { font-weight: 600; color: #555; } .id, .error, .side td { white-space: normal; overflow-wrap: anywhere; }
+.id { display: inline-block; max-width: 18em; } .error { display: inline-block; width: 34em; color: #a00; }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24em), 1fr)); gap: 0 2.5em; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21em), 1fr)); gap: .8em 2.5em; }
+figure { margin: 0; } figcaption { font-size: 85%; color: #555; overflow-wrap: anywhere; }
+svg { background: #f6f6f6; max-width: 100%; } rect { fill: #4a7ab5; }
 </style></head><body>
 )";
 
@@ -61,7 +65,17 @@ std::string Bytes(int64_t bytes) {
 }
 
 std::string Seconds(absl::Duration duration) {
-  return absl::StrFormat("%.3f s", absl::ToDoubleSeconds(duration));
+  const double seconds = absl::ToDoubleSeconds(duration);
+  return seconds < 1 ? absl::StrFormat("%.1f ms", 1e3 * seconds)
+                     : absl::StrFormat("%.2f s", seconds);
+}
+
+std::string Ago(absl::Duration duration) {
+  return absl::StrCat(absl::FormatDuration(absl::Trunc(duration, absl::Seconds(1))), " ago");
+}
+
+std::string Id(absl::string_view id) {
+  return absl::StrCat("<span class=\"id\">", Escaped(id), "</span>");
 }
 
 std::string Row(const std::vector<std::string>& cells) {
@@ -75,14 +89,15 @@ std::string Table(const std::vector<std::string>& heads, const std::vector<std::
   std::string head;
   for (const std::string& cell : heads) absl::StrAppend(&head, "<th>", cell, "</th>");
   if (!head.empty()) head = absl::StrCat("<tr>", head, "</tr>\n");
-  return absl::StrCat("<table>\n", head, absl::StrJoin(rows, ""), "</table>\n");
+  return absl::StrCat("<div class=\"wide\"><table>\n", head, absl::StrJoin(rows, ""),
+                      "</table></div>\n");
 }
 
 std::string FactsTable(const std::string& title, const Facts& facts) {
   std::vector<std::string> rows;
   for (const auto& [name, value] : facts) {
-    rows.push_back(
-        absl::StrCat("<tr><th>", Escaped(name), "</th><td>", Escaped(value), "</td></tr>\n"));
+    rows.push_back(absl::StrCat("<tr><th>", Escaped(name), "</th><td>",
+                                value.empty() ? "–" : Escaped(value), "</td></tr>\n"));
   }
   return absl::StrCat("<div><h2>", title, "</h2>\n", Table({}, rows), "</div>\n");
 }
@@ -100,7 +115,10 @@ Facts LoadFacts(const ServerState& state) {
                                 [](std::string* out, const DeviceState& device) {
                                   absl::StrAppend(out, DeviceText(device));
                                 })},
-      {"calls under way", absl::StrCat(state.open_calls.size())},
+      {"calls under way",
+       absl::StrCat(
+           state.open_calls.size(),
+           state.stuck_calls > 0 ? absl::StrCat(", ", state.stuck_calls, " of them stuck") : "")},
       {"of these waiting",
        absl::StrCat(state.waiting_calls, " of at most ", state.most_waiting_calls)},
       {"memory set aside",
@@ -114,8 +132,8 @@ Facts LoadFacts(const ServerState& state) {
 std::string OpenCallsTable(const std::vector<OpenCall>& calls, absl::Time now) {
   std::vector<std::string> rows;
   for (const OpenCall& call : calls) {
-    rows.push_back(Row({Escaped(call.id), Escaped(call.client), std::string(call.method),
-                        Seconds(now - call.start)}));
+    rows.push_back(
+        Row({Id(call.id), Id(call.client), std::string(call.method), Seconds(now - call.start)}));
   }
   return Table({"request", "client", "method", "since"}, rows);
 }
@@ -123,8 +141,7 @@ std::string OpenCallsTable(const std::vector<OpenCall>& calls, absl::Time now) {
 std::string CallsTable(const std::vector<CallRecord>& calls, bool failed, absl::Time now) {
   std::vector<std::string> rows;
   for (const CallRecord& call : calls) {
-    std::vector<std::string> cells = {absl::StrCat(Seconds(now - call.start), " ago"),
-                                      Escaped(call.id), Escaped(call.client),
+    std::vector<std::string> cells = {Ago(now - call.start), Id(call.id), Id(call.client),
                                       std::string(call.method), Seconds(call.total)};
     if (failed) {
       cells.push_back(absl::StatusCodeToString(call.status.code()));
@@ -132,16 +149,16 @@ std::string CallsTable(const std::vector<CallRecord>& calls, bool failed, absl::
           absl::StrCat("<span class=\"error\">", Escaped(call.status.message()), "</span>"));
     } else {
       for (const absl::Duration stage :
-           {call.queue, call.receive, call.decode, call.compute, call.encode}) {
+           {call.queue, call.receive, call.decode, call.compute, call.encode, call.send}) {
         cells.push_back(Seconds(stage));
       }
     }
     rows.push_back(Row(cells));
   }
   std::vector<std::string> heads = {"begun", "request", "client", "method", "took"};
-  for (const char* head :
-       failed ? std::vector<const char*>{"code", "error"}
-              : std::vector<const char*>{"queue", "receive", "decode", "compute", "encode"}) {
+  for (const char* head : failed ? std::vector<const char*>{"code", "error"}
+                                 : std::vector<const char*>{"queue", "receive", "decode", "compute",
+                                                            "encode", "send"}) {
     heads.emplace_back(head);
   }
   return Table(heads, rows);
@@ -159,8 +176,9 @@ std::string Picture(const std::string& caption, const prometheus::ClientMetric::
     before = bucket.cumulative_count;
     greatest = std::max(greatest, bars.back().second);
   }
-  std::string svg = absl::StrFormat(R"(<svg width="%d" height="%d">)",
-                                    kBar * static_cast<int>(bars.size()), kHeight);
+  std::string svg = absl::StrFormat(R"(<svg viewBox="0 0 %d %d" width="%d">)",
+                                    kBar * static_cast<int>(bars.size()), kHeight,
+                                    kBar * static_cast<int>(bars.size()));
   for (size_t i = 0; i < bars.size(); ++i) {
     const double height =
         kHeight * static_cast<double>(bars[i].second) / static_cast<double>(greatest);
@@ -187,7 +205,8 @@ std::string Pictures(const std::vector<prometheus::MetricFamily>& families) {
                                          metric.histogram));
     }
   }
-  return pictures.empty() ? "<p>No calls yet.</p>\n" : pictures;
+  return pictures.empty() ? "<p>No calls yet.</p>\n"
+                          : absl::StrCat("<div class=\"pictures\">\n", pictures, "</div>\n");
 }
 
 }  // namespace

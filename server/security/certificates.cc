@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -109,6 +110,13 @@ absl::Status CheckCertificates(const Certificates& certificates) {
                       "those of authorities in PEM");
   }
   return absl::OkStatus();
+}
+
+absl::Time ExpiryOf(const Certificates& certificates) {
+  const std::vector<Certificate> chain = ReadCertificates(certificates.chain);
+  std::tm expiry{};
+  ASN1_TIME_to_tm(X509_get0_notAfter(chain.front().get()), &expiry);
+  return absl::FromTM(expiry, absl::UTCTimeZone());
 }
 
 }  // namespace lossd

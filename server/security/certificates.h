@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 
 namespace lossd {
 
@@ -19,6 +20,9 @@ struct Certificates {
 // Whether a server can serve with them now: they can be read, belong together and are not out of
 // date. FieldErrors about "tls_cert", "tls_key" or "tls_client_ca".
 absl::Status CheckCertificates(const Certificates& certificates);
+
+// When the server's own certificate expires, of those that CheckCertificates takes.
+absl::Time ExpiryOf(const Certificates& certificates);
 
 }  // namespace lossd
 

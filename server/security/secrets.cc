@@ -76,6 +76,12 @@ std::shared_ptr<const Certificates> Secrets::certificates() const {
   return certificates_;
 }
 
+std::optional<absl::Time> Secrets::certificate_expires() const {
+  const std::shared_ptr<const Certificates> used = certificates();
+  if (used == nullptr) return std::nullopt;
+  return ExpiryOf(*used);
+}
+
 absl::Status Secrets::UpdateCertificates() {
   if (config_.tls_cert.empty()) return absl::OkStatus();
   absl::StatusOr<Certificates> read = ReadCertificates(config_);

@@ -4,12 +4,14 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/config.h"
 #include "server/log.h"
 #include "server/security/certificates.h"
@@ -35,6 +37,9 @@ class Secrets {
 
   // What the next handshake is made with; null where there is no TLS.
   std::shared_ptr<const Certificates> certificates() const;
+
+  // When they expire; nothing where there is no TLS.
+  std::optional<absl::Time> certificate_expires() const;
 
  private:
   Secrets(Config config, Log& log) : config_(std::move(config)), log_(log) {}

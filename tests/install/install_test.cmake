@@ -8,6 +8,20 @@ set(work ${temporary}/lossd-install-test-${id})
 file(REMOVE_RECURSE ${work})
 file(COPY ${CMAKE_CURRENT_LIST_DIR}/consumer DESTINATION ${work})
 
+# The C++ examples of DOCS, one file each, as consumer/docs_examples.cc includes them.
+file(READ ${DOCS} text)
+string(REPLACE ";" "@semicolon@" text "${text}")  # It would end an element of a list.
+string(REGEX MATCHALL "```cpp\n[^`]*```" blocks "${text}")
+set(number 0)
+foreach(block IN LISTS blocks)
+  math(EXPR number "${number} + 1")
+  string(REGEX MATCHALL "#include [^\n]*\n" includes "${block}")
+  string(REGEX REPLACE "```(cpp)?|#include [^\n]*\n" "" body "${block}")
+  string(REPLACE "@semicolon@" ";" body "${body}")
+  file(APPEND ${work}/consumer/docs_includes.inc ${includes})
+  file(WRITE ${work}/consumer/docs_example_${number}.inc "${body}")
+endforeach()
+
 function(run)
   execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${work} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()

@@ -26,8 +26,8 @@ from server import (
     load,
     make_certificate,
     measured_server,
-    metrics,
 )
+from status_port import metrics
 
 import lossd
 

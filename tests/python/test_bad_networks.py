@@ -11,6 +11,7 @@ import pytest
 from faulty_proxy import FaultyProxy, Kind
 from local_server import LocalServer
 from peers import STAGES
+from status_port import metrics, value
 
 import lossd
 from lossd.transport import Transport
@@ -119,6 +120,22 @@ def test_an_upload_that_stalls_is_refused_and_made_again(
     with lossd.Client(proxy.address, transport="stream") as client:
         peers.check(peers.compute(client), expected)
     assert proxy.happened.is_set()
+
+
+def test_a_client_that_does_not_take_its_answer_is_given_up(
+    server: LocalServer, proxy: FaultyProxy, client: lossd.Client
+) -> None:
+    proxy.spoil(*STAGES["in the answer"], "freeze")
+    call = client.submit(peers.PLAN, peers.LOGITS, peers.LABELS, timeout=60)
+    assert proxy.happened.wait(peers.SOON_SECONDS)
+    # Its memory is free, though it waits.
+    deadline = time.monotonic() + peers.SOON_SECONDS
+    while value(metrics(server), "lossd_memory_used_bytes") > 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not call.done()
+    call.cancel()
+    proxy.reset()
 
 
 @pytest.mark.parametrize("stage", STAGES)

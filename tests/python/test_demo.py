@@ -13,6 +13,7 @@ import numpy.typing as npt
 import oracle
 import overlap
 import pytest
+import segments
 import tifffile
 import torch
 import train
@@ -52,6 +53,35 @@ def test_affinities_join_the_voxels_of_an_object(volume: npt.NDArray[np.int32]) 
         assert joined[channel, z, y, x] == same
     components = oracle.connected_components(joined)
     assert ((components > 0) <= (volume > 0)).all()
+
+
+def test_segments_are_what_strong_affinities_connect(volume: npt.NDArray[np.int32]) -> None:
+    rng = np.random.default_rng(0)
+    joined, _ = neurites.affinities(neurites.erode(volume))
+    strong = joined & (rng.random(joined.shape) < 0.6)
+    affinities = np.where(strong, 0.9, 0.3).astype(np.float32)
+    found = segments.segment(affinities)
+    expected = oracle.connected_components(strong)
+    np.testing.assert_array_equal(found == 0, expected == 0)
+    pairs = np.unique(np.stack([found.ravel(), expected.ravel()]), axis=1)
+    assert pairs.shape[1] == len(np.unique(found)) == len(np.unique(expected))
+    assert (segments.segment(affinities, 0.95) == 0).all()
+
+
+def test_pair_score() -> None:
+    truth = np.array([0, 1, 1, 1, 1, 2, 2, 2, 2])
+    score = segments.pair_score
+    assert score(truth, truth + 3) == pytest.approx(1)
+    assert score(truth, np.ones_like(truth)) == pytest.approx(2 * 32 / (32 + 64))
+    assert score(truth, np.array([0, 1, 1, 2, 2, 3, 3, 3, 3])) == pytest.approx(2 * 24 / (32 + 24))
+    assert score(truth, np.zeros_like(truth)) == pytest.approx(2 * 8 / (32 + 8))
+
+
+def test_the_best_threshold() -> None:
+    truth = np.array([[[1, 1, 2, 2]]])
+    affinities = np.zeros((3, 1, 1, 4), np.float32)
+    affinities[2, 0, 0] = 0, 0.85, 0.65, 0.85  # The middle edge joins them up to 0.6.
+    assert segments.best_threshold(truth, affinities) == (1, 0.8)
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5", ".tif"])
@@ -96,7 +126,9 @@ def test_the_demo_trains_and_draws(
     assert (tmp_path / "training.png").stat().st_size > 10_000
     assert (tmp_path / "network.pt").exists()
     shown = capsys.readouterr().out
-    assert "step   5/5  loss" in shown
+    assert shown.count("step   5/5  loss") == 2
+    assert "segmentation with MALIS: " in shown
+    assert "segmentation without MALIS: " in shown
     assert str(tmp_path / "training.png") in shown
 
 

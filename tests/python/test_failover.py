@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import peers
@@ -28,13 +29,13 @@ SHAPE = (1, 1, 64, 64, 64)
 UNPACKED = pathlib.Path(sys.prefix) / "haproxy"
 CONFIG = """
 defaults
-  mode http
+  mode {mode}
   option redispatch 1
   timeout connect 1s
   timeout client 30s
   timeout server 30s
 frontend lossd
-  bind fd@{fd} proto h2
+  bind fd@{fd}{protocol}
   default_backend servers
 backend servers
   balance roundrobin
@@ -43,8 +44,14 @@ backend servers
 
 
 @contextlib.contextmanager
-def balancer(folder: pathlib.Path, *servers: str) -> Iterator[str]:
-    """HAProxy in front of some servers, HTTP/2 both ways; gives the address."""
+def balancer(
+    folder: pathlib.Path, *servers: str, mode: Literal["http", "tcp"] = "http"
+) -> Iterator[str]:
+    """HAProxy in front of some servers; gives the address.
+
+    It spreads calls, with HTTP/2 both ways, or with "tcp" connections.
+    """
+    protocol = " proto h2" if mode == "http" else ""
     found = [UNPACKED / "usr" / "sbin" / "haproxy", shutil.which("haproxy"), "/usr/sbin/haproxy"]
     program = next((str(path) for path in found if path and os.access(path, os.X_OK)), None)
     if program is None:
@@ -52,11 +59,15 @@ def balancer(folder: pathlib.Path, *servers: str) -> Iterator[str]:
     libraries = ":".join(str(path) for path in UNPACKED.glob("usr/lib/*-linux-gnu"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         lines = [
-            f"  server s{index} {server} proto h2 check inter 100ms fall 1 rise 1"
+            f"  server s{index} {server}{protocol} check inter 100ms fall 1 rise 1"
             for index, server in enumerate(servers)
         ]
         config = folder / "haproxy.cfg"
-        config.write_text(CONFIG.format(fd=listening.fileno(), servers="\n".join(lines)))
+        config.write_text(
+            CONFIG.format(
+                fd=listening.fileno(), mode=mode, protocol=protocol, servers="\n".join(lines)
+            )
+        )
         with subprocess.Popen(
             [program, "-db", "-f", str(config)],
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
@@ -172,3 +183,30 @@ def test_a_refusal_gets_through_a_balancer(
             with pytest.raises(lossd.InvalidArgumentError) as caught:
                 client.compute(peers.PLAN, peers.LOGITS, labels)
             assert caught.value.field == "labels.shape"
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_server_that_joins_gets_its_share_of_connections(tmp_path: pathlib.Path) -> None:
+    """A balancer cannot move connections; the bound on their age has clients connect anew."""
+    young = "--max_connection_age=1"
+    joining = free_address()
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(LocalServer(server_binary(), young)) for _ in range(2)]
+        addresses = [server.address for server in servers]
+        address = stack.enter_context(balancer(tmp_path, *addresses, joining, mode="tcp"))
+        clients = [stack.enter_context(lossd.Client(address)) for _ in range(3)]
+        loads = [stack.enter_context(traffic(client)) for client in clients]
+        assert all(goes_on(load) for load in loads)
+        third = stack.enter_context(LocalServer(server_binary(), young, listen=joining))
+        before = sum(map(computed, servers))
+        deadline = time.monotonic() + peers.SOON_SECONDS
+        share = 0.0
+        while share < 0.2 and time.monotonic() < deadline:
+            assert all(goes_on(load) for load in loads)
+            share = computed(third) / (computed(third) + sum(map(computed, servers)) - before)
+        assert share >= 0.2
+    assert not any(load.errors for load in loads)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +18,12 @@ from local_server import LocalServer, server_binary
 
 import lossd
 
+BINARY = server_binary().parents[1] / "client" / "cpp" / "lossctl"
 SHAPE = (1, 3, 6, 7, 8)
-PLAN = [{"function": "MalisLoss"}, {"function": "PerChannelBCEWithLogitsLoss", "weight": 0.5}]
+PLAN: list[dict[str, Any]] = [
+    {"function": "MalisLoss"},
+    {"function": "PerChannelBCEWithLogitsLoss", "weight": 0.5},
+]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -24,12 +31,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def lossctl(server: LocalServer, tmp_path: pathlib.Path) -> Run:
     """Runs lossctl, of the server's own build, in a folder of its own."""
-    binary = server_binary().parents[1] / "client" / "cpp" / "lossctl"
 
     def run(
         *arguments: str, address: str = server.address, fails: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        command = [str(binary), "--server", address, *arguments]
+        command = [str(BINARY), "--server", address, *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         assert bool(done.stderr) == fails
@@ -53,10 +59,64 @@ def batch(tmp_path: pathlib.Path) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
+def test_starts_at_once(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    """LibTorch, which takes a quarter of a second, is loaded by what needs it alone."""
+    assert "libtorch" not in subprocess.run(["ldd", BINARY], capture_output=True, text=True).stdout
+    (tmp_path / "plan.json").write_text(json.dumps(PLAN))
+
+    def seconds(*arguments: str) -> float:
+        start = time.perf_counter()
+        lossctl(*arguments)
+        return time.perf_counter() - start
+
+    commands = (["--version"], ["compute", "--help"], ["info"], ["losses"])
+    for command in (*commands, ["check-plan", "plan.json"], ["completion", "bash"]):
+        assert min(seconds(*command) for _ in range(3)) < 0.3, command
+
+
+def test_the_commands_for_servers_say_how_to_reach_one(lossctl: Run) -> None:
+    for command in ("info", "losses", "check-plan", "compute", "bench"):
+        shown = lossctl(command, "--help").stdout
+        assert {"--server", "--timeout", "--json", "--tls-ca"} <= set(shown.split())
+    assert "--server" not in lossctl("malis", "--help").stdout
+
+
+def test_address_of_the_environment(
+    server: LocalServer, lossctl: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOSSD_ADDRESS", server.address)
+    done = subprocess.run([BINARY, "info"], capture_output=True, text=True, check=True)
+    assert server.address in done.stdout
+    monkeypatch.setenv("LOSSD_ADDRESS", "127.0.0.1:1")
+    assert server.address in lossctl("info", "--server", server.address).stdout
+
+
+def test_timeout(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    """Of calls, and of what goes before them."""
+    start = time.monotonic()
+    lossctl("info", "--timeout=0.1", address="127.0.0.1:1", fails=True)
+    assert time.monotonic() - start < 1
+    (tmp_path / "plan.yaml").write_text(
+        "[{function: SoftClDiceLoss, kwargs: {num_iters: 20, sigmoid: true}}]"
+    )
+    flags = ("--plan=plan.yaml", "--size=128", "--requests=1", "--warmup=0", "--timeout=0.5")
+    done = lossctl("bench", *flags, fails=True)
+    assert "deadline" in done.stderr.lower()
+
+
 def test_info(lossctl: Run, server: LocalServer) -> None:
     shown = lossctl("info").stdout
     assert server.address in shown
     assert "threads" in shown
+
+
+def test_info_for_programs(lossctl: Run, server: LocalServer, client: lossd.Client) -> None:
+    shown = json.loads(lossctl("info", "--json").stdout)
+    info = client.info()
+    assert (shown["server"], shown["version"]) == (server.address, info.version)
+    assert shown["max_request_bytes"] == info.max_request_bytes
+    assert shown["uptime_seconds"] > 0
+    assert shown["devices"][0]["in_service"] is True
 
 
 def test_losses(lossctl: Run, client: lossd.Client) -> None:
@@ -70,10 +130,22 @@ def test_one_loss_with_its_options(lossctl: Run) -> None:
     assert "mean | sum | none, default sum" in shown
 
 
+def test_every_option_of_every_loss_is_explained(lossctl: Run) -> None:
+    losses = json.loads(lossctl("losses", "--json").stdout)["losses"]
+    assert len(losses) >= 25
+    for loss in losses:
+        (alone,) = json.loads(lossctl("losses", loss["name"], "--json").stdout)["losses"]
+        assert alone == loss
+        shown = lossctl("losses", loss["name"]).stdout
+        for option in loss["options"]:
+            assert option["summary"].endswith("."), (loss["name"], option)
+            assert f"    {option['name']} " in shown
+            assert option["summary"] in shown
+
+
 def test_what_cannot_be_written(server: LocalServer) -> None:
-    binary = server_binary().parents[1] / "client" / "cpp" / "lossctl"
     with pathlib.Path("/dev/full").open("w") as full:
-        command = [str(binary), "--server", server.address, "losses"]
+        command = [str(BINARY), "--server", server.address, "losses"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=120)
     assert done.returncode != 0
     assert b"cannot be written" in done.stderr
@@ -106,6 +178,16 @@ def test_check_bad_plan(lossctl: Run, tmp_path: pathlib.Path) -> None:
     assert weight.startswith("losses[1].weigth: ")
     assert "weight?" in weight
     assert "2 mistakes" in done.stderr
+
+
+def test_check_plan_for_programs(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(PLAN))
+    good = json.loads(lossctl("check-plan", "good.json", "--json").stdout)
+    assert (good["problems"], len(good["explanations"])) == ([], len(PLAN))
+    (tmp_path / "bad.yaml").write_text("losses:\n- {function: MSELoss, weigth: 2}\n")
+    bad = json.loads(lossctl("check-plan", "bad.yaml", "--json", fails=True).stdout)
+    assert [problem["field"] for problem in bad["problems"]] == ["losses[0].weigth"]
+    assert bad["explanations"] == []
 
 
 def test_training_config(lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path) -> None:
@@ -143,6 +225,35 @@ def test_compute(
         assert float(printed[key]) == pytest.approx(value, rel=1e-8)
     gradient = np.load(tmp_path / "gradients" / "output.npy")
     np.testing.assert_array_equal(gradient, expected.gradients["output"])
+
+
+@pytest.mark.usefixtures("batch")
+def test_compute_for_programs(lossctl: Run, tmp_path: pathlib.Path) -> None:
+    files = ["--output=output.npy", "--labels=labels.npy", "--gt_seg=gt_seg.npy"]
+    compute = ("compute", "--plan=plan.json", *files, "--json")
+    shown = json.loads(lossctl(*compute, "--out=gradients").stdout)
+    assert shown["logs"]["train_loss_total"] == shown["total"]
+    assert [term["function"] for term in shown["terms"]] == [term["function"] for term in PLAN]
+    assert shown["total"] == pytest.approx(sum(term["weighted"] for term in shown["terms"]))
+    assert np.load(tmp_path / shown["gradients"]["output"]).shape == SHAPE
+    assert 0 < shown["seconds"]["compute"] < shown["seconds"]["round_trip"]
+    assert shown["malis_crop_seed"] is None
+    assert json.loads(lossctl(*compute).stdout)["gradients"] == {}
+
+
+def test_compute_casts_where_that_is_asked_for(
+    lossctl: Run, batch: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    np.save(tmp_path / "output.npy", batch["output"].astype(np.float64))
+    files = ["--output=output.npy", "--labels=labels.npy", "--gt_seg=gt_seg.npy", "--out=gradients"]
+    compute = ("compute", "--plan=plan.json", *files)
+    refused = lossctl(*compute, fails=True).stderr
+    assert "--output: got float64 in output.npy" in refused
+    assert "--cast float32" in refused
+    for dtype in (np.float32, np.float16):
+        lossctl(*compute, f"--cast={np.dtype(dtype)}")
+        assert np.load(tmp_path / "gradients" / "output.npy").dtype == dtype
+    lossctl(*compute, "--cast=bfloat16")
 
 
 @pytest.mark.usefixtures("batch")
@@ -213,10 +324,14 @@ def test_malis(
     weights = np.load(tmp_path / "weights.npy")
     assert f"{np.count_nonzero(weights)} of {weights.size}" in shown
     affinities = 1 / (1 + np.exp(-batch["output"].astype(np.float64)))
+    report = json.loads(lossctl("malis", "--logits", *files, "--json").stdout)
+    assert report["weighted_edges"] == np.count_nonzero(weights)
+    assert (report["edges"], report["weights"]) == (weights.size, None)
     squares = weights * (affinities[0] - batch["labels"][0]) ** 2
     plan = [{"function": "MalisLoss"}]
     expected = client.compute(plan, batch["output"], batch["labels"], gt_seg=batch["gt_seg"])
     assert squares.sum() == pytest.approx(expected.total, rel=1e-5)
+    assert report["loss"] == pytest.approx(expected.total, rel=1e-5)
 
 
 def test_malis_reads_targets_and_masks_as_the_loss_does(
@@ -254,13 +369,13 @@ def test_transport(lossctl: Run, server: LocalServer, transport: str, method: st
     assert f'done method="{method}"' in server.log.read_text().splitlines()[-1]
 
 
-def test_bench(lossctl: Run, tmp_path: pathlib.Path) -> None:
+def test_bench(lossctl: Run) -> None:
     count = 5
-    flags = ("--size=8", f"--requests={count}", "--concurrency=1:3:2", "--json=bench.json")
-    shown = lossctl("bench", *flags, "--transport=stream").stdout.splitlines()
+    flags = ("--size=8", f"--requests={count}", "--concurrency=1:3:2", "--transport=stream")
+    shown = lossctl("bench", *flags).stdout.splitlines()
     assert shown[0].startswith("predictions [2, 3, 8, 8, 8] float32")
     assert [line.split()[:2] for line in shown[2:4]] == [["1", "5"], ["3", "5"]]
-    report = json.loads((tmp_path / "bench.json").read_text())
+    report = json.loads(lossctl("bench", *flags, "--json").stdout)
     assert (report["dtype"], report["transport"], report["rate"]) == ("float32", "stream", None)
     for level in report["levels"]:
         assert (level["requests"], level["stable"]) == (count, True)
@@ -280,11 +395,65 @@ def test_bench_until_stable(lossctl: Run) -> None:
     assert "not stable after 1 window, 1 at a time" in lossctl("bench", *flags).stdout
 
 
-def test_bench_at_a_rate(lossctl: Run, tmp_path: pathlib.Path) -> None:
-    flags = ("--size=8", "--rate=50", "--duration=0.5", "--json=bench.json")
-    lossctl("bench", *flags)
-    (level,) = json.loads((tmp_path / "bench.json").read_text())["levels"]
+def test_bench_at_a_rate(lossctl: Run) -> None:
+    flags = ("--size=8", "--rate=50", "--duration=0.5", "--json")
+    (level,) = json.loads(lossctl("bench", *flags).stdout)["levels"]
     assert level["requests_per_second"] == pytest.approx(50, rel=0.3)
+
+
+def complete_in_bash(line: str) -> list[str]:
+    """What bash offers at the end of that line."""
+    script = f"""
+        source <({BINARY} completion bash)
+        COMP_LINE={line!r} COMP_POINT={len(line)}
+        COMP_WORDS=({line.replace("=", " = ")} {"''" if line.endswith((" ", "=")) else ""})
+        COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _lossctl lossctl && printf '%s\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("lossctl ch", {"check-plan"}),
+        ("lossctl --tls-c", {"--tls-ca", "--tls-cert"}),
+        ("lossctl bench --dtype fl", {"float32", "float16"}),
+        ("lossctl bench --dtype=b", {"bfloat16"}),
+        ("lossctl --server localhost:1 compute --la", {"--labels", "--label_mask"}),
+        ("lossctl completion ", {"bash", "zsh", "fish"}),
+        # Readline completes files where nothing is offered.
+        ("lossctl compute --plan ", set()),
+        ("lossctl check-plan ", set()),
+    ],
+)
+def test_completion_in_bash(line: str, offered: set[str]) -> None:
+    assert set(complete_in_bash(line)) == offered
+
+
+def test_completion_knows_what_help_does(lossctl: Run) -> None:
+    flag = re.compile(r"^  (?:-h,)?(--[a-z][a-z_-]*)", re.MULTILINE)
+    in_zsh, in_fish = (lossctl("completion", shell).stdout for shell in ("zsh", "fish"))
+    commands = complete_in_bash("lossctl ")
+    assert {"info", "losses", "check-plan", "compute", "bench", "malis"} < set(commands)
+    for command in commands:
+        flags = flag.findall(lossctl(command, "--help").stdout)
+        assert set(complete_in_bash(f"lossctl {command} --")) == set(flags)
+        for name in flags:
+            assert f"'{name}" in in_zsh
+            assert f"seen_subcommand_from {command}' -l {name[2:]} " in in_fish
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_can_read_their_completion(
+    lossctl: Run, tmp_path: pathlib.Path, shell: str
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell}")
+    script = tmp_path / "completion"
+    script.write_text(lossctl("completion", shell).stdout)
+    subprocess.run([shell, "-n", script], check=True)
 
 
 def test_no_server(lossctl: Run) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from local_server import LocalServer, server_binary
+from status_port import get, metrics, value
 
 import lossd
 
@@ -24,21 +22,6 @@ def server() -> Iterator[LocalServer]:
         yield server
 
 
-def get(server: LocalServer, path: str) -> tuple[int, str]:
-    found = re.search(r"http_port=(\d+)", server.log.read_text())
-    assert found is not None
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}{path}", timeout=10) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
-
-
-def value(text: str, name: str) -> float:
-    (line,) = (line for line in text.splitlines() if line.startswith(name + " "))
-    return float(line.rsplit(" ", 1)[1])
-
-
 def test_metrics_of_calls(server: LocalServer) -> None:
     with lossd.Client(server.address) as client:
         for _ in range(3):
@@ -46,7 +29,7 @@ def test_metrics_of_calls(server: LocalServer) -> None:
         with pytest.raises(lossd.InvalidArgumentError):
             client.compute([{"function": "Nonesuch"}], LOGITS, LOGITS)
         client.info()
-    _, text = get(server, "/metrics")
+    text = metrics(server)
     ok = 'lossd_requests_total{code="OK",method="Compute",reason=""}'
     assert value(text, ok) == 3
     assert value(text, 'lossd_request_seconds_count{method="Compute"}') == 4
@@ -85,5 +68,5 @@ def test_slow_calls_are_logged_with_their_stages(server: LocalServer) -> None:
         client.compute(PLAN, LOGITS, LOGITS, request_id="slow-one")
     (line,) = (line for line in server.log.read_text().splitlines() if "] slow" in line)
     assert "[slow-one]" in line
-    for stage in ("queue", "receive", "decode", "compute", "encode"):
+    for stage in ("queue", "receive", "decode", "compute", "encode", "send"):
         assert f" {stage}=" in line

@@ -108,6 +108,14 @@ def foreign_libraries(
     ]
 
 
+def weigh_one_edge(lossctl: pathlib.Path, folder: pathlib.Path) -> None:
+    """Runs a command that needs LibTorch."""
+    np.save(folder / "affinities.npy", np.full((3, 1, 1, 2), 0.25, np.float32))
+    np.save(folder / "seg.npy", np.ones((1, 1, 2), np.uint8))
+    files = [f"--affinities={folder / 'affinities.npy'}", f"--gt_seg={folder / 'seg.npy'}"]
+    assert "1 of 6" in run(lossctl, "malis", *files)
+
+
 def test_the_wheel_says_what_it_is_for_and_made_of(wheel: pathlib.Path) -> None:
     glibc = platform.libc_ver()[1].replace(".", "_")
     tag = f"py3-none-manylinux_{glibc}_{platform.machine()}"
@@ -125,15 +133,15 @@ def test_the_wheel_says_what_it_is_for_and_made_of(wheel: pathlib.Path) -> None:
     assert terms == parts | {"lossd"}
 
 
-@pytest.mark.parametrize("name", ["lossd", "lossctl"])
+@pytest.mark.parametrize("name", ["bin/lossd", "bin/lossctl", "libexec/lossctl-tensors"])
 def test_programs_of_the_wheel_need_torch_and_the_c_library_alone(
     site: pathlib.Path, name: str
 ) -> None:
     libraries = pathlib.Path(torch.__file__).parent / "lib"
-    program = site / "lossd" / "native" / "bin" / name
+    program = site / "lossd" / "native" / name
     packages = libraries.parents[1]
     assert not foreign_libraries(
-        program, program.parent, packages, environment={"LD_LIBRARY_PATH": str(libraries)}
+        program, program.parents[1], packages, environment={"LD_LIBRARY_PATH": str(libraries)}
     )
 
 
@@ -144,6 +152,11 @@ def test_the_wheel_brings_commands(site: pathlib.Path) -> None:
     assert "with CUDA)" in version or "without CUDA)" in version
     assert run(bin_of(site) / "lossctl", "--version").strip() == lossd.__version__
     assert "check-plan" in run(bin_of(site) / "lossctl", "--help")
+    assert sorted(path.name for path in bin_of(site).glob("loss*")) == ["lossctl", "lossd"]
+
+
+def test_lossctl_of_the_wheel_works_on_tensors(site: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    weigh_one_edge(bin_of(site) / "lossctl", tmp_path)
 
 
 def test_without_torch_the_commands_say_so(site: pathlib.Path) -> None:
@@ -190,7 +203,9 @@ def test_the_tarball_runs_wherever_it_lies(build: pathlib.Path, tmp_path: pathli
     folder = tmp_path / path.name.removesuffix(".tar.gz")
     for name in ("lossd", "lossctl"):
         assert lossd.__version__ in run(folder / "bin" / name, "--version")
-        assert not foreign_libraries(folder / "bin" / name, folder / "bin")
+        assert not foreign_libraries(folder / "bin" / name, folder)
+    assert not foreign_libraries(folder / "libexec" / "lossctl-tensors", folder)
+    weigh_one_edge(folder / "bin" / "lossctl", tmp_path)
     outputs = np.zeros((1, 3, 8, 8, 8), np.float32)
     with (
         lossd.LocalServer(binary=folder / "bin" / "lossd") as server,

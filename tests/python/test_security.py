@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from authority import Authority, Certified
 from local_server import LocalServer, server_binary
+from status_port import metrics, value
 
 import lossd
 from lossd.transport import Transport
@@ -266,23 +267,40 @@ def test_a_large_call_without_a_token_is_refused(token_server: LocalServer) -> N
             client.compute(PLAN, large, large)
 
 
-def test_health_needs_no_token_and_reflection_does(token_server: LocalServer) -> None:
-    def ask(method: str, question: bytes, **more: object) -> bytes:
-        with grpc.insecure_channel(token_server.address) as channel:
-            call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
-            return next(call(iter([question]), timeout=5, **more))  # type: ignore[arg-type]
+def ask(server: LocalServer, method: str, question: bytes, **more: object) -> bytes:
+    """The first message of the answer of a method of gRPC's own."""
+    with grpc.insecure_channel(server.address) as channel:
+        call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(method)
+        return next(call(iter([question]), timeout=5, **more))  # type: ignore[arg-type]
 
-    assert ask("/grpc.health.v1.Health/Check", b"") == b"\x08\x01"  # SERVING
-    reflection, list_services = (
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-        b"\x3a\x00",
-    )
+
+def refusal(server: LocalServer, method: str, question: bytes, **more: object) -> grpc.StatusCode:
+    """How it is refused."""
     with pytest.raises(grpc.RpcError) as caught:
-        ask(reflection, list_services)
+        ask(server, method, question, **more)
     assert isinstance(caught.value, grpc.Call)
-    assert caught.value.code() == grpc.StatusCode.CANCELLED
-    let_in = (("authorization", f"Bearer {TOKEN}"),)
-    assert b"lossd.v1.LossService" in ask(reflection, list_services, metadata=let_in)
+    return caught.value.code()
+
+
+REFLECTION = ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", b"\x3a\x00")
+CHANNELZ = ("/grpc.channelz.v1.Channelz/GetServers", b"")
+LET_IN = (("authorization", f"Bearer {TOKEN}"),)
+
+
+def test_health_needs_no_token_and_reflection_does(token_server: LocalServer) -> None:
+    assert ask(token_server, "/grpc.health.v1.Health/Check", b"") == b"\x08\x01"  # SERVING
+    assert refusal(token_server, *REFLECTION) == grpc.StatusCode.CANCELLED
+    assert b"lossd.v1.LossService" in ask(token_server, *REFLECTION, metadata=LET_IN)
+    unimplemented = refusal(token_server, *CHANNELZ, metadata=LET_IN)
+    assert unimplemented == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_channelz_needs_a_token_and_reflection_may_be_off(tokens: pathlib.Path) -> None:
+    flags = (f"--token_file={tokens}", "--channelz=true", "--reflection=false")
+    with serve(*flags) as server:
+        assert refusal(server, *CHANNELZ) == grpc.StatusCode.CANCELLED
+        assert b"listener ipv4:127.0.0.1" in ask(server, *CHANNELZ, metadata=LET_IN)
+        assert refusal(server, *REFLECTION, metadata=LET_IN) == grpc.StatusCode.CANCELLED
 
 
 def test_a_token_names_its_client(token_server: LocalServer) -> None:
@@ -404,6 +422,13 @@ def present(folder: pathlib.Path, name: str, certified: Certified, key: pathlib.
     draft = folder / "draft"
     draft.symlink_to(name)
     os.rename(draft, folder / "current")
+
+
+def test_metrics_say_when_the_certificate_expires(authority: Authority) -> None:
+    certified = authority.certify("of-three-days", days=3)
+    with serve(*tls_flags(certified), "--http_listen=127.0.0.1:0") as server:
+        expiry = value(metrics(server), "lossd_certificate_expiry_timestamp_seconds")
+    assert expiry == pytest.approx(time.time() + 3 * 86400, abs=60)
 
 
 def test_certificates_are_exchanged_while_calls_run(

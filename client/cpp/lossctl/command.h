@@ -2,11 +2,15 @@
 #define LOSSCTL_COMMAND_H_
 
 #include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
-#include "lossd/client.h"
+#include "absl/status/statusor.h"
+#include "lossctl/tensor_commands.h"
+#include "lossd/client_calls.h"
+#include "lossd/client_options.h"
 
 namespace lossd {
 
@@ -14,6 +18,10 @@ namespace lossd {
 struct Session {
   // Where the server is.
   std::string server = "localhost:50051";
+  // Bound on each call, in seconds; the SDK's own without one.
+  std::optional<double> timeout;
+  // Whether to print JSON, for programs.
+  bool json = false;
   // What became of the subcommand; set by it.
   absl::Status status;
 
@@ -27,15 +35,23 @@ struct Session {
   std::string token;
   std::string token_file;
 
-  absl::StatusOr<Client> Connect() const;
+  // As the environment's LOSSD_ variables say.
+  static Session FromEnvironment();
+
+  ClientOptions options() const;
+  // For what needs no tensors.
+  absl::StatusOr<std::shared_ptr<ClientCalls>> Connect() const;
 };
 
-// Declares the flags that say how it gets to the server, and by which right, for all commands; both
-// must outlive the parse.
-void DeclareServer(CLI::App& app, Session& session);
+// Each declares flags of a command, or of all, which set what `session` has of them; both must
+// outlive the parse.
 
-// Declares the flag that says how tensors travel; both must outlive the parse.
+// How it gets to the server, how long it waits, and by which right it is let in.
+void DeclareServer(CLI::App& command, Session& session);
+// How tensors travel.
 void DeclareTransport(CLI::App& command, Session& session);
+// That it prints JSON.
+void DeclareJson(CLI::App& command, Session& session);
 
 // The word for it.
 std::string TransportName(Transport transport);
@@ -49,11 +65,11 @@ void DeclareLosses(CLI::App& app, Session& session);
 // What a plan means, or what is wrong with it.
 void DeclareCheckPlan(CLI::App& app, Session& session);
 // Losses and gradients of .npy files.
-void DeclareCompute(CLI::App& app, Session& session);
+void DeclareCompute(CLI::App& app, Session& session, TensorCommand<ComputeFlags> compute);
 // How fast the server is.
-void DeclareBench(CLI::App& app, Session& session);
+void DeclareBench(CLI::App& app, Session& session, TensorCommand<BenchFlags> bench);
 // MALIS weights of .npy files, without a server.
-void DeclareMalis(CLI::App& app, Session& session);
+void DeclareMalis(CLI::App& app, Session& session, TensorCommand<MalisFlags> malis);
 
 }  // namespace lossd
 

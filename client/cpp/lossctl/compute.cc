@@ -1,9 +1,9 @@
+#include <ATen/ATen.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
+#include <array>
 #include <filesystem>
 #include <iostream>
-#include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -14,33 +14,39 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "lossctl/command.h"
+#include "lossctl/json.h"
 #include "lossctl/plan_file.h"
 #include "lossctl/progress_line.h"
+#include "lossctl/tensor_commands.h"
 #include "lossd/base/error.h"
+#include "lossd/client.h"
+#include "lossd/tensor/dtype_name.h"
 #include "lossd/tensor/npy.h"
 
 namespace lossd {
 namespace {
 
-struct ComputeFlags {
-  std::string plan;
-  std::vector<std::string> outputs;
-  std::string labels;
-  std::string mask;
-  std::string label_mask;
-  std::string gt_seg;
-  std::string mode = "standard";
-  std::string stage = "train";
-  std::vector<int64_t> crop_origin;
-  std::optional<uint64_t> crop_seed;
-  std::string out;
-};
+// A prediction as it is sent; `cast` names the type to convert it to, if that is asked for.
+absl::StatusOr<at::Tensor> Cast(const at::Tensor& tensor, const std::string& cast,
+                                const std::string& path) {
+  constexpr std::array kTypes = {at::kFloat, at::kHalf, at::kBFloat16};
+  for (const at::ScalarType type : kTypes) {
+    if (cast.empty() ? tensor.scalar_type() == type : cast == DTypeName(type)) {
+      return tensor.to(type);
+    }
+  }
+  return FieldError("--output", absl::StrCat(DTypeName(tensor.scalar_type()), " in ", path),
+                    "float32, float16 or bfloat16: --cast float32 converts it");
+}
 
 // Reads NAME=FILE, or FILE for the lone prediction "output".
-absl::StatusOr<NamedTensor> ReadOutput(const std::string& text) {
+absl::StatusOr<NamedTensor> ReadOutput(const std::string& text, const std::string& cast) {
   const size_t equals = text.find('=');
   const bool named = equals != std::string::npos;
-  absl::StatusOr<at::Tensor> tensor = ReadNpy(named ? text.substr(equals + 1) : text);
+  const std::string path = named ? text.substr(equals + 1) : text;
+  const absl::StatusOr<at::Tensor> read = ReadNpy(path);
+  if (!read.ok()) return read.status();
+  absl::StatusOr<at::Tensor> tensor = Cast(*read, cast, path);
   if (!tensor.ok()) return tensor.status();
   return NamedTensor{named ? text.substr(0, equals) : "output", *std::move(tensor)};
 }
@@ -59,7 +65,7 @@ absl::StatusOr<Batch> ReadBatch(const ComputeFlags& flags) {
   batch.mode = flags.mode == "standard" ? Mode::kStandard : Mode::kDeepSupervision;
   batch.stage = flags.stage;
   for (const std::string& output : flags.outputs) {
-    absl::StatusOr<NamedTensor> prediction = ReadOutput(output);
+    absl::StatusOr<NamedTensor> prediction = ReadOutput(output, flags.cast);
     if (!prediction.ok()) return prediction.status();
     batch.predictions.push_back(*std::move(prediction));
   }
@@ -95,6 +101,59 @@ void Print(const Result& result) {
             << absl::FormatDuration(result.timings.round_trip) << "\n";
 }
 
+// Where the gradient of a head is written.
+std::string PathOf(const NamedTensor& gradient, const std::string& folder) {
+  return absl::StrCat(folder, "/", gradient.name, ".npy");
+}
+
+Json TermJson(const TermOutcome& term) {
+  Json origin;
+  if (term.malis_crop_origin.has_value()) {
+    const auto& [z, y, x] = *term.malis_crop_origin;
+    origin = Json::List({z, y, x});
+  }
+  return Json::Object({{"name", term.name},
+                       {"function", term.function},
+                       {"scale", term.scale},
+                       {"raw", term.raw},
+                       {"coefficient", term.coefficient},
+                       {"weighted", term.weighted},
+                       {"balance_weight", term.balance_weight},
+                       {"malis_crop_origin", origin},
+                       {"seconds", term.time}});
+}
+
+Json TimingsJson(const CallTimings& timings) {
+  return Json::Object({{"round_trip", timings.round_trip},
+                       {"client_send", timings.client_send},
+                       {"network", timings.network},
+                       {"queue", timings.queue},
+                       {"decode", timings.decode},
+                       {"compute", timings.compute},
+                       {"encode", timings.encode},
+                       {"client_receive", timings.client_receive}});
+}
+
+Json ResultJson(const Result& result, const std::string& folder) {
+  const std::vector<Json::Member> logs(result.logs.begin(), result.logs.end());
+  std::vector<Json::Member> paths;
+  for (const NamedTensor& gradient : result.gradients) {
+    if (!folder.empty()) paths.emplace_back(gradient.name, PathOf(gradient, folder));
+  }
+  std::vector<Json> terms;
+  for (const TermOutcome& term : result.terms) terms.push_back(TermJson(term));
+  const auto& seed = result.malis_crop_seed;
+  return Json::Object({{"request_id", result.request_id},
+                       {"total", result.total},
+                       {"logs", Json::Object(logs)},
+                       {"terms", Json::List(terms)},
+                       {"malis_crop_seed", seed.has_value() ? Json(*seed) : Json()},
+                       {"gradients", Json::Object(paths)},
+                       {"seconds", TimingsJson(result.timings)},
+                       {"bytes_sent", result.bytes.sent},
+                       {"bytes_received", result.bytes.received}});
+}
+
 // Makes the folder for the gradients, which are to be NAME.npy there.
 absl::Status PrepareFolder(const Batch& batch, const std::string& folder) {
   for (const NamedTensor& prediction : batch.predictions) {
@@ -109,11 +168,23 @@ absl::Status PrepareFolder(const Batch& batch, const std::string& folder) {
 
 absl::Status WriteGradients(const Result& result, const std::string& folder) {
   for (const NamedTensor& gradient : result.gradients) {
-    const std::string path = absl::StrCat(folder, "/", gradient.name, ".npy");
-    if (const absl::Status written = WriteNpy(path, gradient.tensor); !written.ok()) return written;
-    std::cout << "gradient of " << gradient.name << ": " << path << "\n";
+    const absl::Status written = WriteNpy(PathOf(gradient, folder), gradient.tensor);
+    if (!written.ok()) return written;
   }
   return absl::OkStatus();
+}
+
+// Says what came of it, gradients in the `folder` included where there is one.
+void Report(const Session& session, const Result& result, const std::string& folder) {
+  if (session.json) {
+    std::cout << ResultJson(result, folder).text() << "\n";
+    return;
+  }
+  Print(result);
+  if (folder.empty()) return;
+  for (const NamedTensor& gradient : result.gradients) {
+    std::cout << "gradient of " << gradient.name << ": " << PathOf(gradient, folder) << "\n";
+  }
 }
 
 // Computes, and shows a person how far it has come.
@@ -125,6 +196,8 @@ absl::StatusOr<Result> ComputeShown(const Client& client, const std::string& pla
                         {.progress = [&line](const Progress& progress) { line.Show(progress); }});
 }
 
+}  // namespace
+
 absl::Status Compute(const Session& session, const ComputeFlags& flags) {
   const absl::StatusOr<std::string> plan = ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
@@ -134,42 +207,15 @@ absl::Status Compute(const Session& session, const ComputeFlags& flags) {
     const absl::Status prepared = PrepareFolder(*batch, flags.out);
     if (!prepared.ok()) return prepared;
   }
-  const absl::StatusOr<Client> client = session.Connect();
+  const absl::StatusOr<Client> client = Client::Connect(session.server, session.options());
   if (!client.ok()) return client.status();
   const absl::StatusOr<Result> result = ComputeShown(*client, *plan, *batch);
   if (!result.ok()) return result.status();
-  Print(*result);
-  return flags.out.empty() ? absl::OkStatus() : WriteGradients(*result, flags.out);
-}
-
-}  // namespace
-
-void DeclareCompute(CLI::App& app, Session& session) {
-  CLI::App* command =
-      app.add_subcommand("compute", "Losses, and with --out gradients, of arrays in .npy files");
-  const auto flags = std::make_shared<ComputeFlags>();
-  command->add_option("--plan", flags->plan, "The plan or training config, in YAML or JSON")
-      ->required();
-  command
-      ->add_option("--output", flags->outputs,
-                   "A prediction [B, C, Z, Y, X] or [B, C, Y, X]: FILE, or HEAD=FILE for each of "
-                   "several heads")
-      ->required();
-  command->add_option("--labels", flags->labels, "Labels [B, L, ...]");
-  command->add_option("--mask", flags->mask, "Where the batch counts, [B, 1 or C, ...]");
-  command->add_option("--label_mask", flags->label_mask, "Which labels are known, like labels");
-  command->add_option("--gt_seg", flags->gt_seg, "Instance labels for MALIS, [B, Z, Y, X]");
-  command->add_option("--mode", flags->mode, "One scale, or outputs ds_1 ... ds_4 as well")
-      ->check(CLI::IsMember({"standard", "deep_supervision"}))
-      ->capture_default_str();
-  command->add_option("--stage", flags->stage, "Prefix of the log keys")->capture_default_str();
-  command->add_option("--crop_origin", flags->crop_origin, "First voxel z,y,x of MALIS's crop")
-      ->delimiter(',')
-      ->expected(3);
-  command->add_option("--crop_seed", flags->crop_seed, "Seed from which the crop's place is drawn");
-  command->add_option("--out", flags->out, "Folder for the gradients, one HEAD.npy each");
-  DeclareTransport(*command, session);
-  command->callback([&session, flags] { session.status = Compute(session, *flags); });
+  if (!flags.out.empty()) {
+    if (absl::Status written = WriteGradients(*result, flags.out); !written.ok()) return written;
+  }
+  Report(session, *result, flags.out);
+  return absl::OkStatus();
 }
 
 }  // namespace lossd

@@ -1,54 +1,30 @@
 // lossctl: asks a lossd server, from the command line.
 
-#include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <iostream>
+#include <unistd.h>
 
-#include "absl/status/status.h"
-#include "lossctl/command.h"
-#include "lossd/rpc_error.h"
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "lossctl/lossctl.h"
 
 namespace {
 
-constexpr char kDescription[] =
-    "lossctl: asks a lossd server for losses and gradients, and about itself.\n"
-    "`lossctl COMMAND --help` tells more about a command. The exit status is 0 on success.";
-
-// What a person can do about an error, where there is something.
-const char* Hint(const absl::Status& status) {
-  if (absl::IsUnavailable(status)) return "Is the server running? --server says where to look.";
-  if (absl::IsUnauthenticated(status)) return "--token-file names a file with your token.";
-  if (lossd::RetryDelay(status).has_value()) return "The server is busy: try again later.";
-  return "";
+// Becomes lossctl-tensors, with the same arguments. It returns only where that cannot be.
+absl::Status BecomeLossctlTensors(char** argv) {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path path =
+      self.parent_path().parent_path() / "libexec" / "lossctl-tensors";
+  execv(path.c_str(), argv);
+  return absl::ErrnoToStatus(errno, path.string());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(kDescription, "lossctl");
-  lossd::Session session;
-  app.set_version_flag("--version", LOSSD_VERSION);
-  lossd::DeclareServer(app, session);
-  // At most: an unknown command is to be named, which CLI11 does not do where one is required.
-  app.require_subcommand(0, 1);
-  app.fallthrough();
-  lossd::DeclareInfo(app, session);
-  lossd::DeclareLosses(app, session);
-  lossd::DeclareCheckPlan(app, session);
-  lossd::DeclareCompute(app, session);
-  lossd::DeclareBench(app, session);
-  lossd::DeclareMalis(app, session);
-  CLI11_PARSE(app, argc, argv);
-  if (app.get_subcommands().empty()) {
-    std::cerr << "lossctl: a command is required; --help lists them\n";
-    return EXIT_FAILURE;
-  }
-  // What could not be written did not succeed: a disk may be full.
-  if (session.status.ok() && !std::cout.flush()) {
-    session.status = absl::DataLossError("standard output cannot be written to");
-  }
-  if (session.status.ok()) return EXIT_SUCCESS;
-  std::cerr << "lossctl: " << session.status.message() << "\n";
-  if (const char* hint = Hint(session.status); *hint != '\0') std::cerr << hint << "\n";
-  return EXIT_FAILURE;
+  const auto become = [argv](const lossd::Session& /*session*/, const auto& /*flags*/) {
+    return BecomeLossctlTensors(argv);
+  };
+  return lossd::Lossctl(argc, argv, {.compute = become, .bench = become, .malis = become});
 }

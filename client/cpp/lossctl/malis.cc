@@ -2,10 +2,8 @@
 
 #include <ATen/ATen.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <iostream>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -15,7 +13,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "lossctl/command.h"
-#include "lossd/base/available_cores.h"
+#include "lossctl/json.h"
+#include "lossctl/tensor_commands.h"
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/base/workspace.h"
@@ -26,17 +25,6 @@
 
 namespace lossd {
 namespace {
-
-struct MalisFlags {
-  std::string affinities;
-  bool logits = false;
-  std::string gt_seg;
-  std::string target;
-  std::string mask;
-  std::vector<std::string> nhood;
-  int threads = 1;
-  std::string out;
-};
 
 // One volume, in the types of the engine; an undefined tensor is an absent one.
 struct Volume {
@@ -180,7 +168,9 @@ double WeightedSquares(const at::Tensor& weights, const Volume& volume) {
   return sum;
 }
 
-absl::Status Malis(const MalisFlags& flags) {
+}  // namespace
+
+absl::Status Malis(const Session& session, const MalisFlags& flags) {
   TaskPool pool(flags.threads);
   const absl::StatusOr<Volume> volume = ReadVolume(flags, pool);
   if (!volume.ok()) return volume.status();
@@ -198,41 +188,26 @@ absl::Status Malis(const MalisFlags& flags) {
   if (!computed.ok()) return computed;
   const absl::Duration time = absl::Now() - start;
 
-  std::cout << "edges with a weight      " << at::count_nonzero(weights).item<int64_t>() << " of "
-            << weights.numel() << "\n"
-            << "loss (weighted squares)  " << WeightedSquares(weights, *volume) << "\n"
+  const auto weighted = at::count_nonzero(weights).item<int64_t>();
+  const double loss = WeightedSquares(weights, *volume);
+  if (!flags.out.empty()) {
+    if (absl::Status written = WriteNpy(flags.out, weights); !written.ok()) return written;
+  }
+  if (session.json) {
+    std::cout << Json::Object({{"weighted_edges", weighted},
+                               {"edges", weights.numel()},
+                               {"loss", loss},
+                               {"seconds", time},
+                               {"weights", flags.out.empty() ? Json() : Json(flags.out)}})
+                     .text()
+              << "\n";
+    return absl::OkStatus();
+  }
+  std::cout << "edges with a weight      " << weighted << " of " << weights.numel() << "\n"
+            << "loss (weighted squares)  " << loss << "\n"
             << "time of the weights      " << absl::FormatDuration(time) << "\n";
-  if (flags.out.empty()) return absl::OkStatus();
-  std::cout << "weights                  " << flags.out << "\n";
-  return WriteNpy(flags.out, weights);
-}
-
-}  // namespace
-
-void DeclareMalis(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand(
-      "malis", "MALIS edge weights of a volume in .npy files, computed here without a server");
-  const auto flags = std::make_shared<MalisFlags>();
-  flags->nhood = {"-1,0,0", "0,-1,0", "0,0,-1"};
-  flags->threads = AvailableCores();
-  command
-      ->add_option("--affinities", flags->affinities, "Predicted affinities [C, Z, Y, X], floats")
-      ->required();
-  command->add_flag("--logits", flags->logits, "The affinities are logits");
-  command->add_option("--gt_seg", flags->gt_seg,
-                      "Instance labels [Z, Y, X]; without them, the components of --target");
-  command->add_option(
-      "--target", flags->target,
-      "True affinities [C, Z, Y, X], positive above 0.5; without them, those of --gt_seg");
-  command->add_option("--mask", flags->mask,
-                      "[C, Z, Y, X], 1 where an edge is known; all are by default");
-  command->add_option("--nhood", flags->nhood, "Offsets z,y,x, one a channel")
-      ->capture_default_str();
-  command->add_option("--threads", flags->threads, "Threads to use")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  command->add_option("--out", flags->out, "File for the weights, .npy");
-  command->callback([&session, flags] { session.status = Malis(*flags); });
+  if (!flags.out.empty()) std::cout << "weights                  " << flags.out << "\n";
+  return absl::OkStatus();
 }
 
 }  // namespace lossd

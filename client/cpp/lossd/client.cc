@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
-#include <set>
 #include <utility>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "lossd/attempts.h"
 #include "lossd/base/error.h"
 #include "lossd/call_control.h"
+#include "lossd/client_calls.h"
 #include "lossd/compute_shared.h"
 #include "lossd/compute_streamed.h"
 #include "lossd/compute_unary.h"
@@ -21,15 +19,10 @@
 #include "lossd/messages.h"
 #include "lossd/pending_work.h"
 #include "lossd/process.h"
-#include "lossd/rpc_error.h"
-#include "lossd/server_answers.h"
-#include "lossd/v1/service.grpc.pb.h"
 #include "lossd_rpc/call_metadata.h"
 
 namespace lossd {
 namespace {
-
-using Stub = v1::LossService::Stub;
 
 // From here on what a message costs is little beside what it carries.
 constexpr int64_t kLeastStreamedBytes = int64_t{1} << 20;
@@ -82,17 +75,6 @@ absl::StatusOr<Computation> Prepare(const ClientOptions& client, absl::string_vi
                      .preparation = absl::Now() - start};
 }
 
-// Why there is no connection, which gRPC tells calls alone; empty where it does not know.
-std::string WhyNobody(const Connection& connection) {
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(100)));
-  v1::GetServerInfoResponse answer;
-  const grpc::Status asked = connection.stub->GetServerInfo(&context, {}, &answer);
-  return asked.error_code() == grpc::StatusCode::UNAVAILABLE
-             ? absl::StrCat(": ", asked.error_message())
-             : "";
-}
-
 // Completes the timings of a call that is done now.
 void FinishTimings(const Computation& computation, CallTimings& timings) {
   timings.round_trip = absl::Now() - computation.start;
@@ -103,90 +85,12 @@ void FinishTimings(const Computation& computation, CallTimings& timings) {
                absl::ZeroDuration());
 }
 
-}  // namespace
-
-// What a client and its calls under way share.
-class Client::Impl {
- public:
-  Impl(const std::string& target, const ClientOptions& options)
-      : connections_(target, options), options_(options) {}
-
-  const ClientOptions& options() const { return options_; }
-  const Process& process() const { return process_; }
-
-  // Waits for a connection.
-  absl::Status Connect(const std::string& target);
-
-  // Gives up all calls, and those to come.
-  void Close();
-
-  // Makes a computation.
-  absl::StatusOr<Result> Compute(const Computation& computation, CallControl& control);
-
-  // Calls `method`.
-  template <typename Request, typename Response>
-  absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-                   const Request& request, Response* response);
-
- private:
-  // While it lives, Close gives the call up.
-  class UnderWay {
-   public:
-    UnderWay(Impl& impl, CallControl& control);
-    ~UnderWay();
-    UnderWay(const UnderWay&) = delete;
-    UnderWay& operator=(const UnderWay&) = delete;
-
-   private:
-    Impl& impl_;
-    CallControl& control_;
-  };
-
-  const Process process_;
-  Connections connections_;
-  const ClientOptions options_;
-  std::mutex mutex_;
-  std::set<CallControl*> under_way_;  // Guarded by mutex_.
-  absl::Status closed_;               // Guarded by mutex_; why it takes no calls any more.
-};
-
-Client::Impl::UnderWay::UnderWay(Impl& impl, CallControl& control)
-    : impl_(impl), control_(control) {
-  const std::lock_guard lock(impl_.mutex_);
-  if (!impl_.closed_.ok()) control_.GiveUp(impl_.closed_);
-  impl_.under_way_.insert(&control_);
-}
-
-Client::Impl::UnderWay::~UnderWay() {
-  const std::lock_guard lock(impl_.mutex_);
-  impl_.under_way_.erase(&control_);
-}
-
-absl::Status Client::Impl::Connect(const std::string& target) {
-  const absl::StatusOr<std::shared_ptr<const Connection>> connection = connections_.Get();
-  if (!connection.ok()) return connection.status();
-  const absl::Time deadline = absl::Now() + options_.connect_timeout;
-  if ((*connection)->channel->WaitForConnected(absl::ToChronoTime(deadline))) {
-    return absl::OkStatus();
-  }
-  const absl::Status nobody = absl::UnavailableError(
-      absl::StrCat("no server answers at ", target, " within ",
-                   absl::FormatDuration(options_.connect_timeout), WhyNobody(**connection)));
-  return NamingProxy(nobody, **connection);
-}
-
-void Client::Impl::Close() {
-  const std::lock_guard lock(mutex_);
-  closed_ = absl::CancelledError("the client is gone");
-  for (CallControl* control : under_way_) control->GiveUp(closed_);
-}
-
-absl::StatusOr<Result> Client::Impl::Compute(const Computation& computation, CallControl& control) {
-  const UnderWay under_way(*this, control);
+// Makes a computation.
+absl::StatusOr<Result> MakeComputation(ClientCalls& calls, const Computation& computation,
+                                       CallControl& control) {
   absl::StatusOr<Result> result = Result();
-  const absl::Status status = MakeAttempts(
-      connections_, control, options_,
-      [&](const Connection& connection, grpc::ClientContext& context) {
+  const absl::Status status =
+      calls.Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
         if (!computation.traceparent.empty()) {
           context.AddMetadata(kTraceparentKey, computation.traceparent);
         }
@@ -202,39 +106,21 @@ absl::StatusOr<Result> Client::Impl::Compute(const Computation& computation, Cal
   return result;
 }
 
-template <typename Request, typename Response>
-absl::Status Client::Impl::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                            Response*),
-                               const Request& request, Response* response) {
-  if (absl::Status usable = process_.Check("the client"); !usable.ok()) return usable;
-  CallControl control;
-  const UnderWay under_way(*this, control);
-  return MakeAttempts(
-      connections_, control, options_,
-      [&](const Connection& connection, grpc::ClientContext& context) {
-        response->Clear();
-        return FromRpcStatus((connection.stub.get()->*method)(&context, request, response));
-      });
-}
+}  // namespace
 
 absl::StatusOr<Client> Client::Connect(const std::string& target, const ClientOptions& options) {
-  // In a forked process gRPC would wait for threads that it has not.
-  static const Process first_to_connect;
-  absl::Status usable = first_to_connect.Check("the first client");
-  if (!usable.ok()) return usable;
-  Client client(std::make_shared<Impl>(target, options));
-  absl::Status connected = client.impl_->Connect(target);
-  if (!connected.ok()) return connected;
-  return client;
+  absl::StatusOr<std::shared_ptr<ClientCalls>> calls = ClientCalls::Connect(target, options);
+  if (!calls.ok()) return calls.status();
+  return Client(*std::move(calls));
 }
 
-Client::Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Client::Client(std::shared_ptr<ClientCalls> calls) : calls_(std::move(calls)) {}
 Client::Client(Client&& other) noexcept = default;
 
 Client& Client::operator=(Client&& other) noexcept {
   if (this != &other) {
     LetGo();
-    impl_ = std::move(other.impl_);
+    calls_ = std::move(other.calls_);
   }
   return *this;
 }
@@ -242,60 +128,47 @@ Client& Client::operator=(Client&& other) noexcept {
 Client::~Client() { LetGo(); }
 
 void Client::LetGo() {
-  if (impl_ == nullptr) return;
-  if (impl_->process().IsThis()) {
-    impl_->Close();
+  if (calls_ == nullptr) return;
+  if (calls_->process().IsThis()) {
+    calls_->Close();
   } else {
-    Process::Keep(impl_);
+    Process::Keep(calls_);
   }
-  impl_ = nullptr;
+  calls_ = nullptr;
 }
 
 absl::StatusOr<Result> Client::Compute(absl::string_view plan, const Batch& batch,
                                        const CallOptions& options) const {
-  const std::shared_ptr<Impl> impl = impl_;
-  if (absl::Status usable = impl->process().Check("the client"); !usable.ok()) return usable;
-  const absl::StatusOr<Computation> computation = Prepare(impl->options(), plan, batch, options);
+  const std::shared_ptr<ClientCalls> calls = calls_;
+  if (absl::Status usable = calls->process().Check("the client"); !usable.ok()) return usable;
+  const absl::StatusOr<Computation> computation = Prepare(calls->options(), plan, batch, options);
   if (!computation.ok()) return computation.status();
   CallControl control;
-  return impl->Compute(*computation, control);
+  return MakeComputation(*calls, *computation, control);
 }
 
 PendingResult Client::Submit(absl::string_view plan, const Batch& batch,
                              const CallOptions& options) const {
-  absl::Status usable = impl_->process().Check("the client");
+  absl::Status usable = calls_->process().Check("the client");
   if (!usable.ok()) return PendingResult(std::make_shared<PendingWork>(usable));
-  absl::StatusOr<Computation> prepared = Prepare(impl_->options(), plan, batch, options);
+  absl::StatusOr<Computation> prepared = Prepare(calls_->options(), plan, batch, options);
   if (!prepared.ok()) return PendingResult(std::make_shared<PendingWork>(prepared.status()));
   const auto computation = std::make_shared<const Computation>(*std::move(prepared));
   const auto control = std::make_shared<CallControl>();
-  return PendingResult(std::make_shared<PendingWork>(control, [impl = impl_, computation, control] {
-    return impl->Compute(*computation, *control);
-  }));
+  return PendingResult(
+      std::make_shared<PendingWork>(control, [calls = calls_, computation, control] {
+        return MakeComputation(*calls, *computation, *control);
+      }));
 }
 
 absl::StatusOr<PlanCheck> Client::ValidatePlan(absl::string_view plan) const {
-  v1::ValidatePlanRequest request;
-  request.mutable_plan()->set_text(std::string(plan));
-  v1::ValidatePlanResponse response;
-  const absl::Status status = impl_->Ask(&Stub::ValidatePlan, request, &response);
-  if (!status.ok()) return status;
-  return ReadPlanCheck(response);
+  return calls_->ValidatePlan(plan);
 }
 
 absl::StatusOr<std::vector<LossDescription>> Client::ListLosses() const {
-  v1::ListLossesResponse response;
-  const absl::Status status = impl_->Ask(&Stub::ListLosses, v1::ListLossesRequest(), &response);
-  if (!status.ok()) return status;
-  return ReadLosses(response);
+  return calls_->ListLosses();
 }
 
-absl::StatusOr<ServerInfo> Client::GetServerInfo() const {
-  v1::GetServerInfoResponse response;
-  const absl::Status status =
-      impl_->Ask(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
-  if (!status.ok()) return status;
-  return ReadServerInfo(response);
-}
+absl::StatusOr<ServerInfo> Client::GetServerInfo() const { return calls_->GetServerInfo(); }
 
 }  // namespace lossd

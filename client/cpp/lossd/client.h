@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lossd/base/error.h"  // IWYU pragma: export
 #include "lossd/client_options.h"
 #include "lossd/compute/batch.h"
 #include "lossd/pending_result.h"
@@ -24,6 +25,8 @@
 #include "lossd/server_info.h"
 
 namespace lossd {
+
+class ClientCalls;
 
 // A connection to a server, or to several. Thread-safe; cheap to move, and of no use when moved
 // from. When it goes, what it has under way is given up: the results of pending calls are
@@ -76,12 +79,10 @@ class Client {
   absl::StatusOr<ServerInfo> GetServerInfo() const;
 
  private:
-  class Impl;
-
-  explicit Client(std::shared_ptr<Impl> impl);
+  explicit Client(std::shared_ptr<ClientCalls> calls);
   void LetGo();
 
-  std::shared_ptr<Impl> impl_;  // Calls under way have it, too.
+  std::shared_ptr<ClientCalls> calls_;  // Calls under way have it, too.
 };
 
 }  // namespace lossd

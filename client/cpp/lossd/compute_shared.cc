@@ -171,8 +171,9 @@ class SharedDelivery final : public Delivery {
     const absl::Time answered = absl::Now();
     const CallBytes bytes = {.sent = static_cast<int64_t>(header.ByteSizeLong()),
                              .received = static_cast<int64_t>(answer.header.ByteSizeLong())};
-    status = room > 0 ? TakeOut(loan, header.gradients_into(), connection.arrivals, &answer)
-                      : TakeInline(connection.arrivals, &answer);
+    status = room > 0
+                 ? TakeOut(loan, header.gradients_into(), Arrivals(connection.workspace), &answer)
+                 : TakeInline(Arrivals(connection.workspace), &answer);
     if (!status.ok()) return status;
     auto next = answer.data.begin();
     absl::StatusOr<Result> result = ReadResult(

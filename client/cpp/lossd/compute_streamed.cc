@@ -119,9 +119,9 @@ struct IncomingAnswer {
 // One attempt.
 class Exchange {
  public:
-  Exchange(const OutgoingRequest& request, const Arrivals& arrivals,
+  Exchange(const OutgoingRequest& request, Arrivals arrivals,
            const Delivery::ProgressFunction& report, Stream& stream)
-      : request_(request), arrivals_(arrivals), report_(report), stream_(stream) {
+      : request_(request), arrivals_(std::move(arrivals)), report_(report), stream_(stream) {
     progress_.to_send = TotalBytes(request.tensors);
   }
 
@@ -188,7 +188,7 @@ class Exchange {
   }
 
   const OutgoingRequest& request_;
-  const Arrivals& arrivals_;
+  const Arrivals arrivals_;
   const Delivery::ProgressFunction& report_;
   Stream& stream_;
   Progress progress_;
@@ -203,7 +203,7 @@ class StreamedDelivery final : public Delivery {
                                  const ProgressFunction& progress) const override {
     const absl::Time start = absl::Now();
     Stream stream(connection.channel, context);
-    Exchange exchange(*request_, connection.arrivals, progress, stream);
+    Exchange exchange(*request_, Arrivals(connection.workspace), progress, stream);
     const bool taken = exchange.Send();
     const absl::Time sent = absl::Now();
     IncomingAnswer answer;

@@ -10,10 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "lossd/base/workspace.h"
 #include "lossd/client_options.h"
 #include "lossd/introduction.h"
 #include "lossd/shared_memory_negotiation.h"
-#include "lossd/tensor/arrivals.h"
 #include "lossd/v1/service.grpc.pb.h"
 
 namespace lossd {
@@ -26,7 +26,8 @@ struct Connection {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::LossService::Stub> stub;
   std::string proxy;  // That it goes through; empty without one.
-  Arrivals arrivals;  // For gradients.
+  // Where gradients arrive.
+  const std::shared_ptr<Workspace> workspace = std::make_shared<Workspace>();
   // Memory shared with the server; null where there may be several.
   std::unique_ptr<SharedMemoryNegotiation> shared_memory;
 };

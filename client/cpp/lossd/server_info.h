@@ -62,8 +62,9 @@ struct PlanProblem {
 
 // What a server says of a plan: one of the two is empty.
 struct PlanCheck {
-  std::vector<PlanProblem> problems;      // All that is wrong.
-  std::vector<std::string> explanations;  // For each term what it does and what it needs, in words.
+  std::vector<PlanProblem> problems;  // All that is wrong.
+  // For each term what it does and what it needs, and how they are balanced if they are, in words.
+  std::vector<std::string> explanations;
 };
 
 }  // namespace lossd

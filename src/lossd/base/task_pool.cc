@@ -3,9 +3,22 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 
 namespace lossd {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long a thread computes before it gives way: to pass a place on takes longer than the ranges
+// of small loops, so that computations that did it after each would hardly do anything else.
+constexpr std::chrono::milliseconds kTurn{1};
+
+// When the calling thread got the place that it has.
+thread_local Clock::time_point turn_begin;
+
+}  // namespace
 
 // One ParallelFor. It outlives its call in the hands of a worker that finds nothing left to do,
 // hence shared; `body` is only called while the caller waits.
@@ -109,6 +122,7 @@ void TaskPool::Work(const std::stop_token& stop) {
     const auto found = [&] { return (loop = Pick()) != nullptr; };
     if (!work_.wait(lock, stop, found)) return;
     ++taken_;
+    turn_begin = Clock::now();
     if (loop->group != nullptr) ++loop->group->helpers_;
     loop->helped_enough.store(false, std::memory_order_relaxed);
     lock.unlock();
@@ -149,6 +163,7 @@ void TaskPool::TakePlace(std::unique_lock<std::mutex>& lock) {
     work_.notify_all();
   }
   ++taken_;
+  turn_begin = Clock::now();
 }
 
 void TaskPool::LeavePlace() {
@@ -163,7 +178,7 @@ void TaskPool::LeavePlace() {
 }
 
 void TaskPool::Yield() {
-  if (!SomebodyWaits()) return;
+  if (!SomebodyWaits() || Clock::now() - turn_begin < kTurn) return;
   std::unique_lock lock(mutex_);
   --taken_;
   place_.notify_all();

@@ -68,7 +68,7 @@ class TaskPool {
   // order in which they came.
   void TakePlace(std::unique_lock<std::mutex>& lock);
   void LeavePlace();
-  // Lets those who wait have their turn.
+  // Lets those who wait have their turn, once the calling thread has had its own.
   void Yield();
   bool SomebodyWaits() const { return waiting_.load(std::memory_order_relaxed) != 0; }
 
@@ -87,8 +87,8 @@ class TaskPool {
 
 // One of several computations in a pool. Its thread is counted, like the workers that help it: no
 // more threads compute than the pool has, however many groups there are. Between the ranges of its
-// loops, and where it says so, a thread gives way to others that wait; workers help the group that
-// has the least help, of several the oldest.
+// loops, and where it says so, a thread that has computed for a millisecond gives way to others
+// that wait; workers help the group that has the least help, of several the oldest.
 class TaskGroup {
  public:
   // Waits until the calling thread may compute, which it does until the group's end.

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <latch>
 #include <new>
 #include <numeric>
 #include <thread>
@@ -124,6 +125,31 @@ TEST_P(TaskPoolTest, AGroupGivesWayToOneThatWaits) {
   TaskGroup group(pool);
   group.ParallelFor(10, 1, [&](int64_t /*begin*/, int64_t /*end*/) {});
   served = true;
+}
+
+// Small loops are not interrupted after each range: passing the thread on would take most of the
+// time.
+TEST(TaskGroupTest, GroupsTakeTurnsOfSomeLength) {
+  constexpr int kRanges = 20000;
+  TaskPool pool(1);
+  std::atomic<int> last = -1;
+  std::atomic<int> turns = 0;
+  std::atomic<int> work = 0;
+  std::latch there(3);
+  {
+    std::vector<std::jthread> callers;
+    for (int caller = 0; caller < 3; ++caller) {
+      callers.emplace_back([&, caller] {
+        there.arrive_and_wait();
+        TaskGroup group(pool);
+        group.ParallelFor(kRanges, 1, [&](int64_t /*begin*/, int64_t /*end*/) {
+          if (last.exchange(caller) != caller) ++turns;
+          for (int i = 0; i < 100; ++i) ++work;  // Some microseconds.
+        });
+      });
+    }
+  }
+  EXPECT_LT(turns, kRanges / 10);
 }
 
 TEST(TaskGroupTest, WorkersHelpTheGroupWithTheLeastHelp) {

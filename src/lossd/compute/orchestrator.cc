@@ -432,6 +432,8 @@ absl::StatusOr<Outcome> Orchestrator::Compute(const Schedule& schedule, const Ba
 std::vector<std::string> Orchestrator::Explain() const {
   std::vector<std::string> explanations;
   for (const PlanTerm& term : impl_->plan.terms) explanations.push_back(ExplainTerm(term));
+  const std::string balancing = ExplainBalancing(impl_->plan.plan.loss_balancing);
+  if (!balancing.empty()) explanations.push_back(balancing);
   return explanations;
 }
 

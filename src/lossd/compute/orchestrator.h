@@ -41,7 +41,8 @@ class Orchestrator {
   absl::StatusOr<Outcome> Compute(const Schedule& schedule, const Batch& batch,
                                   const Context& context) const;
 
-  // What each term does and needs, a sentence or two a term.
+  // What each term does and needs, a sentence or two a term; then how they are balanced, if they
+  // are.
   std::vector<std::string> Explain() const;
 
   // The plan with heads and defaults resolved.

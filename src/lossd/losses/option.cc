@@ -13,6 +13,8 @@ template <typename... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <typename... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;  // For compilers before P1816.
 
 template <typename T>
 constexpr absl::string_view kTypeWord = "";

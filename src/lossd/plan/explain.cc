@@ -146,4 +146,23 @@ std::string ExplainTerm(const PlanTerm& term) {
       Warning(term));
 }
 
+std::string ExplainBalancing(const LossBalancing& balancing) {
+  switch (balancing.strategy) {
+    case BalancingStrategy::kNone:
+      return "";
+    case BalancingStrategy::kUncertainty:
+      return "Balancing by uncertainty: each term's weighted loss L adds ½·exp(−s)·L + ½·s to the "
+             "total. Takes log_vars, the s of each term (0 without them), and gives their "
+             "gradients.";
+    case BalancingStrategy::kGradNorm:
+      return absl::StrCat(
+          "Balancing by gradnorm: of n terms, each one's weighted loss counts n·relu(w) / Σ "
+          "relu(w) "
+          "times. Takes task_weights, the w of each term (1 without them). gradnorm_alpha ",
+          balancing.gradnorm_alpha, " and gradnorm_lambda ", balancing.gradnorm_lambda,
+          " are for GradNorm's own loss, which the trainer computes.");
+  }
+  return "";
+}
+
 }  // namespace lossd

@@ -28,6 +28,7 @@ class TermCheck {
   }
 
  private:
+  // Whether it is one that a plan may have.
   bool CheckLoss() {
     if (!spec_.loss.has_value()) {
       problems_.Add("function", "none", "the name of a loss");
@@ -46,8 +47,7 @@ class TermCheck {
       if (!scalar && ErrorField(mistake) == "reduction") continue;
       problems_.AddStatus("kwargs", mistake);
     }
-    if (!mistakes.empty()) return false;
-    term_.loss = spec_.loss->Make();
+    if (mistakes.empty()) term_.loss = spec_.loss->Make();
     return true;
   }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "lossd/base/workspace.h"
 
@@ -15,6 +16,10 @@ namespace lossd {
 // the system each time would take longer than to receive it. Thread-safe.
 class Arrivals {
  public:
+  // In memory of its own, or in that of others too.
+  Arrivals() = default;
+  explicit Arrivals(std::shared_ptr<Workspace> workspace) : workspace_(std::move(workspace)) {}
+
   // Uninitialised bytes, which the tensor keeps as long as it lives. Throws std::bad_alloc.
   at::Tensor Take(int64_t bytes) const;
 
@@ -24,7 +29,7 @@ class Arrivals {
   size_t kept() const { return workspace_->kept(); }
 
  private:
-  const std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
+  std::shared_ptr<Workspace> workspace_ = std::make_shared<Workspace>();
 };
 
 }  // namespace lossd

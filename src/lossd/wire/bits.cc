@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "lossd/tensor/words.h"
+#include "lossd/wire/in_ranges.h"
 
 namespace lossd {
 namespace {
@@ -60,23 +61,32 @@ bool FindOnes(const Word* words, int64_t count, Word one, uint8_t* ones) {
   return others == 0;
 }
 
+// Whether each of the words is `one` or 0; writes their bits.
+template <typename Word>
+bool PackWords(const Word* words, int64_t count, Word one, uint8_t* out) {
+  uint8_t ones[kBlock];
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t size = std::min(kBlock, count - begin);
+    if (!FindOnes(words + begin, size, one, ones)) return false;
+    std::fill(ones + size, ones + 8 * BitsBytes(size), uint8_t{0});
+    for (int64_t i = 0; i < size; i += 8) *out++ = Gather(ones + i);
+  }
+  return true;
+}
+
 }  // namespace
 
 std::optional<at::Tensor> PackBits(const at::Tensor& tensor) {
   const int64_t count = tensor.numel();
   at::Tensor packed = at::empty({BitsBytes(count)}, at::kByte);
-  auto* out = packed.mutable_data_ptr<uint8_t>();
+  auto* const out = packed.mutable_data_ptr<uint8_t>();
   const bool binary = VisitWords(tensor, [&](const auto* words) {
-    using Word = std::remove_cvref_t<decltype(*words)>;
-    const auto one = static_cast<Word>(One(tensor.scalar_type()));
-    uint8_t ones[kBlock];
-    for (int64_t begin = 0; begin < count; begin += kBlock) {
-      const int64_t size = std::min(kBlock, count - begin);
-      if (!FindOnes(words + begin, size, one, ones)) return false;
-      std::fill(ones + size, ones + 8 * BitsBytes(size), uint8_t{0});
-      for (int64_t i = 0; i < size; i += 8) *out++ = Gather(ones + i);
-    }
-    return true;
+    const auto one = static_cast<std::remove_cvref_t<decltype(*words)>>(One(tensor.scalar_type()));
+    const auto pack = [&](int64_t begin, int64_t end) {
+      return PackWords(words + begin, end - begin, one, out + begin / 8);
+    };
+    // What is no mask mostly shows at once, which takes no threads.
+    return pack(0, std::min(kBlock, count)) && InRanges(count, pack);
   });
   if (!binary) return std::nullopt;
   return packed;

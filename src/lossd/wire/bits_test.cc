@@ -5,11 +5,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
 namespace lossd {
 namespace {
+
+// Worth several threads.
+constexpr int64_t kMany = 3'000'001;
 
 std::vector<uint8_t> Bytes(const at::Tensor& tensor) {
   const auto* data = tensor.const_data_ptr<uint8_t>();
@@ -39,7 +43,8 @@ TEST(UnpackBitsTest, GivesBackWhatWasPacked) {
 }
 
 TEST(UnpackBitsTest, WritesNoFurtherThanTheLastElement) {
-  for (const int64_t size : {1, 7, 8, 9, 4095, 4096, 4097, 12345}) {
+  for (const int64_t size :
+       std::initializer_list<int64_t>{1, 7, 8, 9, 4095, 4096, 4097, 12345, kMany}) {
     const at::Tensor elements = (at::arange(size) * 7 % 3 == 0).to(at::kShort);
     const at::Tensor bits = *PackBits(elements);
     EXPECT_EQ(bits.numel(), BitsBytes(size));
@@ -47,6 +52,15 @@ TEST(UnpackBitsTest, WritesNoFurtherThanTheLastElement) {
     UnpackBits(bits.const_data_ptr<uint8_t>(), memory.narrow(0, 0, size));
     EXPECT_TRUE(at::equal(memory.narrow(0, 0, size), elements)) << size;
     EXPECT_TRUE(memory.narrow(0, size, 16).eq(5).all().item<bool>()) << size;
+  }
+}
+
+TEST(PackBitsTest, FindsTheOnlyOtherOfMany) {
+  for (const int64_t place : {int64_t{0}, kMany / 2, kMany - 1}) {
+    const at::Tensor elements = at::ones({kMany}, at::kByte);
+    EXPECT_TRUE(PackBits(elements).has_value());
+    elements[place] = 2;
+    EXPECT_FALSE(PackBits(elements).has_value()) << place;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -11,6 +12,7 @@
 
 #include "lossd/tensor/words.h"
 #include "lossd/wire/bits.h"
+#include "lossd/wire/in_ranges.h"
 
 namespace lossd {
 namespace {
@@ -20,8 +22,15 @@ constexpr uint64_t kMost16 = std::numeric_limits<uint16_t>::max();
 // The greatest of the elements; one below 0 is greater than all others.
 uint64_t Greatest(const at::Tensor& integers) {
   return VisitWords(integers, [&](const auto* words) -> uint64_t {
-    std::remove_cvref_t<decltype(*words)> greatest = 0;
-    for (int64_t i = 0; i < integers.numel(); ++i) greatest = std::max(greatest, words[i]);
+    using Word = std::remove_cvref_t<decltype(*words)>;
+    std::atomic<Word> greatest = 0;
+    InRanges(integers.numel(), [&](int64_t begin, int64_t end) {
+      Word of_range = 0;
+      for (int64_t i = begin; i < end; ++i) of_range = std::max(of_range, words[i]);
+      Word known = greatest;
+      while (known < of_range && !greatest.compare_exchange_weak(known, of_range)) continue;
+      return true;
+    });
     return greatest;
   });
 }
@@ -32,7 +41,10 @@ at::Tensor NarrowTo(const at::Tensor& integers, at::ScalarType dtype) {
   at::Tensor narrow = at::empty({integers.numel()}, dtype);
   auto* const out = static_cast<Narrow*>(narrow.mutable_data_ptr());
   return VisitWords(integers, [&](const auto* words) {
-    for (int64_t i = 0; i < integers.numel(); ++i) out[i] = static_cast<Narrow>(words[i]);
+    InRanges(integers.numel(), [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = static_cast<Narrow>(words[i]);
+      return true;
+    });
     return narrow;
   });
 }

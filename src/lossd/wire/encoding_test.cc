@@ -98,6 +98,19 @@ TEST(EncodeTest, MindsTheGreatestAndTheLeast) {
   EXPECT_EQ(encoding(-1, at::kInt), v1::ENCODING_UNSPECIFIED);
 }
 
+TEST(EncodeTest, NarrowsManyAsFew) {
+  constexpr int64_t kMany = 3'000'001;  // Worth several threads.
+  const at::Tensor ids = at::arange(kMany, at::kLong).remainder(251);
+  EXPECT_TRUE(at::equal(Encode(ids, ElementUse::kNumbers).data, ids.to(at::kByte)));
+  for (const int64_t place : {int64_t{0}, kMany / 2, kMany - 1}) {
+    const at::Tensor with_greater = ids.clone();
+    with_greater[place] = 256;
+    const EncodedElements encoded = Encode(with_greater, ElementUse::kNumbers);
+    EXPECT_EQ(encoded.encoding, v1::ENCODING_UINT16);
+    EXPECT_TRUE(at::equal(encoded.data, with_greater.to(at::kShort))) << place;
+  }
+}
+
 TEST(EncodeTest, LeavesWhatIsSmall) {
   const at::Tensor small = at::zeros({kLeastEncodedBytes - 1}, at::kBool);
   const EncodedElements elements = Encode(small, ElementUse::kNumbers);

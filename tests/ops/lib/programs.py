@@ -14,6 +14,7 @@ DEPLOY = ROOT / "deploy"
 OPS = ROOT / ".ops"
 _FOLDERS = (
     OPS / "venv" / "bin",
+    OPS / "root" / "usr" / "lib" / "chromium",  # What it has in bin starts an installed one.
     OPS / "root" / "usr" / "bin",
     OPS / "root" / "usr" / "sbin",
     ROOT / ".venv" / "haproxy" / "usr" / "sbin",
@@ -33,7 +34,8 @@ def environment(**more: str) -> dict[str, str]:
     """The environment in which unpacked programs find their libraries."""
     roots = (OPS / "root", ROOT / ".venv" / "haproxy")
     libraries = [str(path) for root in roots for path in root.glob("**/lib/*-linux-gnu")]
-    libraries += [str(path) for path in (OPS / "root").glob("usr/lib/*-linux-gnu/slurm-wlm")]
+    for own in ("slurm-wlm", "pulseaudio"):
+        libraries += [str(path) for path in (OPS / "root").glob(f"usr/lib/*-linux-gnu/{own}")]
     return {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(libraries), **more}
 
 

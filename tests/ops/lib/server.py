@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,19 +46,6 @@ def drain_seconds(config: Mapping[str, object]) -> float:
 def measured_server(*flags: str) -> LocalServer:
     """A server whose metrics are served, too."""
     return LocalServer(server_binary(), "--http_listen=127.0.0.1:0", "--shared_memory=off", *flags)
-
-
-def metrics_address(server: LocalServer) -> str:
-    """The host:port of its /metrics."""
-    found = re.search(r"http_port=(\d+)", server.log.read_text())
-    assert found is not None
-    return f"127.0.0.1:{found[1]}"
-
-
-def metrics(server: LocalServer) -> str:
-    """What /metrics says."""
-    with urllib.request.urlopen(f"http://{metrics_address(server)}/metrics", timeout=10) as answer:
-        return str(answer.read().decode())
 
 
 SMALL_BUDGET = f"--memory_budget={64 << 20}"

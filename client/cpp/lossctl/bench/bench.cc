@@ -1,12 +1,7 @@
-#include <CLI/CLI.hpp>
-#include <fstream>
 #include <iostream>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "lossctl/bench/concurrency.h"
 #include "lossctl/bench/load.h"
@@ -16,6 +11,8 @@
 #include "lossctl/bench/windows.h"
 #include "lossctl/command.h"
 #include "lossctl/plan_file.h"
+#include "lossctl/tensor_commands.h"
+#include "lossd/client.h"
 
 namespace lossd {
 namespace {
@@ -26,21 +23,6 @@ constexpr char kDefaultPlan[] =
 constexpr int64_t kLeastRequestsOfWindow = 10;
 // At a time, where a rate and no concurrency is given.
 constexpr char kConcurrencyOfRate[] = "64";
-
-struct BenchFlags {
-  std::string plan;
-  int64_t size = 64;
-  int64_t batch = 2;
-  std::string dtype = "float32";
-  std::optional<std::string> concurrency;
-  std::optional<double> rate;
-  std::optional<double> duration;
-  std::optional<int64_t> requests;
-  int warmup = 3;
-  double window = 2;
-  int max_windows = 10;
-  std::string json;
-};
 
 // What is measured of a load: all that was asked for, else windows until they are alike.
 absl::StatusOr<Measurement> Measure(const BenchFlags& flags, Load& load) {
@@ -76,11 +58,7 @@ absl::StatusOr<std::vector<BenchLevel>> MeasureLevels(const BenchFlags& flags,
   return levels;
 }
 
-absl::Status WriteJson(const std::string& path, const std::string& json) {
-  std::ofstream file(path);
-  file << json << std::flush;
-  return file ? absl::OkStatus() : absl::UnknownError(absl::StrCat("cannot write ", path));
-}
+}  // namespace
 
 absl::Status Bench(const Session& session, const BenchFlags& flags) {
   const absl::StatusOr<std::vector<int>> concurrencies = ReadConcurrency(
@@ -89,7 +67,7 @@ absl::Status Bench(const Session& session, const BenchFlags& flags) {
   const absl::StatusOr<std::string> plan =
       flags.plan.empty() ? absl::StatusOr<std::string>(kDefaultPlan) : ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
-  const absl::StatusOr<Client> client = session.Connect();
+  const absl::StatusOr<Client> client = Client::Connect(session.server, session.options());
   if (!client.ok()) return client.status();
   const Batch batch = MakeUpBatch(flags.batch, flags.size, flags.dtype);
   const absl::StatusOr<std::vector<BenchLevel>> levels =
@@ -100,69 +78,8 @@ absl::Status Bench(const Session& session, const BenchFlags& flags) {
                             .dtype = flags.dtype,
                             .transport = TransportName(session.transport),
                             .rate = flags.rate};
-  std::cout << ReportTable(setup, *levels);
-  return flags.json.empty() ? absl::OkStatus() : WriteJson(flags.json, ReportJson(setup, *levels));
-}
-
-void DeclareBatch(CLI::App& command, BenchFlags& flags) {
-  command.add_option("--plan", flags.plan,
-                     "The plan or training config; BCE and MALIS without one");
-  command.add_option("--size", flags.size, "Edge of the volume in voxels")
-      ->check(CLI::Range(2, 1024))
-      ->capture_default_str();
-  command.add_option("--batch", flags.batch, "Samples a request")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command.add_option("--dtype", flags.dtype, "Of the predictions")
-      ->check(CLI::IsMember({"float32", "float16", "bfloat16"}))
-      ->capture_default_str();
-}
-
-void DeclareLoad(CLI::App& command, BenchFlags& flags) {
-  command.add_option(
-      "--concurrency", flags.concurrency,
-      "Requests at a time: N, or LO:HI[:STEP], measured one after the other (1; with "
-      "--rate at most so many, 64)");
-  command
-      .add_option("--rate", flags.rate,
-                  "Requests a second, whether earlier ones are answered or not; latency counts "
-                  "from when a request was due")
-      ->check(CLI::Range(1e-3, 1e6));
-  command.add_option("--warmup", flags.warmup, "Requests before the clock starts")
-      ->check(CLI::Range(0, 1 << 20))
-      ->capture_default_str();
-}
-
-void DeclareMeasurement(CLI::App& command, BenchFlags& flags) {
-  CLI::Option* const requests =
-      command.add_option("--requests", flags.requests, "Measure so many requests")
-          ->check(CLI::Range(1, 1 << 30));
-  command.add_option("--duration", flags.duration, "Measure for so many seconds")
-      ->check(CLI::Range(1e-3, 1e6))
-      ->excludes(requests);
-  command
-      .add_option("--window", flags.window,
-                  "Without these two: seconds of a window, of at least 10 requests. There are "
-                  "windows until throughput and p90 of three in a row are within 10 %")
-      ->check(CLI::Range(1e-3, 1e6))
-      ->capture_default_str();
-  command.add_option("--max_windows", flags.max_windows, "... but at most so many")
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  command.add_option("--json", flags.json, "Also write the figures to this file");
-}
-
-}  // namespace
-
-void DeclareBench(CLI::App& app, Session& session) {
-  CLI::App* command =
-      app.add_subcommand("bench", "How fast the server answers, on made-up affinities");
-  const auto flags = std::make_shared<BenchFlags>();
-  DeclareBatch(*command, *flags);
-  DeclareLoad(*command, *flags);
-  DeclareMeasurement(*command, *flags);
-  DeclareTransport(*command, session);
-  command->callback([&session, flags] { session.status = Bench(session, *flags); });
+  std::cout << (session.json ? ReportJson(setup, *levels) : ReportTable(setup, *levels));
+  return absl::OkStatus();
 }
 
 }  // namespace lossd

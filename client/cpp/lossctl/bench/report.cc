@@ -1,14 +1,13 @@
 #include "lossctl/bench/report.h"
 
 #include <algorithm>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "lossctl/json.h"
 
 namespace lossd {
 namespace {
@@ -76,44 +75,27 @@ std::string StageTable(absl::Span<const BenchLevel> levels) {
   return text;
 }
 
-using Member = std::pair<absl::string_view, std::string>;
-
-std::string Object(const std::vector<Member>& members) {
-  return absl::StrCat("{",
-                      absl::StrJoin(members, ", ",
-                                    [](std::string* out, const Member& member) {
-                                      absl::StrAppend(out, "\"", member.first,
-                                                      "\": ", member.second);
-                                    }),
-                      "}");
-}
-
-std::string Number(double value) { return absl::StrFormat("%.9g", value); }
-std::string Seconds(absl::Duration time) { return Number(absl::ToDoubleSeconds(time)); }
-// Of plain words.
-std::string Text(absl::string_view words) { return absl::StrCat("\"", words, "\""); }
-
-std::string LevelJson(const BenchLevel& level) {
+Json LevelJson(const BenchLevel& level) {
   const Summary& summary = level.summary;
-  std::vector<Member> latencies = {{"mean", Seconds(summary.latency.mean)}};
+  std::vector<Json::Member> latencies = {{"mean", summary.latency.mean}};
   for (const auto& latency : kLatencies) {
-    latencies.emplace_back(latency.name, Seconds(summary.latency.*latency.time));
+    latencies.emplace_back(latency.name, summary.latency.*latency.time);
   }
-  std::vector<Member> stages;
+  std::vector<Json::Member> stages;
   for (const auto& stage : kStages) {
-    stages.emplace_back(stage.key, Seconds(summary.timings.*stage.time));
+    stages.emplace_back(stage.key, summary.timings.*stage.time);
   }
-  return Object({{"concurrency", absl::StrCat(level.concurrency)},
-                 {"requests", absl::StrCat(summary.requests)},
-                 {"seconds", Seconds(summary.length)},
-                 {"windows", absl::StrCat(level.windows)},
-                 {"stable", level.stable ? "true" : "false"},
-                 {"requests_per_second", Number(summary.requests_per_second)},
-                 {"bytes_sent", Number(summary.bytes_sent)},
-                 {"bytes_received", Number(summary.bytes_received)},
-                 {"latency_seconds", Object(latencies)},
-                 {"stage_seconds", Object(stages)},
-                 {"server_receive_seconds", Seconds(summary.timings.receive)}});
+  return Json::Object({{"concurrency", level.concurrency},
+                       {"requests", summary.requests},
+                       {"seconds", summary.length},
+                       {"windows", level.windows},
+                       {"stable", level.stable},
+                       {"requests_per_second", summary.requests_per_second},
+                       {"bytes_sent", summary.bytes_sent},
+                       {"bytes_received", summary.bytes_received},
+                       {"latency_seconds", Json::Object(latencies)},
+                       {"stage_seconds", Json::Object(stages)},
+                       {"server_receive_seconds", summary.timings.receive}});
 }
 
 }  // namespace
@@ -136,16 +118,15 @@ std::string ReportTable(const BenchSetup& setup, absl::Span<const BenchLevel> le
 }
 
 std::string ReportJson(const BenchSetup& setup, absl::Span<const BenchLevel> levels) {
-  const std::string list = absl::StrJoin(
-      levels, ", ",
-      [](std::string* out, const BenchLevel& level) { absl::StrAppend(out, LevelJson(level)); });
-  return Object({{"batch", absl::StrCat(setup.batch)},
-                 {"size", absl::StrCat(setup.size)},
-                 {"dtype", Text(setup.dtype)},
-                 {"transport", Text(setup.transport)},
-                 {"rate", setup.rate.has_value() ? Number(*setup.rate) : "null"},
-                 {"levels", absl::StrCat("[", list, "]")}}) +
-         "\n";
+  std::vector<Json> list;
+  for (const BenchLevel& level : levels) list.push_back(LevelJson(level));
+  const Json report = Json::Object({{"batch", setup.batch},
+                                    {"size", setup.size},
+                                    {"dtype", setup.dtype},
+                                    {"transport", setup.transport},
+                                    {"rate", setup.rate.has_value() ? Json(*setup.rate) : Json()},
+                                    {"levels", Json::List(list)}});
+  return absl::StrCat(report.text(), "\n");
 }
 
 }  // namespace lossd

@@ -1,0 +1,110 @@
+#include "lossd/client_calls.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "lossd/attempts.h"
+#include "lossd/rpc_error.h"
+#include "lossd/server_answers.h"
+
+namespace lossd {
+namespace {
+
+// Why there is no connection, which gRPC tells calls alone; empty where it does not know.
+std::string WhyNobody(const Connection& connection) {
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(100)));
+  v1::GetServerInfoResponse answer;
+  const grpc::Status asked = connection.stub->GetServerInfo(&context, {}, &answer);
+  return asked.error_code() == grpc::StatusCode::UNAVAILABLE
+             ? absl::StrCat(": ", asked.error_message())
+             : "";
+}
+
+}  // namespace
+
+ClientCalls::UnderWay::UnderWay(ClientCalls& calls, CallControl& control)
+    : calls_(calls), control_(control) {
+  const std::lock_guard lock(calls_.mutex_);
+  if (!calls_.closed_.ok()) control_.GiveUp(calls_.closed_);
+  calls_.under_way_.insert(&control_);
+}
+
+ClientCalls::UnderWay::~UnderWay() {
+  const std::lock_guard lock(calls_.mutex_);
+  calls_.under_way_.erase(&control_);
+}
+
+absl::StatusOr<std::shared_ptr<ClientCalls>> ClientCalls::Connect(const std::string& target,
+                                                                  const ClientOptions& options) {
+  // In a forked process gRPC would wait for threads that it has not.
+  static const Process first_to_connect;
+  absl::Status usable = first_to_connect.Check("the first client");
+  if (!usable.ok()) return usable;
+  auto calls = std::make_shared<ClientCalls>(target, options);
+  absl::Status connected = calls->AwaitConnection(target);
+  if (!connected.ok()) return connected;
+  return calls;
+}
+
+absl::Status ClientCalls::AwaitConnection(const std::string& target) {
+  const absl::StatusOr<std::shared_ptr<const Connection>> connection = connections_.Get();
+  if (!connection.ok()) return connection.status();
+  const absl::Time deadline = absl::Now() + options_.connect_timeout;
+  if ((*connection)->channel->WaitForConnected(absl::ToChronoTime(deadline))) {
+    return absl::OkStatus();
+  }
+  const absl::Status nobody = absl::UnavailableError(
+      absl::StrCat("no server answers at ", target, " within ",
+                   absl::FormatDuration(options_.connect_timeout), WhyNobody(**connection)));
+  return NamingProxy(nobody, **connection);
+}
+
+void ClientCalls::Close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = absl::CancelledError("the client is gone");
+  for (CallControl* control : under_way_) control->GiveUp(closed_);
+}
+
+absl::Status ClientCalls::Make(
+    CallControl& control,
+    absl::FunctionRef<absl::Status(const Connection&, grpc::ClientContext&)> attempt) {
+  const UnderWay under_way(*this, control);
+  return MakeAttempts(connections_, control, options_, attempt);
+}
+
+template <typename Request, typename Response>
+absl::Status ClientCalls::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request, Response* response) {
+  if (absl::Status usable = process_.Check("the client"); !usable.ok()) return usable;
+  CallControl control;
+  return Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
+    response->Clear();
+    return FromRpcStatus((connection.stub.get()->*method)(&context, request, response));
+  });
+}
+
+absl::StatusOr<PlanCheck> ClientCalls::ValidatePlan(absl::string_view plan) {
+  v1::ValidatePlanRequest request;
+  request.mutable_plan()->set_text(std::string(plan));
+  v1::ValidatePlanResponse response;
+  const absl::Status status = Ask(&Stub::ValidatePlan, request, &response);
+  if (!status.ok()) return status;
+  return ReadPlanCheck(response);
+}
+
+absl::StatusOr<std::vector<LossDescription>> ClientCalls::ListLosses() {
+  v1::ListLossesResponse response;
+  const absl::Status status = Ask(&Stub::ListLosses, v1::ListLossesRequest(), &response);
+  if (!status.ok()) return status;
+  return ReadLosses(response);
+}
+
+absl::StatusOr<ServerInfo> ClientCalls::GetServerInfo() {
+  v1::GetServerInfoResponse response;
+  const absl::Status status = Ask(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
+  if (!status.ok()) return status;
+  return ReadServerInfo(response);
+}
+
+}  // namespace lossd
