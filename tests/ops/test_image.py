@@ -30,8 +30,8 @@ def test_the_dockerfile_is_linted() -> None:
 
 
 def test_the_build_installs_what_setup_does() -> None:
-    """Headers and libraries of the two lists are the same: who adds one needs it in both."""
-    names = r"\b(?:lib[\w+.-]+-dev|prometheus-cpp-dev|protobuf-compiler\S*)"
+    """Headers and libraries of the two lists are the same, but for those of fuzzing."""
+    names = r"\b(?:lib(?!clang-rt)[\w+.-]+-dev|prometheus-cpp-dev|protobuf-compiler\S*)"
     setup = set(re.findall(names, (ROOT / "scripts" / "setup.sh").read_text()))
     assert set(re.findall(names, DOCKERFILE.read_text())) == setup
 
@@ -161,5 +161,5 @@ def test_the_demo_trains_on_the_image(engine: Engine, tmp_path: pathlib.Path) ->
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert container.address in done.stdout
-        # Each step, and the loss on one crop before and after.
-        assert container.log().count("done method=") == 10 + 2
+        # Each step, with MALIS and without.
+        assert container.log().count("done method=") >= 2 * 10
