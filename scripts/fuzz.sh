@@ -3,8 +3,13 @@
 # so many seconds. A finding ends it; the input is in build/fuzz/findings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+source scripts/packages.sh
 seconds=${1:-600}
 
+if [[ ! -x /usr/bin/clang++-16 || ! -d /usr/lib/llvm-16/lib/clang/16/lib/linux ]]; then
+  echo "fuzz: installing packages: clang-16 libclang-rt-16-dev"
+  install_packages clang-16 libclang-rt-16-dev
+fi
 cmake --preset fuzz -Wno-dev >/dev/null
 cmake --build --preset fuzz --target fuzzers
 mkdir -p build/fuzz/findings
