@@ -15,7 +15,6 @@ packages=(
   python3 python3-venv
   qemu-user                                                   # tests on a processor without AVX
   patchelf                                                    # wheel and tarball
-  clang-16 libclang-rt-16-dev                                 # sanitizers, with libFuzzer
 )
 
 missing=()

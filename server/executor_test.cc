@@ -54,8 +54,8 @@ TEST(ExecutorTest, RunsJobsOnItsOwnThreadsInOrder) {
 }
 
 TEST(ExecutorTest, RunsAsManyJobsAtOnceAsItHasThreads) {
-  Executor executor(3, 0);
   std::latch all_run(3);
+  Executor executor(3, 0);
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(Submit(executor, [&all_run] { all_run.arrive_and_wait(); }), Admission::kAccepted);
   }
@@ -63,8 +63,8 @@ TEST(ExecutorTest, RunsAsManyJobsAtOnceAsItHasThreads) {
 }
 
 TEST(ExecutorTest, RefusesWhatDoesNotFitAndRecovers) {
-  Executor executor(2, 1);
   std::latch release(1);
+  Executor executor(2, 1);
   const auto wait = [&release] { release.wait(); };
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Submit(executor, wait), Admission::kAccepted);
   EXPECT_EQ(Submit(executor, [] { ADD_FAILURE() << "a refused job was run"; }), Admission::kFull);
@@ -75,10 +75,10 @@ TEST(ExecutorTest, RefusesWhatDoesNotFitAndRecovers) {
 TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
   std::vector<int> order;
   {
-    Executor executor(1, 2);
     std::latch release(1);
-    Executor::Ticket running = 0;
     std::latch started(1);
+    Executor executor(1, 2);
+    Executor::Ticket running = 0;
     Submit(
         executor,
         [&] {
@@ -105,8 +105,8 @@ TEST(ExecutorTest, AWithdrawnJobNeverRunsAndLeavesItsPlace) {
 }
 
 TEST(ExecutorTest, DrainDoesNotWaitForWhatIsWithdrawn) {
-  Executor executor(1, 1);
   std::latch release(1);
+  Executor executor(1, 1);
   Submit(executor, [&release] { release.wait(); });
   Executor::Ticket ticket = 0;
   Submit(executor, [] { ADD_FAILURE() << "a withdrawn job was run"; }, &ticket);
@@ -147,8 +147,8 @@ TEST(ExecutorTest, DrainWaitsForTheJobsOfPlacesThatAreHeld) {
 }
 
 TEST(ExecutorTest, DrainGivesUpAfterItsTimeout) {
-  Executor executor(1, 0);
   std::latch release(1);
+  Executor executor(1, 0);
   Submit(executor, [&release] { release.wait(); });
   EXPECT_FALSE(executor.Drain(absl::Milliseconds(20)));
   release.count_down();
@@ -165,9 +165,9 @@ TEST(ExecutorTest, LetsGoOfAJobBeforeItCountsAsFinished) {
 TEST(ExecutorTest, TakesTurnsBetweenClients) {
   std::vector<std::string> order;
   {
-    Executor executor(1, 10);
     std::latch release(1);
     std::latch started(1);
+    Executor executor(1, 10);
     Submit(executor, [&] {
       started.count_down();
       release.wait();
@@ -188,8 +188,8 @@ TEST(ExecutorTest, TakesTurnsBetweenClients) {
 }
 
 TEST(ExecutorTest, SmallJobsDoNotWaitForLargeOnes) {
-  Executor executor(1, 10);
   std::latch release(1);
+  Executor executor(1, 10);
   for (int i = 0; i < 2; ++i) Submit(executor, [&release] { release.wait(); });
   std::latch done(1);
   Submit(executor, {.client = "a", .cost = Executor::kSmallCost}, [&done] { done.count_down(); });

@@ -15,6 +15,12 @@ struct Edge {
   size_t b;
 };
 
+// Whether a coordinate + an offset, which may be any number, is in [0, extent), as the coordinate
+// is.
+bool StaysWithin(int64_t extent, int64_t coordinate, int64_t offset) {
+  return offset >= -coordinate && offset < extent - coordinate;
+}
+
 // Every edge with two different ends inside the volume, by testing all coordinates.
 std::vector<Edge> AllEdges(const MalisSample& sample) {
   const auto& [depth, height, width] = sample.shape;
@@ -24,12 +30,13 @@ std::vector<Edge> AllEdges(const MalisSample& sample) {
     for (int64_t z = 0; z < depth; ++z) {
       for (int64_t y = 0; y < height; ++y) {
         for (int64_t x = 0; x < width; ++x, ++index) {
-          const int64_t oz = z + offset.z;
-          const int64_t oy = y + offset.y;
-          const int64_t ox = x + offset.x;
-          if (oz < 0 || oz >= depth || oy < 0 || oy >= height || ox < 0 || ox >= width) continue;
+          if (!StaysWithin(depth, z, offset.z) || !StaysWithin(height, y, offset.y) ||
+              !StaysWithin(width, x, offset.x)) {
+            continue;
+          }
           const auto a = static_cast<size_t>((z * height + y) * width + x);
-          const auto b = static_cast<size_t>((oz * height + oy) * width + ox);
+          const auto b =
+              static_cast<size_t>(((z + offset.z) * height + y + offset.y) * width + x + offset.x);
           if (a != b) edges.push_back({.index = index, .a = a, .b = b});
         }
       }

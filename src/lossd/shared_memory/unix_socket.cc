@@ -49,6 +49,15 @@ bool IsLeftOver(const std::string& name, const Address& address) {
   return connect(probe.get(), address.get(), address.size) != 0 && errno == ECONNREFUSED;
 }
 
+// What a call of the system gives that no signal interrupts: with a timeout even those that are
+// handled without a word would.
+template <typename Call>
+auto Uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
 // Room for one descriptor, as the system wants it.
 union FileRoom {
   std::array<char, CMSG_SPACE(sizeof(int))> bytes;
@@ -79,7 +88,7 @@ absl::StatusOr<FileDescriptor> ConnectToUnixSocket(const std::string& name,
   if (!socket.valid() ||
       setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
       setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) != 0 ||
-      connect(socket.get(), address->get(), address->size) != 0) {
+      Uninterrupted([&] { return connect(socket.get(), address->get(), address->size); }) != 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot connect to the Unix socket ", name, ": ", std::strerror(errno)));
   }
@@ -103,7 +112,7 @@ absl::Status SendPacket(const FileDescriptor& socket, absl::string_view bytes,
     const int descriptor = file->get();
     std::memcpy(CMSG_DATA(header), &descriptor, sizeof(descriptor));
   }
-  if (sendmsg(socket.get(), &message, MSG_NOSIGNAL) < 0) {
+  if (Uninterrupted([&] { return sendmsg(socket.get(), &message, MSG_NOSIGNAL); }) < 0) {
     return absl::ErrnoToStatus(errno, "cannot send a packet");
   }
   return absl::OkStatus();
@@ -118,7 +127,8 @@ absl::StatusOr<Packet> ReceivePacket(const FileDescriptor& socket) {
   message.msg_iovlen = 1;
   message.msg_control = room.bytes.data();
   message.msg_controllen = room.bytes.size();
-  const ssize_t size = recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC);
+  const ssize_t size =
+      Uninterrupted([&] { return recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC); });
   if (size < 0) return absl::ErrnoToStatus(errno, "cannot receive a packet");
   // First of all, so that no descriptor is lost.
   Packet packet = {.bytes = std::string(bytes.data(), static_cast<size_t>(size)), .files = {}};

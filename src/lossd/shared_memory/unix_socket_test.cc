@@ -2,12 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "lossd/shared_memory/mapping.h"
@@ -82,6 +86,30 @@ TEST_P(UnixSocketTest, TellsThatThePeerIsGone) {
   }
   EXPECT_EQ(ReceivePacket(server).status().code(), absl::StatusCode::kCancelled);
   EXPECT_FALSE(SendPacket(server, "anybody?").ok());
+}
+
+// As in programs with timers or profilers.
+TEST_P(UnixSocketTest, WaitsOnWhenASignalComes) {
+  const absl::StatusOr<FileDescriptor> listener = ListenOnUnixSocket(Name());
+  const absl::StatusOr<FileDescriptor> client = ConnectToUnixSocket(Name(), kTimeout);
+  ASSERT_TRUE(client.ok()) << client.status();
+  const FileDescriptor server = Accept(*listener);
+  struct sigaction handled = {};
+  handled.sa_handler = [](int) {};
+  struct sigaction before = {};
+  ASSERT_EQ(sigaction(SIGUSR1, &handled, &before), 0);
+  std::jthread peer([&server, receiver = pthread_self()] {
+    for (int i = 0; i < 5; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      pthread_kill(receiver, SIGUSR1);
+    }
+    EXPECT_TRUE(SendPacket(server, "here").ok());
+  });
+  const absl::StatusOr<Packet> packet = ReceivePacket(*client);
+  ASSERT_TRUE(packet.ok()) << packet.status();
+  EXPECT_EQ(packet->bytes, "here");
+  peer.join();
+  sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST_P(UnixSocketTest, TakesANameOnceButOverFromTheDead) {
