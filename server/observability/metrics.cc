@@ -23,10 +23,12 @@ using prometheus::MetricType;
 constexpr size_t kMostClients = 100;
 
 // Upper bounds of what histograms count together.
-const prometheus::Histogram::BucketBoundaries kSeconds = {
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
-const prometheus::Histogram::BucketBoundaries kBytes = {1e4, 1e5, 1e6, 3e6, 1e7,
-                                                        3e7, 1e8, 3e8, 1e9, 1e10};
+prometheus::Histogram::BucketBoundaries Seconds() {
+  return {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300};
+}
+prometheus::Histogram::BucketBoundaries Bytes() {
+  return {1e4, 1e5, 1e6, 3e6, 1e7, 3e7, 1e8, 3e8, 1e9, 1e10};
+}
 
 MetricFamily Gauge(std::string name, std::string help, double value) {
   MetricFamily family{std::move(name), std::move(help), MetricType::Gauge, {ClientMetric()}};
@@ -116,20 +118,20 @@ Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
           {"client"}),
       request_seconds_(HistogramFamily("lossd_request_seconds",
                                        "From a call's beginning to its end in the server."),
-                       {"method"}, kSeconds),
+                       {"method"}, Seconds()),
       queue_seconds_(HistogramFamily("lossd_queue_seconds", "Waiting for memory and a worker."),
-                     {"method"}, kSeconds),
+                     {"method"}, Seconds()),
       stage_seconds_(HistogramFamily("lossd_stage_seconds",
                                      "Stages of calls that computed: receive, decode, compute, "
                                      "encode, send."),
-                     {"stage"}, kSeconds),
+                     {"stage"}, Seconds()),
       function_seconds_(HistogramFamily("lossd_function_seconds", "Time in a loss, by call."),
-                        {"function"}, kSeconds),
+                        {"function"}, Seconds()),
       request_bytes_(HistogramFamily("lossd_request_bytes", "Tensors of a request, as they came."),
-                     {"transport"}, kBytes),
+                     {"transport"}, Bytes()),
       response_bytes_(
           HistogramFamily("lossd_response_bytes", "Tensors of an answer, as they went."),
-          {"transport"}, kBytes) {
+          {"transport"}, Bytes()) {
   prometheus::BuildGauge()
       .Name("lossd_build_info")
       .Help("What runs, as labels; always 1.")

@@ -15,8 +15,12 @@ using Clock = std::chrono::steady_clock;
 // of small loops, so that computations that did it after each would hardly do anything else.
 constexpr std::chrono::milliseconds kTurn{1};
 
-// When the calling thread got the place that it has.
-thread_local Clock::time_point turn_begin;
+// When the calling thread got the place that it has, since the clock's epoch.
+thread_local Clock::rep turn_begin = 0;
+
+void BeginTurn() { turn_begin = Clock::now().time_since_epoch().count(); }
+
+bool TurnIsOver() { return Clock::now().time_since_epoch() - Clock::duration(turn_begin) >= kTurn; }
 
 }  // namespace
 
@@ -122,7 +126,7 @@ void TaskPool::Work(const std::stop_token& stop) {
     const auto found = [&] { return (loop = Pick()) != nullptr; };
     if (!work_.wait(lock, stop, found)) return;
     ++taken_;
-    turn_begin = Clock::now();
+    BeginTurn();
     if (loop->group != nullptr) ++loop->group->helpers_;
     loop->helped_enough.store(false, std::memory_order_relaxed);
     lock.unlock();
@@ -163,7 +167,7 @@ void TaskPool::TakePlace(std::unique_lock<std::mutex>& lock) {
     work_.notify_all();
   }
   ++taken_;
-  turn_begin = Clock::now();
+  BeginTurn();
 }
 
 void TaskPool::LeavePlace() {
@@ -178,7 +182,7 @@ void TaskPool::LeavePlace() {
 }
 
 void TaskPool::Yield() {
-  if (!SomebodyWaits() || Clock::now() - turn_begin < kTurn) return;
+  if (!SomebodyWaits() || !TurnIsOver()) return;
   std::unique_lock lock(mutex_);
   --taken_;
   place_.notify_all();

@@ -21,6 +21,17 @@ int64_t ThreadsFor(int64_t count) {
   return std::clamp<int64_t>(count / kLeastOfThread, 1, cores);
 }
 
+// Whether there was another thread to be had.
+template <typename Work>
+bool Begin(const Work& work, std::vector<std::jthread>& threads) {
+  try {
+    threads.emplace_back(work);
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 bool InRanges(int64_t count, absl::FunctionRef<bool(int64_t begin, int64_t end)> body) {
@@ -36,10 +47,8 @@ bool InRanges(int64_t count, absl::FunctionRef<bool(int64_t begin, int64_t end)>
     }
   };
   std::vector<std::jthread> helpers;
-  try {
-    while (static_cast<int64_t>(helpers.size()) < threads - 1) helpers.emplace_back(work);
-  } catch (const std::system_error&) {
-    // Those that there are do it.
+  // Where no more are to be had, those that there are do it.
+  while (static_cast<int64_t>(helpers.size()) < threads - 1 && Begin(work, helpers)) {
   }
   work();
   helpers.clear();  // Waits for them.
