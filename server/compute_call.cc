@@ -7,6 +7,8 @@ namespace lossd {
 
 void ComputeCall::Begin() {
   self_ = shared_from_this();
+  // Who looks after the client shall not end what has not begun.
+  const std::lock_guard lock(mutex_);
   watched_.emplace(surroundings_.watch, weak_from_this());
   StartRead(&incoming_);
 }
