@@ -20,6 +20,7 @@ import grpc
 import numpy as np
 from local_server import LocalServer, server_binary
 from mixed_load import Case, Load, fairness
+from peers import memory
 from status_port import metrics, value
 from test_busy_server import request
 from traffic import Traffic
@@ -29,13 +30,6 @@ import lossd
 MEGABYTE = 2**20
 HTTP = "--http_listen=127.0.0.1:0"
 QUIET = "--log_level=error"
-
-
-def memory(server: LocalServer, key: str) -> int:
-    """Bytes that a line of the process's status says."""
-    status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) * 1024
 
 
 class Watch(threading.Thread):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from faulty_proxy import FaultyProxy
 from local_server import LocalServer, server_binary
-from peers import logs_soon
+from peers import logs_soon, memory
 from test_busy_server import LONG_REQUEST, SHORT_REQUEST, request
 
 import lossd
@@ -26,13 +26,6 @@ MEGABYTE = 2**20
 PLAN = [{"function": "MSELoss"}]
 SOON_SECONDS = 10.0
 OK = grpc.StatusCode.OK
-
-
-def memory(server: LocalServer, key: str) -> int:
-    """Bytes that a line of the process's status says."""
-    status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) * 1024
 
 
 def cube(megabytes: int) -> np.ndarray[Any, np.dtype[np.float32]]:

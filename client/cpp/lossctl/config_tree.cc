@@ -8,8 +8,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "lossctl/json.h"
 #include "lossd/base/error.h"
 #include "lossd/plan/document_value.h"
 #include "lossd/plan/nearest_name.h"
@@ -43,22 +43,6 @@ absl::StatusOr<ConfigNode> MergeMappings(const DocumentNode& base, const Documen
   return merged;
 }
 
-// A string in double quotes, by the rules that YAML and JSON share.
-std::string InQuotes(absl::string_view text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      absl::StrAppend(&quoted, "\\", absl::string_view(&c, 1));
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      absl::StrAppendFormat(&quoted, "\\u%04x", c);
-    } else {
-      quoted.push_back(c);
-    }
-  }
-  quoted.push_back('"');
-  return quoted;
-}
-
 // Quotes make a string of a number or a bool, so those go without; other words may have them.
 std::string ScalarText(const DocumentNode& scalar) {
   constexpr char kSigns[] = "+-.";
@@ -67,7 +51,7 @@ std::string ScalarText(const DocumentNode& scalar) {
   };
   const bool plain = !scalar.quoted && std::ranges::all_of(scalar.text, is_plain) &&
                      scalar.text.find_first_not_of(kSigns) != std::string::npos;
-  return plain ? scalar.text : InQuotes(scalar.text);
+  return plain ? scalar.text : Json(scalar.text).text();
 }
 
 void Append(const DocumentNode& node, std::string& text) {
@@ -90,7 +74,7 @@ void Append(const DocumentNode& node, std::string& text) {
     case Kind::kMapping:
       text += "{";
       for (const auto& [key, value] : node.entries) {
-        absl::StrAppend(&text, std::exchange(separator, ", "), InQuotes(key), ": ");
+        absl::StrAppend(&text, std::exchange(separator, ", "), Json(key).text(), ": ");
         Append(*value, text);
       }
       text += "}";

@@ -8,6 +8,7 @@
 namespace lossd {
 namespace {
 
+// A string in double quotes, by the rules that JSON and YAML share.
 std::string Quoted(absl::string_view text) {
   std::string quoted = "\"";
   for (const char c : text) {
