@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float32]
 ROUNDS = 11
 TINY_ROUNDS = 2000
 # Of a few voxels another plan is cheaper, its labels included.
-TINY_PLAN = [{"function": "L1Loss"}]
+TINY_PLAN = lossd.Plan.of([{"function": "L1Loss"}])
 # As the SDK's chunks.
 MESSAGE_BYTES = 2**20
 

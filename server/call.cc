@@ -141,12 +141,7 @@ void Call::GoOn() {
 
 void Call::Run(Handler handler) {
   ready_ = absl::Now();
-  if (demand_.cost <= kTinyCost) {
-    // The call may be gone before the turn ends.
-    if (const Executor::Turn turn = surroundings_.executor.TakeTurn()) {
-      return Work(std::move(handler));
-    }
-  }
+  if (const std::optional<absl::Status> computed = WorkAtOnce(handler)) return done_(*computed);
   absl::Status status;
   {
     const std::lock_guard lock(mutex_);
@@ -155,13 +150,21 @@ void Call::Run(Handler handler) {
     if (status.ok()) {
       surroundings_.executor.Submit(
           std::move(place_), {.client = caller_.identity, .cost = demand_.cost},
-          [this, handler = std::move(handler)]() mutable { Work(std::move(handler)); }, &ticket_);
+          [this, handler = std::move(handler)]() mutable { done_(Work(handler)); }, &ticket_);
     }
   }
   if (!status.ok()) done_(status);
 }
 
-void Call::Work(Handler handler) {
+std::optional<absl::Status> Call::WorkAtOnce(Handler& handler) {
+  if (demand_.cost > kTinyCost) return std::nullopt;
+  // It ends before the answer is sent, as the client's next call may come while that goes on.
+  const Executor::Turn turn = surroundings_.executor.TakeTurn();
+  if (turn == nullptr) return std::nullopt;
+  return Work(handler);
+}
+
+absl::Status Call::Work(Handler& handler) {
   begun_ = absl::Now();
   WriteLog(spdlog::level::debug, "begun");
   absl::Status status = cancellation_.status();
@@ -171,8 +174,7 @@ void Call::Work(Handler handler) {
     open_.EndComputing();
   }
   // What it has come to is of no interest if nobody waits for it.
-  if (cancellation_.Fired()) status = cancellation_.status();
-  done_(status);
+  return cancellation_.Fired() ? cancellation_.status() : status;
 }
 
 absl::Status Call::WhyClientIsGone() const {

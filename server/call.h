@@ -5,6 +5,7 @@
 #include <grpcpp/support/status.h>
 
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
@@ -105,8 +106,11 @@ class Call {
   // Has its memory.
   void GoOn();
 
-  // The job.
-  void Work(Handler handler);
+  // The job if it is tiny and the server idle.
+  std::optional<absl::Status> WorkAtOnce(Handler& handler);
+
+  // The job. What it has come to.
+  absl::Status Work(Handler& handler);
 
   const CallSurroundings surroundings_;
   const grpc::CallbackServerContext& context_;

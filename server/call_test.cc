@@ -25,7 +25,10 @@ class CallTest : public testing::Test {
   // A call of its own, which tells how it ended.
   struct Observed {
     explicit Observed(CallTest& test)
-        : call(test.surroundings_, context, "Test", [this](const absl::Status& s) { status = s; }) {
+        : call(test.surroundings_, context, "Test", [this, &test](const absl::Status& s) {
+            status = s;
+            idle_by_then = test.executor_.TakeTurn() != nullptr;
+          }) {
       EXPECT_TRUE(call.Admit("").ok());
     }
 
@@ -45,6 +48,7 @@ class CallTest : public testing::Test {
     bool granted = false;
     bool ran = false;
     bool ran_here = false;
+    bool idle_by_then = false;  // The server, when the status was told.
     const std::thread::id thread = std::this_thread::get_id();
     Call call;
   };
@@ -133,6 +137,8 @@ TEST_F(CallTest, ComputesWhereItArrivesWhatIsTiny) {
   observed.AwaitMemory(kTiny);
   observed.Run();
   EXPECT_TRUE(observed.ran_here);
+  // The next call may come while the answer is being sent.
+  EXPECT_TRUE(observed.idle_by_then);
   (void)observed.call.End(absl::OkStatus());
 
   KeepBusy();

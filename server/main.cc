@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "lossd/base/freed_memory.h"
 #include "server/config.h"
@@ -138,6 +139,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (check_config) return CheckConfig(config);
   lossd::KeepFreedMemory();
+  // Debian builds Abseil with its search for deadlocks, under one lock for all threads, in each
+  // lock that gRPC takes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   // Who sends bytes that are no message is told so; the log is ours alone.
   google::protobuf::SetLogHandler(nullptr);
   return Serve(config, parent);

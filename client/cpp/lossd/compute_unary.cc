@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstring>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -16,7 +17,9 @@ namespace {
 absl::StatusOr<at::Tensor> ReadCopy(const v1::Tensor& message) {
   const absl::StatusOr<at::Tensor> over_message = FromWire(message);
   if (!over_message.ok()) return over_message.status();
-  return over_message->clone();
+  at::Tensor copy = at::empty(over_message->sizes(), over_message->scalar_type());
+  std::memcpy(copy.mutable_data_ptr(), over_message->const_data_ptr(), over_message->nbytes());
+  return copy;
 }
 
 class UnaryDelivery final : public Delivery {

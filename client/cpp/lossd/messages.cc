@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,47 +16,51 @@
 namespace lossd {
 namespace {
 
-// A tensor of a batch, under the name that errors call it.
-struct BatchTensor {
-  std::string field;
-  at::Tensor tensor;
+std::string PredictionField(absl::string_view name) {
+  return absl::StrCat("predictions[", name, "]");
+}
 
-  int64_t bytes() const { return tensor.numel() * tensor.element_size(); }
+// A tensor of a batch, which outlives it.
+struct BatchTensor {
+  absl::string_view name;  // Of a prediction, or else the field.
+  bool is_prediction;
+  const at::Tensor* tensor;
+
+  // What errors call it.
+  std::string field() const { return is_prediction ? PredictionField(name) : std::string(name); }
+  int64_t bytes() const { return tensor->numel() * tensor->element_size(); }
 };
 
 // Labels, masks and segmentation, as far as they are there.
 std::vector<BatchTensor> Companions(const Batch& batch) {
   std::vector<BatchTensor> companions;
-  for (const BatchTensor& companion : {BatchTensor{"labels", batch.labels},
-                                       {"mask", batch.mask},
-                                       {"label_mask", batch.label_mask},
-                                       {"gt_seg", batch.gt_seg}}) {
-    if (companion.tensor.defined()) companions.push_back(companion);
+  for (const BatchTensor& companion : {BatchTensor{"labels", false, &batch.labels},
+                                       {"mask", false, &batch.mask},
+                                       {"label_mask", false, &batch.label_mask},
+                                       {"gt_seg", false, &batch.gt_seg}}) {
+    if (companion.tensor->defined()) companions.push_back(companion);
   }
   return companions;
-}
-
-std::string PredictionField(const NamedTensor& prediction) {
-  return absl::StrCat("predictions[", prediction.name, "]");
 }
 
 // All of them, in the order of a stream.
 std::vector<BatchTensor> TensorsOf(const Batch& batch) {
   std::vector<BatchTensor> tensors;
   for (const NamedTensor& prediction : batch.predictions) {
-    tensors.push_back({PredictionField(prediction), prediction.tensor});
+    tensors.push_back({prediction.name, true, &prediction.tensor});
   }
-  for (BatchTensor& companion : Companions(batch)) tensors.push_back(std::move(companion));
+  std::ranges::copy(Companions(batch), std::back_inserter(tensors));
   return tensors;
 }
 
 // There are gradients of predictions only: who wants another one would silently get none.
 absl::Status CheckNeedsNoGradient(const Batch& batch) {
   if (batch.losses_only || !at::GradMode::is_enabled()) return absl::OkStatus();
-  for (const auto& [field, tensor] : Companions(batch)) {
-    if (!tensor.requires_grad()) continue;
-    return FieldError(field, "a tensor that requires a gradient",
-                      absl::StrCat(field, ".detach(), as there are gradients of predictions only"));
+  for (const BatchTensor& companion : Companions(batch)) {
+    if (!companion.tensor->requires_grad()) continue;
+    return FieldError(
+        companion.field(), "a tensor that requires a gradient",
+        absl::StrCat(companion.field(), ".detach(), as there are gradients of predictions only"));
   }
   return absl::OkStatus();
 }
@@ -65,11 +70,12 @@ absl::Status CheckFits(const Batch& batch, int64_t rest) {
   const std::vector<BatchTensor> tensors = TensorsOf(batch);
   int64_t total = rest;
   for (const BatchTensor& tensor : tensors) {
-    total += tensor.bytes() + kTensorOverheadBytes + static_cast<int64_t>(tensor.field.size());
+    total += tensor.bytes() + kTensorOverheadBytes + static_cast<int64_t>(tensor.name.size());
   }
   if (total <= kMaxMessageBytes) return absl::OkStatus();
   const auto largest = std::ranges::max_element(tensors, {}, &BatchTensor::bytes);
-  return FieldError(largest->field, absl::StrCat(largest->bytes(), " bytes of ", total, " in all"),
+  return FieldError(largest->field(),
+                    absl::StrCat(largest->bytes(), " bytes of ", total, " in all"),
                     absl::StrCat("at most ", kMaxMessageBytes,
                                  " in all, what one message holds: send it as a stream"));
 }
@@ -136,22 +142,25 @@ absl::StatusOr<v1::ComputeRequest> WriteTensors(const CallInputs& call, v1::Comp
                                                 DataWriter write_data) {
   const Batch& batch = call.batch;
   absl::Status status;
-  const auto write = [&](const std::string& field, absl::StatusOr<at::Tensor> data,
+  const auto write = [&](const BatchTensor& tensor, absl::StatusOr<at::Tensor> data,
                          v1::Tensor* message) {
-    status.Update(InField(field, data.status()));
-    if (data.ok()) write_data(*std::move(data), message);
+    if (data.ok()) {
+      write_data(*std::move(data), message);
+    } else {
+      status.Update(InField(tensor.field(), data.status()));
+    }
   };
   for (const NamedTensor& prediction : batch.predictions) {
     v1::NamedTensor* message = request.add_predictions();
     message->set_name(prediction.name);
-    write(PredictionField(prediction), Describe(prediction.tensor, message->mutable_tensor()),
-          message->mutable_tensor());
+    write({prediction.name, true, &prediction.tensor},
+          Describe(prediction.tensor, message->mutable_tensor()), message->mutable_tensor());
   }
-  const auto write_if = [&](const at::Tensor& tensor, const std::string& field, ElementUse use,
+  const auto write_if = [&](const at::Tensor& tensor, absl::string_view field, ElementUse use,
                             auto mutable_message) {
     if (!tensor.defined()) return;
     v1::Tensor* message = (request.*mutable_message)();
-    write(field, DescribeEncoded(tensor, use, call.compress, message), message);
+    write({field, false, &tensor}, DescribeEncoded(tensor, use, call.compress, message), message);
   };
   constexpr auto kNumbers = ElementUse::kNumbers;
   write_if(batch.labels, "labels", kNumbers, &v1::ComputeRequest::mutable_labels);
@@ -210,7 +219,7 @@ absl::StatusOr<TermOutcome> ReadTerm(const v1::TermResult& message, TensorReader
 absl::Status CheckBatch(const Batch& batch) {
   for (const NamedTensor& prediction : batch.predictions) {
     if (prediction.tensor.defined()) continue;
-    return FieldError(PredictionField(prediction), "an undefined tensor", "a tensor");
+    return FieldError(PredictionField(prediction.name), "an undefined tensor", "a tensor");
   }
   return CheckNeedsNoGradient(batch);
 }

@@ -36,7 +36,7 @@ int64_t VoxelStride(const at::Tensor& tensor) {
 
 at::Tensor SpatiallyDense(at::Tensor tensor, at::IntArrayRef sizes) {
   while (tensor.dim() < static_cast<int64_t>(sizes.size())) tensor = tensor.unsqueeze(0);
-  const at::Tensor broadcast = tensor.expand(sizes);
+  const at::Tensor broadcast = tensor.sizes() == sizes ? tensor : tensor.expand(sizes);
   if (VoxelStride(broadcast) >= 0) return broadcast;
   // Samples and channels that are broadcast stay one in the copy.
   std::vector<int64_t> spatial = sizes.vec();

@@ -1,6 +1,7 @@
 #include "lossd/sweep/slabs.h"
 
 #include <ATen/ExpandUtils.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 
 #include <algorithm>
 #include <mutex>
@@ -81,6 +82,8 @@ ValueRange<T> RangeOf(const at::Tensor& tensor, const Context& context) {
   std::mutex mutex;
   std::optional<ValueRange<T>> range;
   ForEachSlab(tensor.sizes(), context, [&](const Slab& slab) {
+    // No part of any gradient.
+    const at::AutoDispatchBelowAutograd without_autograd;
     const auto [least, greatest] = at::aminmax(slab.Of(tensor));
     const auto low = least.template item<T>();
     const auto high = greatest.template item<T>();

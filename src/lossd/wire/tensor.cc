@@ -1,6 +1,7 @@
 #include "lossd/wire/tensor.h"
 
 #include <ATen/ATen.h>
+#include <ATen/EmptyTensor.h>
 
 #include <algorithm>
 #include <atomic>
@@ -300,7 +301,8 @@ absl::StatusOr<at::Tensor> StandIn(const v1::Tensor& message, ElementUse use) {
   const absl::StatusOr<int64_t> size = DataBytes(message);
   if (!size.ok()) return size.status();
   const at::ScalarType dtype = ComputedType(*Find(message.dtype()), message.encoding(), use);
-  return at::empty(Shape(message), at::TensorOptions(at::kMeta).dtype(dtype));
+  // As at::empty, without the way through LibTorch's dispatcher.
+  return at::Tensor(at::detail::empty_meta(Shape(message), dtype));
 }
 
 absl::StatusOr<int64_t> DataBytes(const v1::Tensor& message) {
@@ -345,6 +347,7 @@ absl::Status DescribeOnWire(const at::Tensor& tensor, v1::Tensor* message) {
 }
 
 at::Tensor DenseOnCpu(const at::Tensor& tensor) {
+  if (tensor.is_cpu() && tensor.is_contiguous() && !tensor.requires_grad()) return tensor;
   return tensor.detach().to(at::kCPU).contiguous();
 }
 

@@ -26,23 +26,28 @@ class Cancellation:
 
     def __init__(self) -> None:
         self.reason: str | None = None
-        self._given_up = threading.Event()
         self._lock = threading.Lock()
         self._under_way: Cancellable | None = None
+        self._asleep: threading.Event | None = None  # Made where it is needed: most calls sleep not.
 
     def cancel(self, reason: str) -> None:
         """Ends the attempt that is under way, or the pause between two."""
         with self._lock:
             self.reason = self.reason or reason
-            under_way = self._under_way
-        self._given_up.set()
+            under_way, asleep = self._under_way, self._asleep
+        if asleep is not None:
+            asleep.set()
         if under_way is not None:
             with gate:
                 under_way.cancel()
 
     def sleep(self, seconds: float) -> None:
-        """Waits, unless the call is given up."""
-        self._given_up.wait(seconds)
+        """Waits, unless the call is given up; for the one thread that makes it."""
+        with self._lock:
+            if self.reason is not None:
+                return
+            asleep = self._asleep = threading.Event()
+        asleep.wait(seconds)
 
     @contextlib.contextmanager
     def of(self, attempt: Cancellable) -> Iterator[None]:

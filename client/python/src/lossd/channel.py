@@ -215,6 +215,10 @@ class LazyConnection:
         self._callers: set[Cancellation] = set()
 
     def _enter(self) -> Connection:
+        with self._lock:
+            if self._connection is not None and not self._closed:
+                self._connection.calls += 1
+                return self._connection
         with gate, self._lock:
             if self._closed:
                 raise Error("the client is closed")
@@ -224,11 +228,15 @@ class LazyConnection:
             return self._connection
 
     def _exit(self, connection: Connection) -> None:
+        with self._lock:
+            if not connection.left:
+                connection.calls -= 1
+                return
         with gate, self._lock:
             connection.calls -= 1
-            if connection.left and self._connection is connection:
+            if self._connection is connection:
                 self._connection = None
-            over = connection.left and not connection.calls
+            over = not connection.calls
             if over and not connection.stuck:
                 connection.close()
         if over and connection.stuck:

@@ -17,8 +17,8 @@ _MOST_THREADS = 4
 
 def copy(target: npt.NDArray[Any], source: npt.NDArray[Any]) -> None:
     """Copies all elements; the arrays are of one shape."""
-    one_piece = target.flags.c_contiguous and source.flags.c_contiguous
-    if target.nbytes < _LEAST_BYTES or not one_piece:
+    small = target.nbytes < _LEAST_BYTES
+    if small or not (target.flags.c_contiguous and source.flags.c_contiguous):
         np.copyto(target, source)
         return
     count = min(_MOST_THREADS, os.cpu_count() or 1)

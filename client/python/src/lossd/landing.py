@@ -98,7 +98,9 @@ class Expected:
 
     def _description(self, prediction: Outgoing) -> tensor_pb2.Tensor:
         of = prediction.description
-        return tensor_pb2.Tensor(dtype=self.dtype or of.dtype, shape=of.shape)
+        if self.dtype in (tensor_pb2.D_TYPE_UNSPECIFIED, of.dtype):
+            return of
+        return tensor_pb2.Tensor(dtype=self.dtype, shape=of.shape)
 
 
 def _in_words(tensor: tensor_pb2.Tensor) -> str:

@@ -69,14 +69,15 @@ class Outgoing:
 
     @property
     def message(self) -> tensor_pb2.Tensor:
-        """The message without its data."""
+        """The message without its data, to be copied."""
+        if self._packed is None:
+            return self.description
         message = tensor_pb2.Tensor()
         message.CopyFrom(self.description)
-        if self._packed is not None:
-            message.encoding = self._packed.encoding
-            message.compression = self._packed.compression
-            if self._packed.compression:
-                message.compressed_bytes = self._packed.elements.nbytes
+        message.encoding = self._packed.encoding
+        message.compression = self._packed.compression
+        if self._packed.compression:
+            message.compressed_bytes = self._packed.elements.nbytes
         return message
 
     @property

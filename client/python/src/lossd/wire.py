@@ -9,6 +9,7 @@ protobuf.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 from google.protobuf.message import DecodeError
@@ -66,12 +67,12 @@ class Request:
         """What is in `others`, in the order of the message's fields."""
         return [(field, self.others[field]) for field in _TENSOR_FIELDS if field in self.others]
 
-    @property
+    @functools.cached_property
     def tensors(self) -> list[Outgoing]:
         """All tensors, in the order of the message's fields."""
         return [*self.predictions.values(), *(tensor for _, tensor in self.fields)]
 
-    @property
+    @functools.cached_property
     def size(self) -> int:
         """The bytes of all elements, before any encoding."""
         return sum(tensor.size for tensor in self.tensors)
