@@ -28,7 +28,7 @@ class Cancellation:
         self.reason: str | None = None
         self._lock = threading.Lock()
         self._under_way: Cancellable | None = None
-        self._asleep: threading.Event | None = None  # Made where it is needed: most calls sleep not.
+        self._asleep: threading.Event | None = None  # Few calls ever sleep.
 
     def cancel(self, reason: str) -> None:
         """Ends the attempt that is under way, or the pause between two."""
