@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from local_server import LocalServer, server_binary
-from programs import DEPLOY, ROOT
+from programs import DEPLOY, ROOT, program
 from server import wait_until
 from slurm import Slurm, slurm
 
@@ -39,8 +39,7 @@ with lossd.Client() as client:
 
 @pytest.fixture
 def cluster(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
-    if os.geteuid() != 0:
-        pytest.skip("Slurm's daemons of this test want root")
+    programs = pathlib.Path(program("srun")).parent
     python = ROOT / ".venv" / "bin"
     for name, value in {
         "LOSSD_BINARY": str(server_binary()),
@@ -48,7 +47,7 @@ def cluster(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         "LOSSD_SLURM": str(FOLDER),
         "LOSSD_PORT": str(FIRST_PORT),
         "LOSSD_FLAGS": "--allow_plaintext --threads 1",
-        "PATH": f"{python}:{os.environ['PATH']}",
+        "PATH": f"{python}:{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT / "client" / "python" / "src"),
     }.items():
         monkeypatch.setenv(name, value)
@@ -77,54 +76,78 @@ def processes_of(port: int) -> list[int]:
     return chain
 
 
+@pytest.fixture
+def training(tmp_path: pathlib.Path) -> Training:
+    return Training(tmp_path)
+
+
+class Training:
+    """A training, seen by the files that it leaves in a folder."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        script = folder / "training.py"
+        script.write_text(TRAINING)
+        self.command = ("python", script, folder)
+
+    def steps(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            return int((self._folder / "steps").read_text())
+        return 0
+
+    def go_on(self) -> None:
+        """Waits for some more steps."""
+        enough = self.steps() + 50
+        wait_until(lambda: self.steps() >= enough, seconds=60)
+
+    def end(self) -> None:
+        """As if it had done all its steps."""
+        (self._folder / "enough").touch()
+
+
 def node_of(cluster: Slurm, servers: str, task: int) -> str:
     return cluster("squeue", "-h", "-j", f"{servers}_{task}", "-o", "%N")
 
 
 @pytest.mark.clusters
-def test_servers_come_back_and_training_goes_on(cluster: Slurm, tmp_path: pathlib.Path) -> None:
-    training = tmp_path / "training.py"
-    training.write_text(TRAINING)
+def test_servers_come_back_and_training_goes_on(
+    cluster: Slurm, training: Training, tmp_path: pathlib.Path
+) -> None:
     small = ["--cpus-per-task=2", "--mem=0"]
     servers = cluster("sbatch", "--parsable", *small, FOLDER / "server.sbatch")
     trainer = cluster(
         "sbatch", "--parsable", "--mem=0", "--nodelist=n3", f"--dependency=after:{servers}",
-        FOLDER / "trainer.sbatch", "python", training, tmp_path,
+        FOLDER / "trainer.sbatch", *training.command,
     )  # fmt: skip
-
-    def steps() -> int:
-        with contextlib.suppress(FileNotFoundError):
-            return int((tmp_path / "steps").read_text())
-        return 0
-
-    def go_on() -> None:
-        """Waits for some more steps."""
-        enough = steps() + 50
-        wait_until(lambda: steps() >= enough, seconds=60)
-
     ports = range(FIRST_PORT, FIRST_PORT + 3)
     wait_until(lambda: all(map(serving, ports)), seconds=60)
-    go_on()
+    training.go_on()
 
     # A server is killed: it comes back where it was.
     killed = processes_of(ports[0])[0]
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: serving(ports[0]) and processes_of(ports[0])[0] != killed, seconds=30)
-    go_on()
+    training.go_on()
+
+    # A server is queued again: it drains, and starts anew.
+    cluster("scontrol", "requeue", f"{servers}_2")
+    wait_until(lambda: not serving(ports[2]), seconds=30)
+    training.go_on()
+    wait_until(lambda: serving(ports[2]), seconds=60)
 
     # A node is lost: its servers start on other ones.
     lost = node_of(cluster, servers, 1)
     tasks = [task for task in range(3) if node_of(cluster, servers, task) == lost]
     assert len(tasks) < 3
     cluster.lose(lost, *(it for task in tasks for it in reversed(processes_of(ports[task]))))
-    go_on()
+    training.go_on()
     assert not serving(ports[1])
     wait_until(lambda: all(map(serving, ports)), seconds=120)
     assert all(node_of(cluster, servers, task) != lost for task in tasks)
-    go_on()
+    training.go_on()
 
     # Training ends as if nothing had happened.
-    (tmp_path / "enough").touch()
+    training.end()
     wait_until(lambda: cluster("squeue", "-h", "-j", trainer) == "", seconds=30)
     assert "JobState=COMPLETED" in cluster("scontrol", "show", "job", trainer)
 
@@ -137,6 +160,43 @@ def test_servers_come_back_and_training_goes_on(cluster: Slurm, tmp_path: pathli
     logs = [path.read_text() for path in tmp_path.glob(f"lossd-{servers}_*.log")]
     assert len(logs) == 3
     assert all(" stopped" in log for log in logs)
+
+
+@pytest.mark.clusters
+def test_servers_and_training_are_one_job(
+    cluster: Slurm, training: Training, tmp_path: pathlib.Path
+) -> None:
+    # Of each part.
+    small = ["--cpus-per-task=1", "--mem-per-cpu=0"]
+    job = cluster(
+        "sbatch", "--parsable", "--ntasks=2", *small, ":", "--ntasks=1", *small,
+        FOLDER / "together.sbatch", *training.command,
+    )  # fmt: skip
+    ports = range(FIRST_PORT, FIRST_PORT + 2)
+    wait_until(lambda: all(map(serving, ports)), seconds=60)
+    training.go_on()
+
+    # A server is killed: it comes back where it was.
+    killed = processes_of(ports[0])[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: serving(ports[0]) and processes_of(ports[0])[0] != killed, seconds=30)
+    training.go_on()
+
+    # All of it is queued again: servers and training start anew.
+    cluster("scontrol", "requeue", job)
+    wait_until(lambda: not any(map(serving, ports)), seconds=60)
+    wait_until(lambda: all(map(serving, ports)), seconds=60)
+    training.go_on()
+
+    # The servers drain when the training ends, whose status is the job's.
+    training.end()
+    wait_until(lambda: cluster("squeue", "-h", "-j", job) == "", seconds=60)
+    ended = cluster("scontrol", "show", "job", job)
+    assert ended.count("JobState=COMPLETED") == 2
+    assert ended.count("Restarts=1") == 2
+    for task in range(2):
+        log = (tmp_path / f"lossd-{job}_{task}.log").read_text()
+        assert log.count(" stopped") == 2
 
 
 def test_the_servers_to_use_are_those_that_answer(tmp_path: pathlib.Path) -> None:
@@ -154,7 +214,7 @@ def test_the_servers_to_use_are_those_that_answer(tmp_path: pathlib.Path) -> Non
     assert (found.returncode, found.stdout) == (0, f"{server.address}\n")
 
 
-@pytest.mark.parametrize("name", ["server.sbatch", "trainer.sbatch"])
+@pytest.mark.parametrize("name", ["server.sbatch", "trainer.sbatch", "together.sbatch"])
 def test_scripts_parse(name: str) -> None:
     done = subprocess.run(["bash", "-n", FOLDER / name], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

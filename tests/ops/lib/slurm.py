@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import pwd
 import signal
 import socket
 import subprocess
@@ -13,14 +14,16 @@ from collections.abc import Iterator
 from programs import OPS, environment, program
 from server import wait_until
 
+# Who runs this also runs the cluster, and all its jobs.
+USER = pwd.getpwuid(os.geteuid()).pw_name
 NODES = ("n1", "n2", "n3")
 # No authentication, and quick about nodes that are lost: good for a test alone.
 CONFIG = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
-SlurmUser=root
-SlurmdUser=root
+SlurmUser={user}
+SlurmdUser={user}
 AuthType=auth/none
 CredType=cred/none
 AuthInfo=cred_expire=5
@@ -81,6 +84,7 @@ class Slurm:
         ]
         config = CONFIG.format(
             host=socket.gethostname(),
+            user=USER,
             port=ports[0],
             plugins=plugins or "/usr/lib/x86_64-linux-gnu/slurm-wlm",
             folder=self.folder,
@@ -105,7 +109,7 @@ class Slurm:
     def stop(self) -> None:
         """Ends all of it."""
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-            self("scancel", "--user=root")
+            self("scancel", f"--user={USER}")
             wait_until(lambda: self("squeue", "-h") == "", seconds=30)
         for process in (*self._nodes.values(), self._controller):
             if process is not None:
