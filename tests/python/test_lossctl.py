@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -69,13 +71,13 @@ def test_starts_at_once(lossctl: Run, tmp_path: pathlib.Path) -> None:
         lossctl(*arguments)
         return time.perf_counter() - start
 
-    commands = (["--version"], ["compute", "--help"], ["info"], ["losses"])
+    commands = (["--version"], ["compute", "--help"], ["info"], ["health"], ["losses"])
     for command in (*commands, ["check-plan", "plan.json"], ["completion", "bash"]):
         assert min(seconds(*command) for _ in range(3)) < 0.3, command
 
 
 def test_the_commands_for_servers_say_how_to_reach_one(lossctl: Run) -> None:
-    for command in ("info", "losses", "check-plan", "compute", "bench"):
+    for command in ("info", "health", "losses", "check-plan", "compute", "bench"):
         shown = lossctl(command, "--help").stdout
         assert {"--server", "--timeout", "--json", "--tls-ca"} <= set(shown.split())
     assert "--server" not in lossctl("malis", "--help").stdout
@@ -117,6 +119,42 @@ def test_info_for_programs(lossctl: Run, server: LocalServer, client: lossd.Clie
     assert shown["max_request_bytes"] == info.max_request_bytes
     assert shown["uptime_seconds"] > 0
     assert shown["devices"][0]["in_service"] is True
+
+
+def wait_until_logged(server: LocalServer, event: str) -> None:
+    deadline = time.monotonic() + 30
+    while event not in server.log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_health(lossctl: Run, server: LocalServer) -> None:
+    assert lossctl("health").stdout == "SERVING\n"
+    assert lossctl("health", "--service=lossd.v1.LossService").stdout == "SERVING\n"
+    shown = json.loads(lossctl("health", "--json").stdout)
+    assert shown == {"server": server.address, "service": "", "serving": True}
+    refused = lossctl("health", "--service=lossd.v1.Nonesuch", fails=True)
+    assert refused.stderr == f"lossctl: there is no lossd.v1.Nonesuch at {server.address}\n"
+    start = time.monotonic()
+    assert "no server answers" in lossctl("health", address="127.0.0.1:1", fails=True).stderr
+    assert time.monotonic() - start < 5
+
+
+def test_health_of_a_server_that_drains(lossctl: Run) -> None:
+    batch = np.zeros((1, 1, 192, 192, 192), np.float32)
+    plan = [{"function": "SoftClDiceLoss", "kwargs": {"sigmoid": True, "num_iters": 20}}]
+    with (
+        LocalServer(server_binary(), "--log_level=debug") as server,
+        lossd.Client(server.address) as client,
+    ):
+        call = client.submit(plan, batch, batch)
+        wait_until_logged(server, " begun ")
+        os.kill(server.pid, signal.SIGTERM)
+        wait_until_logged(server, " draining ")
+        done = lossctl("health", "--json", address=server.address, fails=True)
+        assert json.loads(done.stdout)["serving"] is False
+        assert done.stderr == f"lossctl: the server at {server.address} is NOT_SERVING\n"
+        call.cancel()
 
 
 def test_losses(lossctl: Run, client: lossd.Client) -> None:
@@ -436,7 +474,7 @@ def test_completion_knows_what_help_does(lossctl: Run) -> None:
     flag = re.compile(r"^  (?:-h,)?(--[a-z][a-z_-]*)", re.MULTILINE)
     in_zsh, in_fish = (lossctl("completion", shell).stdout for shell in ("zsh", "fish"))
     commands = complete_in_bash("lossctl ")
-    assert {"info", "losses", "check-plan", "compute", "bench", "malis"} < set(commands)
+    assert {"info", "health", "losses", "check-plan", "compute", "bench", "malis"} < set(commands)
     for command in commands:
         flags = flag.findall(lossctl(command, "--help").stdout)
         assert set(complete_in_bash(f"lossctl {command} --")) == set(flags)

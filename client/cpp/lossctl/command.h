@@ -60,6 +60,8 @@ std::string TransportName(Transport transport);
 
 // What the server is.
 void DeclareInfo(CLI::App& app, Session& session);
+// Whether it takes calls.
+void DeclareHealth(CLI::App& app, Session& session);
 // The losses it computes and their options.
 void DeclareLosses(CLI::App& app, Session& session);
 // What a plan means, or what is wrong with it.

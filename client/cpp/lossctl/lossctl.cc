@@ -35,6 +35,7 @@ int Lossctl(int argc, char** argv, const TensorCommands& commands) {
   app.require_subcommand(0, 1);
   app.fallthrough();
   DeclareInfo(app, session);
+  DeclareHealth(app, session);
   DeclareLosses(app, session);
   DeclareCheckPlan(app, session);
   DeclareCompute(app, session, commands.compute);

@@ -1,5 +1,9 @@
 #include "lossd/client_calls.h"
 
+#include <google/protobuf/wrappers.pb.h>
+#include <grpcpp/impl/client_unary_call.h>
+#include <grpcpp/impl/rpc_method.h>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "lossd/attempts.h"
@@ -18,6 +22,21 @@ std::string WhyNobody(const Connection& connection) {
   return asked.error_code() == grpc::StatusCode::UNAVAILABLE
              ? absl::StrCat(": ", asked.error_message())
              : "";
+}
+
+// grpc.health.v1.Health, whose messages no package has. On the wire its request, a string in field
+// 1, is a StringValue, and its response, a number there, an Int32Value.
+using HealthRequest = google::protobuf::StringValue;
+using HealthResponse = google::protobuf::Int32Value;
+constexpr int kServing = 1;
+
+grpc::Status CheckHealth(grpc::Channel& channel, grpc::ClientContext& context,
+                         const HealthRequest& request, HealthResponse* response) {
+  const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                         grpc::internal::RpcMethod::NORMAL_RPC);
+  return grpc::internal::BlockingUnaryCall<
+      HealthRequest, HealthResponse, google::protobuf::MessageLite, google::protobuf::MessageLite>(
+      &channel, method, &context, request, response);
 }
 
 }  // namespace
@@ -105,6 +124,20 @@ absl::StatusOr<ServerInfo> ClientCalls::GetServerInfo() {
   const absl::Status status = Ask(&Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
   if (!status.ok()) return status;
   return ReadServerInfo(response);
+}
+
+absl::StatusOr<bool> ClientCalls::IsServing(const std::string& service) {
+  HealthRequest request;
+  request.set_value(service);
+  HealthResponse response;
+  CallControl control;
+  const absl::Status status =
+      Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
+        response.Clear();
+        return FromRpcStatus(CheckHealth(*connection.channel, context, request, &response));
+      });
+  if (!status.ok()) return status;
+  return response.value() == kServing;
 }
 
 }  // namespace lossd

@@ -52,6 +52,10 @@ class ClientCalls {
   absl::StatusOr<std::vector<LossDescription>> ListLosses();
   absl::StatusOr<ServerInfo> GetServerInfo();
 
+  // Whether the server says by grpc.health.v1 that it serves, as a whole where `service` is empty.
+  // NOT_FOUND for a service that it does not have.
+  absl::StatusOr<bool> IsServing(const std::string& service);
+
  private:
   using Stub = v1::LossService::Stub;
 
