@@ -189,6 +189,7 @@ ServerState LossServiceImpl::State() const {
           .threads = config_.threads,
           .waiting_calls = static_cast<int64_t>(executor_.waiting() + memory_.waiting()),
           .most_waiting_calls = static_cast<int64_t>(executor_.most_waiting()),
+          .connections = connections_.open(),
           .budget_bytes = shares_.calls,
           .budget_in_use = memory_.reserved(),
           .cached_plans = plans.plans,

@@ -17,6 +17,7 @@
 #include "server/client_watch.h"
 #include "server/compute_call.h"
 #include "server/config.h"
+#include "server/connections.h"
 #include "server/executor.h"
 #include "server/handlers.h"
 #include "server/kept_memory.h"
@@ -61,6 +62,9 @@ class LossServiceImpl final : public LossServiceBase {
 
   // As Watchdog's method.
   std::optional<std::thread::native_handle_type> LookForStuckCalls() { return watchdog_.Look(); }
+
+  // gRPC serves it by a server that has just been made.
+  void CountConnections() { connections_.CountThoseOfNewestServer(); }
 
   // What operators see.
   const Observability& observability() const { return observability_; }
@@ -120,6 +124,7 @@ class LossServiceImpl final : public LossServiceBase {
   OpenCalls open_calls_;
   Watchdog watchdog_;
   ClientWatch watch_;
+  Connections connections_;
   std::atomic<bool> draining_ = false;
   Observability observability_;
   Executor executor_;  // Last: its jobs use the rest.

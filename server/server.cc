@@ -109,6 +109,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
   BoundMessages(config, builder);
   builder.SetMaxSendMessageSize(-1);
   BoundConnections(config, builder);
+  // What counts the connections; clients may ask it if config.channelz says so.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 1);
   // Otherwise two servers share a port without knowing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   server->server_ = builder.BuildAndStart();
@@ -116,6 +118,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Log&
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", config.listen, ": the address is in use or not ours"));
   }
+  server->service_.CountConnections();
   if (absl::Status served = server->ServeHttp(); !served.ok()) return served;
   server->server_->GetHealthCheckService()->SetServingStatus(v1::LossService::service_full_name(),
                                                              true);

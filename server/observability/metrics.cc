@@ -71,6 +71,7 @@ std::vector<MetricFamily> FamiliesOf(const ServerState& state) {
             "Calls that are computed still, long after their client was gone.",
             number(state.stuck_calls)),
       Gauge("lossd_threads", "Threads that compute.", number(state.threads)),
+      Gauge("lossd_connections", "Connections of gRPC that are open.", number(state.connections)),
       Gauge("lossd_inflight_requests", "Calls under way, waiting ones included.",
             number(static_cast<int64_t>(state.open_calls.size()))),
       Gauge("lossd_queue_requests", "Calls that wait for memory or a worker.",

@@ -37,6 +37,7 @@ struct ServerState {
   absl::Duration uptime;
   std::optional<absl::Time> certificate_expires = {};  // Where it speaks TLS.
   int64_t threads = 0;
+  int64_t connections = 0;  // Of clients over gRPC.
   int64_t waiting_calls = 0;
   int64_t most_waiting_calls = 0;  // More are refused.
   int64_t budget_bytes = 0;

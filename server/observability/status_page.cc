@@ -115,6 +115,7 @@ Facts LoadFacts(const ServerState& state) {
                                 [](std::string* out, const DeviceState& device) {
                                   absl::StrAppend(out, DeviceText(device));
                                 })},
+      {"connections", absl::StrCat(state.connections)},
       {"calls under way",
        absl::StrCat(
            state.open_calls.size(),

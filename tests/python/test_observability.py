@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Iterator
 
+import grpc
 import numpy as np
 import pytest
 from local_server import LocalServer, server_binary
@@ -41,6 +44,42 @@ def test_metrics_of_calls(server: LocalServer) -> None:
     assert value(text, "lossd_plan_cache_hits_total") == 2
     assert value(text, "lossd_memory_used_bytes") == 0
     assert value(text, "process_resident_memory_bytes") > 2**20
+
+
+def test_pairs_that_malis_counts(server: LocalServer) -> None:
+    """Two objects of two voxels, in a row: four pairs across, and one in each of them."""
+    shape, samples = (2, 1, 1, 1, 4), 2
+    affinities = np.broadcast_to(np.array([0.8, 0.6, 0.9, 0.3], np.float32), shape)
+    labels = np.broadcast_to(np.array([1, 0, 1, 0], np.float32), shape)
+    plan = [{"function": "MalisLoss", "kwargs": {"nhood": [[0, 0, 1]], "sigmoid": False}}]
+    assert value(metrics(server), 'lossd_malis_pairs_total{pass="negative"}') == 0
+    with lossd.Client(server.address) as client:
+        client.compute([*plan, *PLAN], affinities, labels)
+    text = metrics(server)
+    assert value(text, 'lossd_malis_pairs_total{pass="negative"}') == samples * 4
+    assert value(text, 'lossd_malis_pairs_total{pass="positive"}') == samples * 2
+
+
+def test_connections_are_counted(server: LocalServer) -> None:
+    def count() -> float:
+        return value(metrics(server), "lossd_connections")
+
+    def within_seconds(expected: int) -> bool:
+        deadline = time.monotonic() + 10
+        while count() != expected and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return count() == expected
+
+    assert count() == 0
+    with contextlib.ExitStack() as stack:
+        for connections in (1, 2, 3):
+            # Otherwise channels of a process have one connection together.
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channel = stack.enter_context(grpc.insecure_channel(server.address, options))
+            grpc.channel_ready_future(channel).result(10)
+            assert within_seconds(connections)
+        assert ">connections</th><td>3<" in get(server, "/")[1]
+    assert within_seconds(0)
 
 
 def test_health(server: LocalServer) -> None:
