@@ -80,6 +80,7 @@ class DeviceBatch {
         known_(memory, Repeated(volume.known, samples)),
         labels_(memory, Repeated(volume.labels, samples)),
         weights_(memory, std::vector<float>(volume.affinity.size() * samples)),
+        pairs_(memory, std::vector<uint64_t>(2)),
         batch_{.samples = samples,
                .shape = volume.shape,
                .neighborhood = neighborhood_,
@@ -89,7 +90,7 @@ class DeviceBatch {
                .labels = labels_.data()} {}
 
   void Compute(const flat::Device& device) const {
-    C10_CUDA_CHECK(flat::WeightsOnDevice(device, batch_, weights_.data()).error);
+    C10_CUDA_CHECK(flat::WeightsOnDevice(device, batch_, weights_.data(), pairs_.data()).error);
     C10_CUDA_CHECK(cudaStreamSynchronize(device.stream));
   }
 
@@ -102,6 +103,7 @@ class DeviceBatch {
   OnDevice<uint8_t> known_;
   OnDevice<uint32_t> labels_;
   OnDevice<float> weights_;
+  OnDevice<uint64_t> pairs_;
   flat::Batch batch_;
 };
 

@@ -95,6 +95,8 @@ absl::Status WriteTerm(const TermOutcome& outcome, v1::TermResult* result,
     origin->set_y((*outcome.malis_crop_origin)[1]);
     origin->set_x((*outcome.malis_crop_origin)[2]);
   }
+  result->set_malis_negative_pairs(outcome.malis_pairs.negative);
+  result->set_malis_positive_pairs(outcome.malis_pairs.positive);
   result->set_seconds(absl::ToDoubleSeconds(outcome.time));
   return WriteTensors(outcome.gradients, result->mutable_gradients(), apart);
 }

@@ -129,6 +129,7 @@ TEST(WriteOutcomeTest, WritesAllThatWasComputed) {
   TermOutcome& term = outcome.terms.emplace_back();
   term.name = "term_0";
   term.malis_crop_origin = {1, 2, 3};
+  term.malis_pairs = {.negative = 4, .positive = 5};
   term.gradients = {{"aff", gradient}};
 
   v1::ComputeResponse response;
@@ -140,6 +141,8 @@ TEST(WriteOutcomeTest, WritesAllThatWasComputed) {
   ASSERT_EQ(response.terms_size(), 1);
   EXPECT_EQ(response.terms(0).malis_crop_origin().z(), 1);
   EXPECT_EQ(response.terms(0).malis_crop_origin().x(), 3);
+  EXPECT_EQ(response.terms(0).malis_negative_pairs(), 4);
+  EXPECT_EQ(response.terms(0).malis_positive_pairs(), 5);
   for (const v1::NamedTensor& written : {response.gradients(0), response.terms(0).gradients(0)}) {
     EXPECT_EQ(written.name(), "aff");
     const absl::StatusOr<at::Tensor> read = FromWire(written.tensor());

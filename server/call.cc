@@ -270,3 +270,5 @@ void Call::Sign(v1::ComputeResponse& response) {
 }
 
 }  // namespace lossd
+    record_.negative_pairs += term.malis_negative_pairs();
+    record_.positive_pairs += term.malis_positive_pairs();

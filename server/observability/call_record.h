@@ -36,9 +36,11 @@ struct CallRecord {
   absl::Duration send;  // Until gRPC had the last of the answer.
   std::vector<FunctionTime> functions;
 
-  int64_t bytes_received = 0;  // Tensors, as they came,
-  int64_t bytes_sent = 0;      // and as they went.
-  int64_t voxels = 0;          // Of its predictions, all scales and samples.
+  int64_t bytes_received = 0;   // Tensors, as they came,
+  int64_t bytes_sent = 0;       // and as they went.
+  int64_t voxels = 0;           // Of its predictions, all scales and samples.
+  uint64_t negative_pairs = 0;  // That MALIS counted,
+  uint64_t positive_pairs = 0;  // by its passes.
 };
 
 }  // namespace lossd

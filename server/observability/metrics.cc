@@ -108,6 +108,10 @@ Metrics::Metrics(const Facts& build, std::function<ServerState()> state)
           {"reason"}),
       voxels_(CounterFamily("lossd_voxels_total", "Voxels of predictions that were computed on.")
                   .Add({})),
+      pairs_(CounterFamily("lossd_malis_pairs_total",
+                           "Pairs of voxels that MALIS counted on edges, by its passes.")),
+      negative_pairs_(pairs_.Add({{"pass", "negative"}})),
+      positive_pairs_(pairs_.Add({{"pass", "positive"}})),
       busy_(CounterFamily("lossd_busy_seconds_total",
                           "Time spent computing, added up over calls at the same time.")
                 .Add({})),
@@ -178,6 +182,8 @@ void Metrics::CountWork(const CallRecord& call) {
   request_bytes_.Of(call.transport).Observe(static_cast<double>(call.bytes_received));
   response_bytes_.Of(call.transport).Observe(static_cast<double>(call.bytes_sent));
   voxels_.Increment(static_cast<double>(call.voxels));
+  negative_pairs_.Increment(static_cast<double>(call.negative_pairs));
+  positive_pairs_.Increment(static_cast<double>(call.positive_pairs));
   busy_.Increment(absl::ToDoubleSeconds(call.decode + call.compute + call.encode));
 }
 

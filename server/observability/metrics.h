@@ -55,6 +55,9 @@ class Metrics {
   Counters requests_;
   Counters rejected_;
   prometheus::Counter& voxels_;
+  prometheus::Family<prometheus::Counter>& pairs_;
+  prometheus::Counter& negative_pairs_;
+  prometheus::Counter& positive_pairs_;
   prometheus::Counter& busy_;
   Counters client_requests_;
   Counters client_compute_;

@@ -25,6 +25,8 @@ CallRecord Computed(const std::string& client) {
   call.functions = {{.function = "MalisLoss", .time = absl::Seconds(1.25)}};
   call.bytes_received = 1'000'000;
   call.voxels = 4096;
+  call.negative_pairs = 30;
+  call.positive_pairs = 5;
   return call;
 }
 
@@ -40,6 +42,8 @@ TEST(MetricsTest, CountsWhatACallCost) {
   EXPECT_THAT(text, HasSubstr(R"(lossd_function_seconds_sum{function="MalisLoss"} 2.5)"));
   EXPECT_THAT(text, HasSubstr(R"(lossd_request_bytes_sum{transport="unary"} 2000000)"));
   EXPECT_THAT(text, HasSubstr("lossd_voxels_total 8192"));
+  EXPECT_THAT(text, HasSubstr(R"(lossd_malis_pairs_total{pass="negative"} 60)"));
+  EXPECT_THAT(text, HasSubstr(R"(lossd_malis_pairs_total{pass="positive"} 10)"));
   EXPECT_THAT(text, HasSubstr(R"(lossd_client_compute_seconds_total{client="anna"} 3)"));
   EXPECT_THAT(text, HasSubstr(R"(lossd_build_info{version="1.2"} 1)"));
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "lossd/malis/malis_pass.h"
 
 namespace lossd {
 
@@ -71,6 +72,7 @@ struct TermOutcome {
   double weighted = 0;
   double balance_weight = 1;
   std::optional<VoxelIndex> malis_crop_origin;
+  MalisPairs malis_pairs;
   absl::Duration time;
   // Of `weighted`, one per prediction it depends on; empty unless asked for.
   std::vector<NamedTensor> gradients;

@@ -213,6 +213,7 @@ class Computation {
     outcome.weighted = raw * outcome.coefficient;
     outcome.balance_weight = balance_weight;
     outcome.malis_crop_origin = evaluation.crop_origin;
+    outcome.malis_pairs = result->pairs;
     LogTerm(outcome);
     if (!batch_.losses_only) {
       bool finite = result->finite;

@@ -34,9 +34,14 @@ struct GpuMalisBatch {
       labels;  // [B, Z, Y, X], int32 of a uint32's bits; undefined: components of `positive`.
 };
 
-// MalisWeights: [B, C, Z, Y, X], float32. Nothing when an affinity is NaN, and anything when the
-// context is cancelled.
-std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& batch, const Context& context);
+struct GpuMalisWeights {
+  at::Tensor weights;  // [B, C, Z, Y, X], float32
+  at::Tensor pairs;    // [2], int64: MalisPairs, on the GPU, too.
+};
+
+// MalisWeights. Nothing when an affinity is NaN, and anything when the context is cancelled.
+std::optional<GpuMalisWeights> MalisWeightsOnGpu(const GpuMalisBatch& batch,
+                                                 const Context& context);
 
 }  // namespace lossd
 

@@ -3,6 +3,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <utility>
+
 #include "lossd/device/cached_memory.h"
 #include "lossd/device/kernels.h"
 #include "lossd/malis/cuda/malis.h"
@@ -43,13 +45,15 @@ at::Tensor MaxPoolGradientOnGpu(const at::Tensor& gradient, const at::Tensor& ch
   return sums;
 }
 
-std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& batch, const Context& context) {
+std::optional<GpuMalisWeights> MalisWeightsOnGpu(const GpuMalisBatch& batch,
+                                                 const Context& context) {
   const c10::cuda::CUDAGuard guard(batch.affinity.device());
   const cudaStream_t stream = c10::cuda::getCurrentCUDAStream();
   CachedMemory memory(stream);
   const at::Tensor landing = at::empty({static_cast<int64_t>(flat::kLandingBytes)},
                                        at::TensorOptions(at::kByte).pinned_memory(true));
   at::Tensor weights = at::empty_like(batch.affinity);
+  at::Tensor pairs = at::empty({2}, batch.affinity.options().dtype(at::kLong));
   const flat::DeviceResult result =
       flat::WeightsOnDevice({.stream = stream,
                              .landing = landing.mutable_data_ptr(),
@@ -64,10 +68,11 @@ std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& batch, const Co
                              .positive = DataOf<uint8_t>(batch.positive),
                              .known = DataOf<uint8_t>(batch.known),
                              .labels = DataOf<uint32_t>(batch.labels)},
-                            weights.mutable_data_ptr<float>());
+                            weights.mutable_data_ptr<float>(),
+                            reinterpret_cast<uint64_t*>(pairs.mutable_data_ptr<int64_t>()));
   C10_CUDA_CHECK(result.error);
   if (result.nan.has_value()) return std::nullopt;
-  return weights;
+  return GpuMalisWeights{.weights = std::move(weights), .pairs = std::move(pairs)};
 }
 
 }  // namespace lossd

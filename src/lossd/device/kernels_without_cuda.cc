@@ -13,8 +13,8 @@ at::Tensor MaxPoolGradientOnGpu(const at::Tensor& /*gradient*/, const at::Tensor
   TORCH_CHECK(false, "built without CUDA");
 }
 
-std::optional<at::Tensor> MalisWeightsOnGpu(const GpuMalisBatch& /*batch*/,
-                                            const Context& /*context*/) {
+std::optional<GpuMalisWeights> MalisWeightsOnGpu(const GpuMalisBatch& /*batch*/,
+                                                 const Context& /*context*/) {
   TORCH_CHECK(false, "built without CUDA");
 }
 

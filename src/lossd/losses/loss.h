@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "lossd/base/context.h"
+#include "lossd/malis/malis_pass.h"
 
 namespace lossd {
 
@@ -71,6 +72,8 @@ struct LossResult {
   at::Tensor value = {};
   // Whether all that was to be written of gradients is finite in the type in which it lies there.
   bool finite = true;
+  // Of losses that count them.
+  MalisPairs pairs = {};
 };
 
 // What is known of a loss's inputs before they are there.

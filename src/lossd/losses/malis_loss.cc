@@ -191,7 +191,9 @@ class MalisLoss : public Loss {
     absl::Status status = {};
     double sum = 0;
     bool finite = true;
+    MalisPairs pairs = {};
   };
+
   // Sample by sample, as many at a time as threads take: scratch memory is that of samples.
   absl::StatusOr<LossResult> ComputeSamples(const LossInputs& seen, const Context& context) const {
     const int64_t samples = seen.pred.size(0);
@@ -216,6 +218,7 @@ class MalisLoss : public Loss {
       if (!sample.status.ok()) return sample.status;
       sum += sample.sum;
       result.finite = result.finite && sample.finite;
+      result.pairs += sample.pairs;
     }
     result.value = map.defined() ? map : at::scalar_tensor(scale * sum, at::kFloat);
     return result;
@@ -243,7 +246,7 @@ class MalisLoss : public Loss {
                            .labels = {}};
     if (applied.weight.defined()) batch.known = bytes(applied.weight.to(at::kFloat).eq(1));
     if (seen.gt_seg.defined()) batch.labels = NarrowOnGpu(seen.gt_seg, context);
-    const at::Tensor weights = WeightsOnGpu(batch, context);
+    const auto [weights, pairs] = WeightsOnGpu(batch, context);
     if (absl::Status status = context.status(); !status.ok()) return status;
 
     const double scale = Scale(seen);
@@ -258,29 +261,38 @@ class MalisLoss : public Loss {
          .gradient_scale = static_cast<float>(scale * seen.gradient.factor)},
         writer.place());
     LossResult result = {.value = (errors.sums.sum() * scale).to(at::kFloat),
-                         .finite = writer.Finish(errors.finite)};
+                         .finite = writer.Finish(errors.finite),
+                         .pairs = PairsOf(pairs)};
     if (reduction_ == Reduction::kNone) result.value = weights * (affinity - target).square();
     return result;
   }
 
   // A sample with an affinity that is not a number has no order, hence no weights: the loss is as
   // little a number as the prediction.
-  static at::Tensor WeightsOnGpu(const GpuMalisBatch& batch, const Context& context) {
-    if (std::optional<at::Tensor> weights = MalisWeightsOnGpu(batch, context)) return *weights;
+  static GpuMalisWeights WeightsOnGpu(const GpuMalisBatch& batch, const Context& context) {
+    if (std::optional<GpuMalisWeights> found = MalisWeightsOnGpu(batch, context)) return *found;
+    GpuMalisWeights all = {
+        .weights = at::full_like(batch.affinity, std::numeric_limits<float>::quiet_NaN()),
+        .pairs = at::zeros({2}, batch.affinity.options().dtype(at::kLong))};
     const int64_t samples = batch.affinity.size(0);
-    if (samples == 1) {
-      return at::full_like(batch.affinity, std::numeric_limits<float>::quiet_NaN());
+    for (int64_t b = 0; samples > 1 && b < samples; ++b) {
+      const GpuMalisWeights one = WeightsOnGpu({.neighborhood = batch.neighborhood,
+                                                .affinity = SampleOf(batch.affinity, b),
+                                                .positive = SampleOf(batch.positive, b),
+                                                .known = SampleOf(batch.known, b),
+                                                .labels = SampleOf(batch.labels, b)},
+                                               context);
+      SampleOf(all.weights, b).copy_(one.weights);
+      all.pairs += one.pairs;
     }
-    std::vector<at::Tensor> weights;
-    for (int64_t b = 0; b < samples; ++b) {
-      weights.push_back(WeightsOnGpu({.neighborhood = batch.neighborhood,
-                                      .affinity = SampleOf(batch.affinity, b),
-                                      .positive = SampleOf(batch.positive, b),
-                                      .known = SampleOf(batch.known, b),
-                                      .labels = SampleOf(batch.labels, b)},
-                                     context));
-    }
-    return at::cat(weights);
+    return all;
+  }
+
+  static MalisPairs PairsOf(const at::Tensor& on_gpu) {
+    const at::Tensor pairs = on_gpu.cpu();
+    const auto* const numbers = pairs.const_data_ptr<int64_t>();
+    return {.negative = static_cast<uint64_t>(numbers[0]),
+            .positive = static_cast<uint64_t>(numbers[1])};
   }
 
   // What is looked at of the inputs, and where their gradient goes.
@@ -312,15 +324,15 @@ class MalisLoss : public Loss {
     const bool in_place = writer.in_place() && into.is_contiguous();
     Workspace::Buffer<float> scratch(context.workspace(), in_place ? 0 : edges.affinity.size());
     float* const weights = in_place ? into.mutable_data_ptr<float>() : scratch.data();
-    const absl::Status status =
-        ComputeWeights(sample, edges, context, {weights, edges.affinity.size()});
-    if (!status.ok()) return {.status = status};
+    SampleResult result;
+    result.status =
+        ComputeWeights(sample, edges, context, {weights, edges.affinity.size()}, result.pairs);
+    if (!result.status.ok()) return result;
     const auto error = [&](GradientWriter& of_region) {
       return WeightedAffinityError(blocks, edges.affinity.data(), reader, weights,
                                    {.sigmoid = sigmoid_, .gradient_scale = scale, .map = map},
                                    of_region, context);
     };
-    SampleResult result;
     if (!writer.wanted() || (into.is_cpu() && VoxelStride(into) == 1)) {
       result.sum = error(writer);
     } else {
@@ -335,7 +347,8 @@ class MalisLoss : public Loss {
   }
 
   absl::Status ComputeWeights(const LossInputs& sample, const AffinityEdges& edges,
-                              const Context& context, absl::Span<float> weights) const {
+                              const Context& context, absl::Span<float> weights,
+                              MalisPairs& pairs) const {
     if (!edges.ordered) {
       // No order, hence no weights: the loss is as little a number as the prediction.
       std::fill(weights.begin(), weights.end(), std::numeric_limits<float>::quiet_NaN());
@@ -354,7 +367,7 @@ class MalisLoss : public Loss {
                                 .positive = SpanOf(edges.positive),
                                 .known = SpanOf(edges.known),
                                 .labels = labels};
-    return MalisWeights({&volume, 1}, context, context.workspace(), {&weights, 1});
+    return MalisWeights({&volume, 1}, context, context.workspace(), {&weights, 1}, &pairs);
   }
 
   const std::vector<Offset> neighborhood_;

@@ -88,7 +88,7 @@ float Scale(uint64_t sum) {
 }
 
 absl::Status SampleWeights(const MalisSample& sample, const Context& context, Workspace& workspace,
-                           absl::Span<float> weights) {
+                           absl::Span<float> weights, MalisPairs& pairs) {
   absl::StatusOr<EdgeKeys> keys = BuildEdgeKeys(sample, context, workspace);
   if (!keys.ok()) return keys.status();
   Workspace::Buffer<uint32_t> components;
@@ -112,7 +112,8 @@ absl::Status SampleWeights(const MalisSample& sample, const Context& context, Wo
       JoinRest(graph, static_cast<MalisPass>(p), context, workspace, *sinks[p]);
     }
   });
-  const float scales[2] = {Scale(negative.sum()), Scale(positive.sum())};
+  pairs = {.negative = negative.sum(), .positive = positive.sum()};
+  const float scales[2] = {Scale(pairs.negative), Scale(pairs.positive)};
   context.ParallelFor(size, kGrain, [&](int64_t begin, int64_t end) {
     float* const out = weights.data();
     const uint8_t* const truth = sample.positive.data();
@@ -124,7 +125,8 @@ absl::Status SampleWeights(const MalisSample& sample, const Context& context, Wo
 }  // namespace
 
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
-                          Workspace& workspace, absl::Span<const absl::Span<float>> weights) {
+                          Workspace& workspace, absl::Span<const absl::Span<float>> weights,
+                          MalisPairs* pairs) {
   if (absl::Status status = CheckSize("weights", weights.size(), samples.size()); !status.ok()) {
     return status;
   }
@@ -136,14 +138,19 @@ absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& 
     }
   }
   std::vector<absl::Status> statuses(samples.size());
+  std::vector<MalisPairs> of_samples(samples.size());
   context.ParallelFor(static_cast<int64_t>(samples.size()), 1, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
-      statuses[s] = SampleWeights(samples[s], context, workspace, weights[s]);
+      statuses[s] = SampleWeights(samples[s], context, workspace, weights[s], of_samples[s]);
     }
   });
   if (absl::Status status = context.status(); !status.ok()) return status;
   for (const absl::Status& status : statuses) {
     if (!status.ok()) return status;
+  }
+  if (pairs != nullptr) {
+    *pairs = {};
+    for (const MalisPairs& of_sample : of_samples) *pairs += of_sample;
   }
   return absl::OkStatus();
 }

@@ -37,13 +37,15 @@ struct MalisSample {
 };
 
 // The weights of every sample: each pass's counts divided by their sum (left 0 where that is 0),
-// negative plus positive. weights[s]: [C, Z, Y, X], overwritten.
+// negative plus positive. weights[s]: [C, Z, Y, X], overwritten. `pairs`, where given, is set to
+// the sums, over all samples.
 //
 // INVALID_ARGUMENT, as a FieldError about "shape", "affinity", "positive", "known", "labels" or
 // "weights", when a size does not fit the shape, an affinity is NaN, or a volume has 2³¹ or more
 // edges (C·Z·Y·X); the context's status when it is cancelled. The weights are unspecified then.
 absl::Status MalisWeights(absl::Span<const MalisSample> samples, const Context& context,
-                          Workspace& workspace, absl::Span<const absl::Span<float>> weights);
+                          Workspace& workspace, absl::Span<const absl::Span<float>> weights,
+                          MalisPairs* pairs = nullptr);
 
 // Bytes that MalisWeights takes at most for one sample: measured on the inputs that take most
 // (docs/malis.md), with a margin. Ordinary volumes take a fifth of that.

@@ -62,6 +62,17 @@ TEST_F(ChainTest, WeightsAreBothPassesEachOverItsSum) {
   EXPECT_THAT(weights, ElementsAre(FloatEq(0.5), FloatEq(1), FloatEq(0.5), FloatEq(0)));
 }
 
+TEST_F(ChainTest, PairsAreTheSumsOfAllSamples) {
+  std::vector<float> weights(8);
+  const absl::Span<float> all = absl::MakeSpan(weights);
+  MalisPairs pairs = {.negative = 7, .positive = 7};
+  ASSERT_TRUE(
+      MalisWeights({sample_, sample_}, pool_, workspace_, {all.first(4), all.last(4)}, &pairs)
+          .ok());
+  EXPECT_EQ(pairs.negative, 8);
+  EXPECT_EQ(pairs.positive, 4);
+}
+
 TEST_F(ChainTest, WithoutLabelsTheyAreTheComponentsOfPositiveEdges) {
   sample_.labels = {};
   EXPECT_THAT(Counts(MalisPass::kNegative), ElementsAre(0, 4, 0, 0));

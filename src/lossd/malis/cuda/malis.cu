@@ -11,9 +11,10 @@ DeviceResult CountsOnDevice(const Device& device, const Batch& batch, MalisPass 
   return {.error = loops.error(), .nan = nan};
 }
 
-DeviceResult WeightsOnDevice(const Device& device, const Batch& batch, float* weights) {
+DeviceResult WeightsOnDevice(const Device& device, const Batch& batch, float* weights,
+                             uint64_t* pairs) {
   DeviceLoops loops(device);
-  const std::optional<int64_t> nan = Weights(loops, batch, weights);
+  const std::optional<int64_t> nan = Weights(loops, batch, weights, pairs);
   return {.error = loops.error(), .nan = nan};
 }
 

@@ -24,7 +24,8 @@ struct DeviceResult {
 
 DeviceResult CountsOnDevice(const Device& device, const Batch& batch, MalisPass pass,
                             uint64_t* counts);
-DeviceResult WeightsOnDevice(const Device& device, const Batch& batch, float* weights);
+DeviceResult WeightsOnDevice(const Device& device, const Batch& batch, float* weights,
+                             uint64_t* pairs);
 
 }  // namespace lossd::flat
 

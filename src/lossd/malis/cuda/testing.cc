@@ -26,7 +26,16 @@ class DeviceRunner final : public Runner {
   }
 
   Result<float> WeightsOf(const OwnedBatch& batch) override {
-    return Run<float>(batch, WeightsOnDevice);
+    std::vector<uint64_t> pairs(2, 7);
+    const Array<uint64_t> on_device = Upload(pairs);
+    Result<float> result =
+        Run<float>(batch, [&](const Device& device, const Batch& there, float* weights) {
+          return WeightsOnDevice(device, there, weights, on_device.data());
+        });
+    Check(cudaMemcpy(pairs.data(), on_device.data(), pairs.size() * sizeof(uint64_t),
+                     cudaMemcpyDeviceToHost));
+    result.pairs = pairs;
+    return result;
   }
 
  private:

@@ -163,10 +163,12 @@ std::optional<int64_t> Counts(Loops& loops, const Batch& batch, MalisPass pass, 
   return std::nullopt;
 }
 
-// The weights of both passes, likewise.
+// The weights of both passes, likewise. `pairs` is set to the sums of the counts, over all samples,
+// of the negative pass and of the positive one.
 template <typename Loops>
-std::optional<int64_t> Weights(Loops& loops, const Batch& batch, float* weights) {
+std::optional<int64_t> Weights(Loops& loops, const Batch& batch, float* weights, uint64_t* pairs) {
   int64_t done = 0;
+  loops.For(2, [=] LOSSD_LAMBDA(uint32_t i) { pairs[i] = 0; });
   for (const Batch& part : Parts(batch)) {
     const auto sample_size = static_cast<uint32_t>(EdgesOfSample(part));
     const auto samples = static_cast<uint32_t>(part.samples);
@@ -190,6 +192,7 @@ std::optional<int64_t> Weights(Loops& loops, const Batch& batch, float* weights)
     loops.For(2 * samples, [=] LOSSD_LAMBDA(uint32_t i) {
       uint64_t sum = 0;
       for (uint32_t k = 0; k < Sink::kSums; ++k) sum += sums[i * Sink::kSums + k];
+      Add(pairs + i / samples, sum);
       scales[i] = sum == 0 ? 0.0F : static_cast<float>(1.0 / static_cast<double>(sum));
     });
     const uint8_t* const positive = part.positive;

@@ -4,6 +4,7 @@
 
 #include "lossd/malis/flat/malis.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -114,8 +115,10 @@ TEST_P(FlatMalisTest, WeightsAreTheEnginesBitForBit) {
       samples.push_back(batch.Sample(s));
       spans.push_back(absl::MakeSpan(engine).subspan(static_cast<size_t>(s) * size, size));
     }
-    ASSERT_TRUE(MalisWeights(samples, pool, workspace, spans).ok());
+    MalisPairs pairs;
+    ASSERT_TRUE(MalisWeights(samples, pool, workspace, spans, &pairs).ok());
     ASSERT_EQ(result.values, engine) << "seed " << seed << ", " << volume.Describe();
+    ASSERT_THAT(result.pairs, testing::ElementsAre(pairs.negative, pairs.positive)) << seed;
   }
 }
 
@@ -209,11 +212,12 @@ TEST(FlatMalisOnThreadsTest, StopsWhereverItIs) {
   TaskGroup group(pool);
   Workspace workspace;
   std::vector<float> weights(batch.affinity.size());
+  uint64_t pairs[2];
   const auto run = [&](const Cancellation& cancellation) {
     WorkspaceMemory arrays(workspace);
     MeasuredMemory memory(arrays);
     HostLoops loops(Context(group, cancellation), memory, 16);
-    EXPECT_FALSE(Weights(loops, batch.OnHost(), weights.data()));
+    EXPECT_FALSE(Weights(loops, batch.OnHost(), weights.data(), pairs));
     EXPECT_EQ(memory.taken(), 0U);
     return loops.Stopped();
   };

@@ -110,7 +110,8 @@ class Runner {
   struct Result {
     std::optional<int64_t> nan;  // Of Counts and Weights in malis.h.
     std::vector<T> values;
-    size_t scratch_bytes;  // The most that were taken at once.
+    size_t scratch_bytes;              // The most that were taken at once.
+    std::vector<uint64_t> pairs = {};  // Of Weights.
   };
 
   Runner() = default;
