@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@
 #include "lossd/compute/orchestrator.h"
 #include "lossd/device/cached_memory.h"
 #include "lossd/device/transfer.h"
+#include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/loss.h"
 #include "lossd/losses/overlap/soft_cldice.h"
 #include "lossd/losses/registry.h"
@@ -276,10 +278,34 @@ void PrintRequests(const MalisVolume& volume, const at::Device& gpu) {
   });
 }
 
+struct TimeAndPeak {
+  double milliseconds;
+  double megabytes;  // At most, beside what was there before.
+};
+
+TimeAndPeak Measure(const at::Device& gpu, const std::function<void()>& compute) {
+  const auto stats = [] {
+    return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[0];
+  };
+  c10::cuda::CUDACachingAllocator::resetPeakStats(0);
+  const int64_t before = stats().current;
+  std::vector<double> times;
+  for (int i = 0; i < 8; ++i) {
+    times.push_back(Milliseconds([&] {
+      compute();
+      WaitForGpu(gpu);
+    }));
+  }
+  return {.milliseconds = Median({times.begin() + 3, times.end()}),
+          .megabytes = 1e-6 * static_cast<double>(stats().peak - before)};
+}
+
 // Each loss of the registry with its defaults, but for sigmoids: value and gradient of predictions
-// [2, 3, 128, 128, 128] in float32 that are on the GPU, and the most memory that takes beside them.
+// [2, 3, 128, 128, 128] in float32 that are on the GPU; and the same by its LibTorch expression,
+// where it has one.
 void PrintLosses(const at::Device& gpu) {
-  std::printf("\n| loss | ms | peak MB |\n| --- | --- | --- |\n");
+  std::printf(
+      "\n| loss | ms | peak MB | expression ms | peak MB |\n| --- | --- | --- | --- | --- |\n");
   const std::vector<int64_t> sizes = {2, 3, 128, 128, 128};
   const std::vector<int64_t> one_channel = {2, 1, 128, 128, 128};
   const at::TensorOptions there = at::TensorOptions(at::kFloat).device(gpu);
@@ -300,22 +326,23 @@ void PrintLosses(const at::Device& gpu) {
     inputs.gradient = {.into = at::empty(sizes, there)};
     if (inputs.pred2.defined()) inputs.gradient2 = {.into = at::empty(sizes, there)};
     const std::shared_ptr<const Loss> loss = config.Make();
-    const auto stats = [] {
-      return c10::cuda::CUDACachingAllocator::getDeviceStats(0).allocated_bytes[0];
-    };
-    c10::cuda::CUDACachingAllocator::resetPeakStats(0);
-    const int64_t before = stats().current;
-    std::vector<double> times;
-    for (int i = 0; i < 8; ++i) {
-      times.push_back(Milliseconds([&] {
-        const auto result = loss->Compute(inputs, context);
-        if (!result.ok()) std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
-        WaitForGpu(gpu);
-      }));
+    const TimeAndPeak own = Measure(gpu, [&] {
+      const auto result = loss->Compute(inputs, context);
+      if (!result.ok()) std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+    });
+    std::printf("| %s | %.2f | %.0f |", std::string(traits.name).c_str(), own.milliseconds,
+                own.megabytes);
+    if (const auto* const written = dynamic_cast<const AutogradLoss*>(loss.get())) {
+      const TimeAndPeak expression = Measure(gpu, [&] {
+        const LossInputs leaves = Leaves(inputs);
+        const absl::StatusOr<at::Tensor> value = written->Expression(leaves);
+        if (!value.ok()) std::abort();
+        Differentiate(*value, at::ones({}, value->options().requires_grad(false)), leaves);
+      });
+      std::printf(" %.2f | %.0f |\n", expression.milliseconds, expression.megabytes);
+    } else {
+      std::printf(" | |\n");
     }
-    std::printf("| %s | %.2f | %.0f |\n", std::string(traits.name).c_str(),
-                Median({times.begin() + 3, times.end()}),
-                1e-6 * static_cast<double>(stats().peak - before));
     std::fflush(stdout);
   }
 }

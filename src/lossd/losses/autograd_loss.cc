@@ -53,7 +53,7 @@ absl::StatusOr<LossResult> AutogradLoss::Compute(const LossInputs& inputs,
   return CatchTorchErrors([&]() -> absl::StatusOr<LossResult> {
     if (absl::Status status = Check(inputs); !status.ok()) return status;
     const bool has_masks = HasMasks(inputs);
-    if (CanSweep(inputs) && (!has_masks || FusesMasks())) {
+    if (!context.on_gpu() && CanSweep(inputs) && (!has_masks || FusesMasks())) {
       if (auto fused = ComputeFused(inputs, context); fused.has_value()) return *std::move(fused);
     }
     if (has_masks) return ComputeApplied(inputs, context);

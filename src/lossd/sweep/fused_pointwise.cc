@@ -101,30 +101,11 @@ std::vector<ChannelCounts> CountChannelsOnGpu(const Blocks& blocks, const at::Te
 
 // SweepPointwise on a GPU.
 LossResult SweepPointwiseOnGpu(const FusedPointwise& loss, const LossInputs& inputs) {
-  const Blocks blocks(inputs.pred.sizes());
-  const at::Tensor pred = WidenAndClamp(inputs.pred, inputs.clamp);
-  const at::Tensor target = inputs.target.expand(pred.sizes());
-  at::Tensor weight = inputs.weight;
-  if (weight.defined()) weight = weight.expand(pred.sizes());
-  std::vector<ChannelCounts> counts = AllCount(blocks);
-  if (MustCount(loss, weight.defined())) counts = CountChannelsOnGpu(blocks, target, weight);
-  GpuGradientWriter writer(inputs.gradient);
-  const std::vector<ChannelSum> channels = SumsOf(loss, counts, GradientWriter(inputs.gradient));
-  std::vector<PointwiseChannel> of_channels(channels.size());
-  for (size_t c = 0; c < channels.size(); ++c) {
-    std::copy(channels[c].element.parameters().begin(), channels[c].element.parameters().end(),
-              of_channels[c].element);
-    of_channels[c].options = channels[c].options;
-  }
-  const GpuSums sums = SumPointwiseOnGpu(channels.front().element.loss(), of_channels, pred, target,
-                                         weight, writer.place());
-  const auto each = sums.sums.accessor<double, 3>();
-  double value = 0;
-  for (int64_t group = 0; group < blocks.groups(); ++group) {
-    const int64_t c = group % blocks.channels();
-    value += each[group / blocks.channels()][c][0] * static_cast<double>(channels[c].scale);
-  }
-  return {.value = at::scalar_tensor(value, at::kFloat), .finite = writer.Finish(sums.finite)};
+  const GpuSweepInputs sweep = PrepareGpuSweep(loss, inputs);
+  const GpuGradientWriter writer(inputs.gradient);
+  const GpuSums sums = SumPointwiseOnGpu(sweep.channels.front().element.loss(), sweep.OfChannels(),
+                                         sweep.pred, sweep.target, sweep.weight, writer.place());
+  return {.value = sweep.Value(sums.sums), .finite = writer.Finish(sums.finite)};
 }
 
 // Value and gradient in one sweep, after another one that counts where something must be counted.
@@ -177,6 +158,40 @@ std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& bl
     counts = CountChannels(blocks, reader, loss.max_pos_weight.has_value(), context);
   }
   return SumsOf(loss, counts, writer);
+}
+
+GpuSweepInputs PrepareGpuSweep(const FusedPointwise& loss, const LossInputs& inputs) {
+  const Blocks blocks(inputs.pred.sizes());
+  GpuSweepInputs sweep = {.pred = WidenAndClamp(inputs.pred, inputs.clamp),
+                          .target = inputs.target.expand(inputs.pred.sizes())};
+  if (inputs.weight.defined()) sweep.weight = inputs.weight.expand(inputs.pred.sizes());
+  std::vector<ChannelCounts> counts = AllCount(blocks);
+  if (MustCount(loss, sweep.weight.defined())) {
+    counts = CountChannelsOnGpu(blocks, sweep.target, sweep.weight);
+  }
+  sweep.channels = SumsOf(loss, counts, GradientWriter(inputs.gradient));
+  return sweep;
+}
+
+std::vector<PointwiseChannel> GpuSweepInputs::OfChannels() const {
+  std::vector<PointwiseChannel> of_channels(channels.size());
+  for (size_t c = 0; c < channels.size(); ++c) {
+    const auto& parameters = channels[c].element.parameters();
+    std::copy(parameters.begin(), parameters.end(), of_channels[c].element);
+    of_channels[c].options = channels[c].options;
+  }
+  return of_channels;
+}
+
+at::Tensor GpuSweepInputs::Value(const at::Tensor& sums) const {
+  const auto each = sums.accessor<double, 3>();
+  double value = 0;
+  for (int64_t b = 0; b < each.size(0); ++b) {
+    for (int64_t c = 0; c < each.size(1); ++c) {
+      value += each[b][c][0] * static_cast<double>(channels[c].scale);
+    }
+  }
+  return at::scalar_tensor(value, at::kFloat);
 }
 
 std::optional<absl::StatusOr<LossResult>> PointwiseLoss::ComputeFused(

@@ -10,6 +10,7 @@
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/loss.h"
 #include "lossd/sweep/any_element.h"
+#include "lossd/sweep/cuda/groups.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
@@ -42,6 +43,19 @@ struct ChannelSum {
 std::vector<ChannelSum> ChannelSums(const FusedPointwise& loss, const Blocks& blocks,
                                     const InputReader& reader, const GradientWriter& writer,
                                     const Context& context);
+
+// What a sweep over tensors on a GPU, where masks have been applied in advance, reads.
+struct GpuSweepInputs {
+  at::Tensor pred;         // Float32, clamped.
+  at::Tensor target;       // Of its sizes,
+  at::Tensor weight = {};  // and so is this; undefined: 1.
+  std::vector<ChannelSum> channels = {};
+
+  std::vector<PointwiseChannel> OfChannels() const;
+  // Of the sums of all samples and channels, [B, C, 1].
+  at::Tensor Value(const at::Tensor& sums) const;
+};
+GpuSweepInputs PrepareGpuSweep(const FusedPointwise& loss, const LossInputs& inputs);
 
 // A loss that is computed in that form where that is possible, else as its LibTorch expression.
 class PointwiseLoss : public AutogradLoss {

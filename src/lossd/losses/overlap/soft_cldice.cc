@@ -8,11 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "lossd/base/error.h"
+#include "lossd/device/kernels.h"
+#include "lossd/device/neighbours.h"
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/overlap/overlap.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/class_channels.h"
+#include "lossd/sweep/flat/volumes.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
@@ -57,15 +60,14 @@ at::Tensor ExpressionOfSkeleton(at::Tensor volume, int64_t num_iters) {
   return skeleton;
 }
 
-// σ that is the same for the same logits. LibTorch's is another for the last few of a tensor, which
-// do not fill a vector, and the least bit of difference decides who has a minimum.
+// σ that is the same for the same logits, on every device. LibTorch's is another for the last few
+// of a tensor, which do not fill a vector, and the least bit of difference decides who has a
+// minimum.
 class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
  public:
   // NOLINTBEGIN(readability-identifier-naming): as LibTorch wants them.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits) {
-    const at::Tensor from = logits.contiguous();
-    const at::Tensor sigmoid = EmptyLarge(from.sizes());
-    SigmoidBlock(from.const_data_ptr<float>(), from.numel(), sigmoid.mutable_data_ptr<float>());
+    const at::Tensor sigmoid = Forward(logits.contiguous());
     context->save_for_backward({sigmoid});
     return sigmoid;
   }
@@ -74,11 +76,18 @@ class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
     return {at::sigmoid_backward(gradients[0], context->get_saved_variables()[0])};
   }
   // NOLINTEND(readability-identifier-naming)
+
+ private:
+  static at::Tensor Forward(const at::Tensor& logits) {
+    if (!logits.is_cpu()) return SigmoidOnGpu(logits);
+    at::Tensor sigmoid = EmptyLarge(logits.sizes());
+    SigmoidBlock(logits.const_data_ptr<float>(), logits.numel(), sigmoid.mutable_data_ptr<float>());
+    return sigmoid;
+  }
 };
 
 at::Tensor Sigmoid(const at::Tensor& logits) {
-  const bool even = logits.is_cpu() && logits.scalar_type() == at::kFloat;
-  return even ? EvenSigmoid::apply(logits) : logits.sigmoid();
+  return logits.scalar_type() == at::kFloat ? EvenSigmoid::apply(logits) : logits.sigmoid();
 }
 
 class SoftClDiceLoss : public AutogradLoss {
@@ -260,6 +269,32 @@ class SoftClDiceLoss : public AutogradLoss {
     return result;
   }
 
+  std::optional<absl::StatusOr<LossResult>> ComputeOnGpu(const LossInputs& inputs,
+                                                         const Context& context) const override {
+    const int64_t voxels = c10::multiply_integers(inputs.pred.sizes().slice(2));
+    if (voxels >= flat::kMostElements) return std::nullopt;
+    LossInputs whole = inputs;
+    whole.pred = WidenAndClamp(inputs.pred, inputs.clamp);
+    const absl::StatusOr<Volumes> volumes = Prepare(whole, context);
+    if (!volumes.ok()) return volumes.status();
+    const at::Tensor pred = Probabilities(whole.pred).contiguous();
+    const at::Tensor of_pred = inputs.gradient.wanted() ? at::empty_like(pred) : at::Tensor();
+    const at::Tensor sums = OverlapSkeletonsOnGpu(
+        {.pred = pred,
+         .target = TargetProbabilities(volumes->target, at::kFloat).contiguous(),
+         .weight = volumes->weight,
+         .num_iters = options_.num_iters,
+         .gradient = of_pred},
+        [&](const at::Tensor& some) { return DerivativeOfLosses(some); }, context);
+    const at::Tensor losses = LossesOfSums(sums).view({pred.size(0), pred.size(1)});
+    LossResult result = {.value = Reduce(losses, options_.reduction).to(at::kFloat)};
+    if (!inputs.gradient.wanted()) return result;
+    GradientInto into = inputs.gradient;
+    if (options_.reduction == Reduction::kMean) into.factor /= static_cast<double>(losses.numel());
+    result.finite = PassOnGradient(whole.pred, of_pred, into, context);
+    return result;
+  }
+
   // The losses of the channels of one sample, [1, C]; undefined when the context is cancelled.
   // Writes the gradient of their sum with respect to the probabilities, unless it is undefined.
   at::Tensor OfSample(const Volumes& volumes, const at::Tensor& gradient,
@@ -306,16 +341,13 @@ class SoftClDiceLoss : public AutogradLoss {
       of_pred += SumSkeletonBlock(skeleton, plane_of(target, z), plane_of(weights, z), plane_size,
                                   /*of_other=*/nullptr);
     });
-    at::Tensor sums = at::tensor(
+    const at::Tensor sums = at::tensor(
         std::vector<double>{of_pred.within, of_pred.total, of_target.within, of_target.total},
         at::kDouble);
-    const c10::InferenceMode no_inference_mode(false);
-    const c10::AutoGradMode grad_mode(gradient != nullptr);
-    sums.requires_grad_(gradient != nullptr);
-    const at::Tensor loss = LossesOfSums(sums);
+    at::Tensor loss = LossesOfSums(sums);
     if (gradient == nullptr) return loss;
 
-    const at::Tensor of_sums = torch::autograd::grad({loss}, {sums})[0];
+    const at::Tensor of_sums = DerivativeOfLosses(sums);
     const auto of_pred_within = of_sums[0].item<double>();
     const auto of_pred_total = of_sums[1].item<double>();
     const auto of_target_within = static_cast<float>(of_sums[2].item<double>());
@@ -330,7 +362,7 @@ class SoftClDiceLoss : public AutogradLoss {
                                 of_pred_total, plane_size, of_skeleton);
         },
         gradient);
-    return loss.detach();
+    return loss;
   }
 
   static VolumeShape ShapeOf(const at::Tensor& volume) {
@@ -480,6 +512,14 @@ class SoftClDiceLoss : public AutogradLoss {
     const at::Tensor precision = smoothed.select(-1, 0) / smoothed.select(-1, 1);
     const at::Tensor sensitivity = smoothed.select(-1, 2) / smoothed.select(-1, 3);
     return 1 - 2 * precision * sensitivity / (precision + sensitivity + options_.smooth);
+  }
+
+  // That of their sum.
+  at::Tensor DerivativeOfLosses(const at::Tensor& sums) const {
+    const c10::InferenceMode no_inference_mode(false);
+    const c10::AutoGradMode grad_mode(true);
+    const at::Tensor leaf = sums.clone().requires_grad_();
+    return torch::autograd::grad({LossesOfSums(leaf).sum()}, {leaf})[0];
   }
 
   const SoftClDice options_;

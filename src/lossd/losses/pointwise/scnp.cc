@@ -5,13 +5,16 @@
 #include <limits>
 #include <vector>
 
+#include "lossd/device/neighbours.h"
 #include "lossd/losses/autograd_loss.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/pointwise/bce.h"
 #include "lossd/losses/pointwise/bce_with_logits.h"
 #include "lossd/losses/reduction.h"
 #include "lossd/sweep/block_reader.h"
+#include "lossd/sweep/flat/volumes.h"
 #include "lossd/sweep/fused_pointwise.h"
+#include "lossd/sweep/gpu_gradient_writer.h"
 #include "lossd/sweep/gradient_writer.h"
 #include "lossd/sweep/input_reader.h"
 #include "lossd/sweep/kernels.h"
@@ -129,18 +132,24 @@ class ScnpLoss : public AutogradLoss {
  private:
   bool FusesMasks() const override { return true; }
 
+  // What is computed of the logits of worst neighbours.
+  FusedPointwise OfWorst() const {
+    FusedPointwise bce = {
+        .element = &BinaryCrossEntropyOf, .reduction = options_.reduction, .per_channel = true};
+    if (options_.auto_pos_weight) bce.max_pos_weight = options_.max_pos_weight;
+    return bce;
+  }
+
   // Slab by slab. A slab adds to the gradient of those next to it: first every other one is
   // computed, then the rest.
   LossResult ComputeInSlabs(const Grid& grid, const LossInputs& inputs,
                             const Context& context) const {
-    FusedPointwise bce = {
-        .element = &BinaryCrossEntropyOf, .reduction = options_.reduction, .per_channel = true};
-    if (options_.auto_pos_weight) bce.max_pos_weight = options_.max_pos_weight;
     const at::IntArrayRef sizes = inputs.pred.sizes();
     const InputReader reader(inputs);
     const Blocks blocks(sizes);
     GradientWriter writer(inputs.gradient);
-    const std::vector<ChannelSum> of_channels = ChannelSums(bce, blocks, reader, writer, context);
+    const std::vector<ChannelSum> of_channels =
+        ChannelSums(OfWorst(), blocks, reader, writer, context);
     // Voxels add to the gradients of others: these are whole before they are put.
     GradientInto whole;
     if (writer.wanted()) whole.into = writer.in_place() ? inputs.gradient.into : EmptyLarge(sizes);
@@ -210,6 +219,23 @@ class ScnpLoss : public AutogradLoss {
         (grid.radius + 1) * grid.rows * grid.size <= std::numeric_limits<int32_t>::max();
     if (options_.reduction == Reduction::kNone || !fits) return std::nullopt;
     return ComputeInSlabs(grid, inputs, context);
+  }
+
+  std::optional<absl::StatusOr<LossResult>> ComputeOnGpu(const LossInputs& inputs,
+                                                         const Context& context) const override {
+    const Grid grid(inputs.pred.sizes(), options_.neighborhood_size / 2);
+    if (options_.reduction == Reduction::kNone || grid.voxels() >= flat::kMostElements) {
+      return std::nullopt;
+    }
+    const GpuSweepInputs sweep = PrepareGpuSweep(OfWorst(), inputs);
+    const GpuGradientWriter writer(inputs.gradient);
+    const GpuSums sums = SumWorstNeighboursOnGpu({.pred = sweep.pred,
+                                                  .target = sweep.target,
+                                                  .weight = sweep.weight,
+                                                  .radius = grid.radius,
+                                                  .channels = sweep.OfChannels()},
+                                                 writer.place(), context);
+    return LossResult{.value = sweep.Value(sums.sums), .finite = writer.Finish(sums.finite)};
   }
 
   at::Tensor WorstLogits(const at::Tensor& logits, const at::Tensor& foreground) const {

@@ -1,7 +1,7 @@
 #include "lossd/base/vectorized.h"
 #include "lossd/sweep/cpu/kernel_tables.h"
 #include "lossd/sweep/cpu/rows.h"
-#include "lossd/sweep/vector_math.h"
+#include "lossd/sweep/skeleton_element.h"
 
 namespace lossd {
 namespace LOSSD_LEVEL {
@@ -12,9 +12,6 @@ template <typename T>
 LOSSD_VECTORIZED T* Row(const PlaneShape& shape, T* plane, int64_t y) {
   return plane == nullptr || y < 0 || y >= shape.y ? nullptr : plane + y * shape.x;
 }
-
-LOSSD_VECTORIZED float Lesser(float a, float b) { return b < a ? b : a; }
-LOSSD_VECTORIZED float Greater(float a, float b) { return a < b ? b : a; }
 
 // Lowers `least` to the values of a row, if there is one.
 LOSSD_VECTORIZED void Lower(const float* row, int64_t size, float* __restrict least) {
@@ -53,12 +50,6 @@ LOSSD_VECTORIZED bool AllZero(const float* values, int64_t size) {
 #pragma omp simd reduction(| : any)
   for (int64_t x = 0; x < size; ++x) any |= static_cast<int>(values[x] != 0);
   return any == 0;
-}
-
-// Share of a gradient that the minimum of a and b passes on to a.
-LOSSD_VECTORIZED float ShareOfFirst(float a, float b) {
-  const float of_different = a < b ? 1.0F : 0.0F;
-  return a == b ? 0.5F : of_different;
 }
 
 // Minima along each axis of a row's windows, and what of the gradient they get.

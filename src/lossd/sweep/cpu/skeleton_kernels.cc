@@ -1,12 +1,10 @@
 #include "lossd/base/vectorized.h"
 #include "lossd/sweep/cpu/kernel_tables.h"
-#include "lossd/sweep/vector_math.h"
+#include "lossd/sweep/skeleton_element.h"
 
 namespace lossd {
 namespace LOSSD_LEVEL {
 namespace {
-
-LOSSD_VECTORIZED float Relu(float x) { return x > 0 ? x : 0.0F; }
 
 template <bool kWeighted, bool kGradient>
 LOSSD_VECTORIZED SkeletonSums Sum(const float* skeleton, const float* other, const float* weight,
@@ -17,7 +15,7 @@ LOSSD_VECTORIZED SkeletonSums Sum(const float* skeleton, const float* other, con
   for (int64_t v = 0; v < size; ++v) {
     const float w = kWeighted ? weight[v] : 1.0F;
     const float s = w * skeleton[v];
-    within += static_cast<double>(s * (w * other[v]));
+    within += WithinTerm(s, w, other[v]);
     total += static_cast<double>(s);
     if (kGradient) of_other[v] = w * s;
   }
@@ -27,21 +25,14 @@ LOSSD_VECTORIZED SkeletonSums Sum(const float* skeleton, const float* other, con
 void ThickenBlock(const float* level, const float* opened, const float* skeleton, int64_t size,
                   float* next) {
 #pragma omp simd
-  for (int64_t v = 0; v < size; ++v) {
-    const float d = Relu(level[v] - opened[v]);
-    next[v] = skeleton[v] + Relu(d - skeleton[v] * d);
-  }
+  for (int64_t v = 0; v < size; ++v) next[v] = Thicken(level[v], opened[v], skeleton[v]);
 }
 
 void ThickenGradientBlock(const float* level, const float* opened, const float* skeleton,
                           int64_t size, float* __restrict gradient, float* __restrict of_d) {
 #pragma omp simd
   for (int64_t v = 0; v < size; ++v) {
-    const float d = Relu(level[v] - opened[v]);
-    // Where d − skeleton·d is above 0, so is d: one test serves both relus.
-    const float passed = d - skeleton[v] * d > 0 ? gradient[v] : 0.0F;
-    of_d[v] = passed * (1.0F - skeleton[v]);
-    gradient[v] -= passed * d;
+    of_d[v] = ThickenGradient(level[v], opened[v], skeleton[v], gradient[v]);
   }
 }
 
@@ -59,14 +50,12 @@ void SkeletonGradientBlock(const float* other, const float* weight, double of_wi
                            double of_total, int64_t size, float* __restrict gradient) {
   if (weight == nullptr) {
     for (int64_t v = 0; v < size; ++v) {
-      gradient[v] = static_cast<float>(of_within * static_cast<double>(other[v]) + of_total);
+      gradient[v] = SkeletonGradient(1, other[v], of_within, of_total);
     }
     return;
   }
   for (int64_t v = 0; v < size; ++v) {
-    const auto w = static_cast<double>(weight[v]);
-    gradient[v] =
-        static_cast<float>(w * (of_within * w * static_cast<double>(other[v]) + of_total));
+    gradient[v] = SkeletonGradient(static_cast<double>(weight[v]), other[v], of_within, of_total);
   }
 }
 

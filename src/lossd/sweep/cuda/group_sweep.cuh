@@ -9,27 +9,6 @@
 
 namespace lossd {
 
-// An element's place.
-struct Place {
-  int64_t sample;
-  int64_t channel;
-  int64_t voxel;
-};
-
-template <typename T>
-__device__ __forceinline__ T& At(const Grouped<T>& tensor, const Place& at) {
-  return tensor.data[at.sample * tensor.sample_stride + at.channel * tensor.channel_stride +
-                     at.voxel * tensor.voxel_stride];
-}
-
-// Nothing where there is no place.
-__device__ __forceinline__ void Put(const GradientPlace& place, const Place& at, float gradient) {
-  if (place.into.data == nullptr) return;
-  if (!isfinite(gradient)) *place.not_finite = 1;
-  float& into = At(place.into, at);
-  into = place.add ? into + gradient : gradient;
-}
-
 inline constexpr int kSweepThreads = 256;
 
 template <int kSums, typename Body>

@@ -31,13 +31,11 @@ struct Pointwise {
   __device__ void operator()(const Place& at, double* sums) const {
     const PointwiseChannel& channel = channels[at.channel];
     const Element& element = *reinterpret_cast<const Element*>(channel.element);
-    const LossAndSlope x =
-        Evaluate(element, channel.options.tanh, At(tensors.pred, at), At(tensors.target, at));
-    const bool weighted = tensors.weight.data != nullptr;
-    const float weight = weighted ? At(tensors.weight, at) : 1.0F;
-    const bool counts = !weighted || !(weight <= channel.options.weight_floor);
-    sums[0] += static_cast<double>(counts ? weight * x.loss : 0.0F);
-    Put(tensors.gradient, at, counts ? channel.options.gradient_scale * weight * x.slope : 0.0F);
+    const Weighed x =
+        Weigh(Evaluate(element, channel.options.tanh, At(tensors.pred, at), At(tensors.target, at)),
+              tensors.weight, at, channel.options);
+    sums[0] += x.loss;
+    Put(tensors.gradient, at, x.slope);
   }
 };
 
