@@ -265,10 +265,10 @@ void Call::Sign(v1::ComputeResponse& response) {
   for (const v1::TermResult& term : response.terms()) {
     record_.functions.push_back(
         {.function = term.function(), .time = absl::Seconds(term.seconds())});
+    record_.negative_pairs += term.malis_negative_pairs();
+    record_.positive_pairs += term.malis_positive_pairs();
   }
   record_.bytes_sent = BytesOf(StreamTensors(response));
 }
 
 }  // namespace lossd
-    record_.negative_pairs += term.malis_negative_pairs();
-    record_.positive_pairs += term.malis_positive_pairs();
