@@ -15,7 +15,7 @@ import time
 import numpy as np
 import pytest
 import yaml
-from containers import DOCKERFILE, IMAGE, Container, Engine
+from containers import CUDA_IMAGE, DOCKERFILE, IMAGE, Container, Engine, build_image
 from programs import DEPLOY, OPS, ROOT, run
 from server import PLAN, compute, wait_until
 from traffic import Traffic
@@ -90,6 +90,23 @@ def test_the_image_is_small_and_says_what_is_in_it(engine: Engine) -> None:
     assert parts == brought | set(listed)
     assert "not found" not in needed
     assert all(f"/lib/{name} " in needed for name in files)
+
+
+@pytest.mark.clusters
+def test_the_cuda_image_lacks_nothing_but_gpus(engine: Engine, scratch: pathlib.Path) -> None:
+    build = ROOT / "build" / "cuda"
+    if not (build / "server" / "lossd").exists():
+        pytest.skip("there is no build/cuda: `make cuda` makes it")
+    build_image(engine, scratch, CUDA_IMAGE, build, "--target=cuda", stage="cuda-build")
+    assert int(engine.podman("image", "inspect", "--format={{.Size}}", CUDA_IMAGE)) < 4e9
+    with engine.serving(image=CUDA_IMAGE, flags=("--devices=cpu",)) as container:
+        needed = container.execute("ldd", "/opt/lossd/bin/lossd", "/opt/lossd/bin/lossctl")
+        assert "libtorch_cuda.so" in needed
+        assert "not found" not in needed
+        volume = np.ones((1, 1, 32, 32, 32), np.float32)
+        with lossd.Client(container.address) as client:
+            assert client.compute(PLAN, volume, 0 * volume, timeout=60).total == pytest.approx(1)
+        assert container.stop() == 0
 
 
 @pytest.mark.clusters

@@ -21,6 +21,7 @@ import lossd
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 DEBIAN = OPS / "debian"
 IMAGE = f"localhost/lossd:{lossd.__version__}"
+CUDA_IMAGE = f"{IMAGE}-cuda"
 # No rights, and nothing to write to.
 RIGHTS = ("--read-only", "--cap-drop=all", "--security-opt=no-new-privileges")
 # Networks are netavark's, whose names aardvark knows; no cgroups are asked of systemd; and the
@@ -82,14 +83,16 @@ class Engine:
         return [program("podman"), *self._store]
 
     @contextlib.contextmanager
-    def serving(self, *options: str, flags: tuple[str, ...] = ()) -> Iterator[Container]:
-        """A server on a free port of this machine, of the image lossd."""
+    def serving(
+        self, *options: str, flags: tuple[str, ...] = (), image: str = IMAGE
+    ) -> Iterator[Container]:
+        """A server on a free port of this machine, of an image of lossd."""
         container = Container(self, f"lossd-test-{uuid.uuid4().hex[:8]}")
         listen = ("--listen=127.0.0.1:0", "--shared_memory=off", *flags)
         try:
             self.podman(
                 "run", "--detach", f"--name={container.name}", "--network=host", *RIGHTS, *options,
-                IMAGE, *listen,
+                image, *listen,
             )  # fmt: skip
             wait_until(lambda: container.serves() or not container.running())
             yield container
@@ -184,23 +187,36 @@ def build_images(folder: pathlib.Path) -> Engine:
         pytest.skip(f"there is no {DEBIAN}: `make test-ops` makes it")
     engine = Engine(folder)
     engine.of_files("localhost/base", DEBIAN)
-    gather(folder / "programs")
-    engine.of_files("localhost/programs", folder / "programs")
-    engine.build(
-        IMAGE,
-        "--build-arg=BASE=localhost/base",
-        "--build-context=build=container-image://localhost/programs",
-        f"--file={DOCKERFILE}",
-        DOCKERFILE.parent,
-    )
+    build_image(engine, folder, IMAGE, server_binary().resolve().parents[1], stage="build")
     return engine
 
 
-def gather(folder: pathlib.Path) -> None:
-    """What a stage of the Dockerfile that compiles makes, of this build."""
+def build_image(
+    engine: Engine,
+    folder: pathlib.Path,
+    tag: str,
+    build: pathlib.Path,
+    *options: str,
+    stage: str,
+) -> None:
+    """An image of the Dockerfile, with a build's programs for those of the stage that compiles."""
+    programs = folder / f"programs-{stage}"
+    gather(programs, build)
+    engine.of_files(f"localhost/{programs.name}", programs)
+    engine.build(
+        tag,
+        *options,
+        "--build-arg=BASE=localhost/base",
+        f"--build-context={stage}=container-image://localhost/{programs.name}",
+        f"--file={DOCKERFILE}",
+        DOCKERFILE.parent,
+    )
+
+
+def gather(folder: pathlib.Path, build: pathlib.Path) -> None:
+    """What a stage of the Dockerfile that compiles makes, of a build."""
     listed = run("dpkg-query", f"--admindir={DEBIAN / 'var/lib/dpkg'}", "--show")
     packages = folder.with_suffix(".packages")
     packages.write_text(listed)
-    build = server_binary().resolve().parents[1]
     pack = ROOT / "scripts" / "pack.sh"
     subprocess.run([pack, build, folder / "opt" / "lossd", f"--base={packages}"], check=True)
