@@ -41,6 +41,18 @@ absl::Status CheckRequestId(absl::string_view id) {
   return absl::OkStatus();
 }
 
+absl::Status ToStatus(Executor::Admission admission) {
+  switch (admission) {
+    case Executor::Admission::kFull:
+      return QueueFullError();
+    case Executor::Admission::kDraining:
+      return DrainingError();
+    case Executor::Admission::kAccepted:
+      break;
+  }
+  return absl::OkStatus();
+}
+
 // Those of tensors, as they travel.
 int64_t BytesOf(const std::vector<v1::Tensor*>& tensors) {
   int64_t bytes = 0;
@@ -86,6 +98,11 @@ void Call::Describe(v1::ComputeRequest& request) {
   }
 }
 
+absl::Status Call::Outlook() const {
+  if (!caller_.let_in.ok()) return caller_.let_in;
+  return ToStatus(surroundings_.executor.Outlook());
+}
+
 absl::Status Call::Admit(const std::string& id) {
   if (absl::Status checked = CheckRequestId(id); !checked.ok()) return checked;
   if (!id.empty()) {
@@ -95,10 +112,7 @@ absl::Status Call::Admit(const std::string& id) {
   Executor::Admission admission = Executor::Admission::kAccepted;
   if (caller_.let_in.ok()) admission = surroundings_.executor.Admit(place_);
   WriteLog(spdlog::level::debug, "received");
-  if (!caller_.let_in.ok()) return caller_.let_in;
-  if (admission == Executor::Admission::kFull) return QueueFullError();
-  if (admission == Executor::Admission::kDraining) return DrainingError();
-  return absl::OkStatus();
+  return caller_.let_in.ok() ? ToStatus(admission) : caller_.let_in;
 }
 
 void Call::AwaitMemory(const Demand& demand, absl::AnyInvocable<void()> granted) {

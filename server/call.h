@@ -54,6 +54,10 @@ class Call {
   // Notes what the request brings, for those who run the server.
   void Describe(v1::ComputeRequest& request);
 
+  // Whether it would be admitted now; if not, why, as Admit says it: what is refused anyway need
+  // not be received.
+  absl::Status Outlook() const;
+
   // Names the call as the client does, unless that is empty, and takes a place in the executor. A
   // FieldError about "request_id" unless it may stand in a log; UNAUTHENTICATED where the caller is
   // not let in, RESOURCE_EXHAUSTED with RetryInfo when there is no place, and UNAVAILABLE while the

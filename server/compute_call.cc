@@ -13,6 +13,11 @@ void ComputeCall::Begin() {
   StartRead(&incoming_);
 }
 
+void ComputeCall::Refuse(const absl::Status& status) {
+  self_ = shared_from_this();
+  End(status);
+}
+
 bool ComputeCall::IsClientSilent() const {
   return absl::Now() - moved_ >= surroundings_.receive_timeout;
 }

@@ -53,6 +53,8 @@ class ComputeCall : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 
   // Begins to receive, and to be looked after. It lives until gRPC is done with it.
   void Begin();
+  // Ends instead.
+  void Refuse(const absl::Status& status);
 
   // What has become of it; see Call.
   virtual void Answer(const absl::Status& status) = 0;

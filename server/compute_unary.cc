@@ -14,7 +14,12 @@ ComputeUnary* ComputeUnary::Start(const ComputeSurroundings& surroundings,
                                   const MessageLimits& messages,
                                   const grpc::CallbackServerContext& context) {
   const std::shared_ptr<ComputeUnary> call(new ComputeUnary(surroundings, messages, context));
-  call->Begin();
+  // A message that comes for nothing would take from those who are computed.
+  if (const absl::Status outlook = call->call_.Outlook(); !outlook.ok()) {
+    call->Refuse(outlook);
+  } else {
+    call->Begin();
+  }
   return call.get();
 }
 

@@ -18,11 +18,21 @@ Executor::~Executor() { Refuse(); }
 
 Executor::Admission Executor::Admit(Place& place) {
   const std::lock_guard lock(mutex_);
-  if (draining_) return Admission::kDraining;
-  if (taken_ == capacity_) return Admission::kFull;
+  const Admission admission = Decide();
+  if (admission != Admission::kAccepted) return admission;
   ++taken_;
   place.reset(this);
-  return Admission::kAccepted;
+  return admission;
+}
+
+Executor::Admission Executor::Outlook() const {
+  const std::lock_guard lock(mutex_);
+  return Decide();
+}
+
+Executor::Admission Executor::Decide() const {
+  if (draining_) return Admission::kDraining;
+  return taken_ == capacity_ ? Admission::kFull : Admission::kAccepted;
 }
 
 void Executor::Submit(Place place, const Share& share, absl::AnyInvocable<void()> job,

@@ -55,6 +55,8 @@ class Executor {
 
   // Whether there is a place for one more job; if so, it is written to `place`.
   Admission Admit(Place& place);
+  // What Admit would say now.
+  Admission Outlook() const;
 
   // Runs `job` in its turn, in that place. The ticket, where given, is written before the job
   // begins.
@@ -87,6 +89,7 @@ class Executor {
     absl::AnyInvocable<void()> job;  // Last: what it holds goes before its place is free.
   };
 
+  Admission Decide() const;  // With mutex_ held.
   void Refuse();
   void LeavePlace();
   void EndTurn();

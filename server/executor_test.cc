@@ -130,8 +130,10 @@ TEST(ExecutorTest, KeepsAPlaceForWhoeverHoldsIt) {
   Executor executor(1, 0);
   Executor::Place place;
   ASSERT_EQ(executor.Admit(place), Admission::kAccepted);
+  EXPECT_EQ(executor.Outlook(), Admission::kFull);
   EXPECT_EQ(Submit(executor, [] {}), Admission::kFull);
   place.reset();
+  EXPECT_EQ(executor.Outlook(), Admission::kAccepted);
   EXPECT_EQ(Submit(executor, [] {}), Admission::kAccepted);
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import pathlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, TypeAlias
@@ -143,6 +144,20 @@ def test_a_call_that_is_given_up_leaves_the_queue(
     assert not computed.done()
     computed.cancel()
     assert successor.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("flags", [["--max_concurrent_requests=1", "--max_queued_requests=0"]])
+def test_what_is_refused_anyway_need_not_be_sent(busy_server: BusyServer) -> None:
+    (computed,) = busy_server.start(1)
+    never = threading.Event()
+    with grpc.insecure_channel(busy_server.server.address) as channel:
+        call: grpc.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+            "/lossd.v1.LossService/Compute"
+        )
+        refused = call(iter(never.wait, True), timeout=10)  # type: ignore[arg-type]
+        assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        never.set()
+    computed.cancel()
 
 
 @pytest.mark.parametrize("flags", [["--drain_timeout=0.5"]])
