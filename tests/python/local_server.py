@@ -24,6 +24,11 @@ def server_binary() -> pathlib.Path:
     return binary
 
 
+def lossctl_binary() -> pathlib.Path:
+    """The command-line client of the same build."""
+    return server_binary().parents[1] / "client" / "cpp" / "lossctl"
+
+
 class LocalServer:
     """Starts a server on this machine, and stops it at the end.
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import json
 import os
 import pathlib
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grpc
 import numpy as np
-from local_server import LocalServer, server_binary
+from local_server import LocalServer, lossctl_binary, server_binary
 from mixed_load import Case, Load, fairness
 from peers import memory
 from status_port import metrics, value
@@ -109,6 +112,16 @@ def mixed(figures: Figures, seconds: float) -> None:
 
 
 @contextlib.contextmanager
+def beginning_with(line: str) -> Iterator[pathlib.Path]:
+    """A program that becomes the server after, or by, a line of the shell."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder) / "lossd"
+        program.write_text(f'#!/bin/sh\n{line} {server_binary()} "$@"\n')
+        program.chmod(0o700)
+        yield program
+
+
+@contextlib.contextmanager
 def raw_stub(server: LocalServer, message: bytes) -> Iterator[Callable[[], grpc.Future[bytes]]]:
     """A call of bytes that are there already, so that making it takes little."""
     with grpc.insecure_channel(server.address) as channel:
@@ -119,59 +132,44 @@ def raw_stub(server: LocalServer, message: bytes) -> Iterator[Callable[[], grpc.
 
 
 def overload(figures: Figures, seconds: float) -> None:
-    """Calls come at four times the rate that a server can bear."""
+    """Calls come at four times the rate that a server can bear.
+
+    Server and clients have cores of their own, where there are two: the figures are the server's.
+    """
+    cores = sorted(map(str, os.sched_getaffinity(0)))
+    half = len(cores) // 2
+    of_server, of_clients = ",".join(cores[:half] or cores), ",".join(cores[half:])
     plan = (
         "[{function: SoftClDiceLoss, kwargs: {sigmoid: true, mode: binary,"
         " foreground_channel: 0, num_iters: 100}}]"
     )
-    message = request(plan, 16).SerializeToString()
     flags = (QUIET, "--max_queued_requests=8", "--shared_memory=off")
-    with LocalServer(server_binary(), *flags) as server, raw_stub(server, message) as call:
-        most = _goodput(call, None, seconds)[0]
-        goodput, refusals = _goodput(call, 4 * most, seconds)
+    with (
+        tempfile.NamedTemporaryFile("w", suffix=".yaml") as file,
+        beginning_with(f"exec taskset --cpu-list {of_server}") as program,
+        LocalServer(program, *flags) as server,
+    ):
+        file.write(plan)
+        file.flush()
+
+        def bench(*how: str) -> dict[str, Any]:
+            batch = (f"--plan={file.name}", "--size=16", "--batch=1", "--transport=unary")
+            taskset = ("taskset", "--cpu-list", of_clients)
+            lossctl = (str(lossctl_binary()), "bench", f"--server={server.address}", "--json")
+            command = (*taskset, *lossctl, *batch, f"--duration={seconds}", *how)
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            (level,) = json.loads(done.stdout)["levels"]
+            return dict(level)
+
+        most = bench("--concurrency=8")["requests_per_second"]
+        level = bench(f"--rate={4 * most}", "--refusals")
     print(f"overload for {seconds:g} s: {most:.0f} calls a second are the most, then 4 times that")
+    goodput = level["requests_per_second"]
+    asked = (level["requests"] + level["refusals"]) / level["seconds"]
+    figures.say("calls, of those that were to come", asked / (4 * most), 0.95, least=True)
     figures.say("goodput, of the most", goodput / most, 0.9, least=True)
-    figures.say("refused", len(refusals), 1, least=True)
-    figures.say("seconds until a refusal, 99 % of them", float(np.quantile(refusals, 0.99)), 0.05)
-
-
-def _goodput(
-    call: Callable[[], grpc.Future[bytes]], rate: float | None, seconds: float
-) -> tuple[float, list[float]]:
-    """Answers a second, and how long refusals took.
-
-    At a rate, or else as fast as eight at a time are answered.
-    """
-    answered = 0
-    refusals: list[float] = []
-    free = threading.Semaphore(8)
-    lock = threading.Lock()
-
-    def made() -> None:
-        nonlocal answered
-        begin = time.monotonic()
-
-        def done(of: grpc.Future[bytes]) -> None:
-            nonlocal answered
-            with lock:
-                if of.exception() is None:
-                    answered += 1
-                else:
-                    refusals.append(time.monotonic() - begin)
-            free.release()
-
-        call().add_done_callback(done)
-
-    begin = time.monotonic()
-    due = begin
-    while time.monotonic() < begin + seconds:
-        if rate is None:
-            free.acquire()
-        else:
-            due += 1 / rate
-            time.sleep(max(0.0, due - time.monotonic()))
-        made()
-    return answered / (time.monotonic() - begin), refusals
+    figures.say("refused", level["refusals"], 1, least=True)
+    figures.say("seconds until a refusal, 99 % of them", level["refusal_seconds"]["p99"], 0.05)
 
 
 def restarts(figures: Figures, rounds: int) -> None:
@@ -239,10 +237,7 @@ def absence(figures: Figures, seconds: float) -> None:
 def giants(figures: Figures, megabytes: int) -> None:
     """Ten large requests at once in a small address space."""
     batch = np.full((1, 1, megabytes * MEGABYTE // 8 // 2**14, 2**7, 2**7), 0.5, np.float32)
-    with tempfile.TemporaryDirectory() as folder:
-        limited = pathlib.Path(folder) / "limited"
-        limited.write_text(f'#!/bin/sh\nulimit -v {5 * 2**20}\nexec {server_binary()} "$@"\n')
-        limited.chmod(0o700)
+    with beginning_with(f"ulimit -v {5 * 2**20}; exec") as limited:
 
         def once(_: int) -> str:
             try:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from local_server import LocalServer, server_binary
+from local_server import LocalServer, lossctl_binary, server_binary
 
 import lossd
 
-BINARY = server_binary().parents[1] / "client" / "cpp" / "lossctl"
+BINARY = lossctl_binary()
 SHAPE = (1, 3, 6, 7, 8)
 PLAN: list[dict[str, Any]] = [
     {"function": "MalisLoss"},
@@ -437,6 +437,20 @@ def test_bench_at_a_rate(lossctl: Run) -> None:
     flags = ("--size=8", "--rate=50", "--duration=0.5", "--json")
     (level,) = json.loads(lossctl("bench", *flags).stdout)["levels"]
     assert level["requests_per_second"] == pytest.approx(50, rel=0.3)
+
+
+def test_bench_counts_what_a_busy_server_refuses(lossctl: Run) -> None:
+    flags = ("--size=24", "--requests=60", "--concurrency=8", "--refusals", "--transport=unary")
+    with LocalServer(
+        server_binary(), "--max_concurrent_requests=1", "--max_queued_requests=0"
+    ) as server:
+        done = lossctl("bench", *flags, "--json", address=server.address)
+        (level,) = json.loads(done.stdout)["levels"]
+        assert level["requests"] + level["refusals"] == 60
+        assert level["refusals"] > 0
+        assert 0 < level["refusal_seconds"]["p50"] <= level["refusal_seconds"]["max"]
+        shown = lossctl("bench", *flags, address=server.address).stdout
+        assert "concurrency  refusals" in shown
 
 
 def complete_in_bash(line: str) -> list[str]:

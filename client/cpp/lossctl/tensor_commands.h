@@ -37,6 +37,7 @@ struct BenchFlags {
   std::string dtype = "float32";
   std::optional<std::string> concurrency;
   std::optional<double> rate;
+  bool refusals = false;
   std::optional<double> duration;
   std::optional<int64_t> requests;
   int warmup = 3;

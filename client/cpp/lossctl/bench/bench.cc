@@ -47,9 +47,15 @@ absl::StatusOr<std::vector<BenchLevel>> MeasureLevels(const BenchFlags& flags,
   }
   std::vector<BenchLevel> levels;
   for (const int concurrency : concurrencies) {
-    Load load(call, {.concurrency = concurrency, .rate = flags.rate, .requests = flags.requests});
+    Load load(call, {.concurrency = concurrency,
+                     .rate = flags.rate,
+                     .refusals = flags.refusals,
+                     .requests = flags.requests});
     const absl::StatusOr<Measurement> measured = Measure(flags, load);
     if (!measured.ok()) return measured.status();
+    if (measured->window.samples.empty()) {
+      return absl::ResourceExhaustedError("the server refused every request");
+    }
     levels.push_back({.concurrency = concurrency,
                       .summary = Summarize(measured->window),
                       .windows = measured->windows,
@@ -67,7 +73,9 @@ absl::Status Bench(const Session& session, const BenchFlags& flags) {
   const absl::StatusOr<std::string> plan =
       flags.plan.empty() ? absl::StatusOr<std::string>(kDefaultPlan) : ReadPlanFile(flags.plan);
   if (!plan.ok()) return plan.status();
-  const absl::StatusOr<Client> client = Client::Connect(session.server, session.options());
+  ClientOptions options = session.options();
+  if (flags.refusals) options.retry_timeout = absl::ZeroDuration();
+  const absl::StatusOr<Client> client = Client::Connect(session.server, options);
   if (!client.ok()) return client.status();
   const Batch batch = MakeUpBatch(flags.batch, flags.size, flags.dtype);
   const absl::StatusOr<std::vector<BenchLevel>> levels =
@@ -77,7 +85,8 @@ absl::Status Bench(const Session& session, const BenchFlags& flags) {
                             .size = flags.size,
                             .dtype = flags.dtype,
                             .transport = TransportName(session.transport),
-                            .rate = flags.rate};
+                            .rate = flags.rate,
+                            .refusals = flags.refusals};
   std::cout << (session.json ? ReportJson(setup, *levels) : ReportTable(setup, *levels));
   return absl::OkStatus();
 }

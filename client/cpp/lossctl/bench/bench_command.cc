@@ -32,6 +32,9 @@ void DeclareLoad(CLI::App& command, BenchFlags& flags) {
                   "Requests a second, whether earlier ones are answered or not; latency counts "
                   "from when a request was due")
       ->check(CLI::Range(1e-3, 1e6));
+  command.add_flag("--refusals", flags.refusals,
+                   "Make no request again that a busy server refuses, but count it: for more than "
+                   "the server can bear");
   command.add_option("--warmup", flags.warmup, "Requests before the clock starts")
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "lossd/attempts.h"
 
 namespace lossd {
 
@@ -20,7 +21,7 @@ Load::~Load() { Stop(); }
 void Load::Stop() {
   const std::lock_guard lock(mutex_);
   stopped_ = true;
-  changed_.notify_all();
+  stopping_.notify_all();
 }
 
 void Load::Work() {
@@ -36,15 +37,20 @@ std::optional<absl::Time> Load::NextDue() {
   const int64_t index = begun_++;
   if (!options_.rate.has_value()) return absl::Now();
   const absl::Time due = start_ + absl::Seconds(static_cast<double>(index) / *options_.rate);
-  changed_.wait_until(lock, absl::ToChronoTime(due), [this] { return stopped_; });
+  stopping_.wait_until(lock, absl::ToChronoTime(due), [this] { return stopped_; });
   if (stopped_) return std::nullopt;
   return due;
 }
 
 void Load::Take(absl::Time due, const absl::StatusOr<Result>& result) {
   const absl::Time now = absl::Now();
-  if (!result.ok()) Stop();
+  const bool refused = options_.refusals && IsBusy(result.status());
+  if (!result.ok() && !refused) Stop();
   const std::lock_guard lock(mutex_);
+  if (refused) {
+    refusals_.push_back(now - due);
+    return;
+  }
   error_.Update(result.status());
   if (!result.ok()) return;
   samples_.push_back({.latency = now - due, .timings = result->timings, .bytes = result->bytes});
@@ -60,8 +66,9 @@ absl::StatusOr<Window> Load::NextWindow(absl::Duration least_length, int64_t lea
                 [&] { return over() || static_cast<int64_t>(samples_.size()) >= least_requests; });
   if (!error_.ok()) return error_;
   const absl::Time end = working_ == 0 ? last_answer_ : absl::Now();
-  Window window = {.samples = std::move(samples_), .length = end - window_begin_};
-  samples_.clear();
+  Window window = {.samples = std::exchange(samples_, {}),
+                   .refusals = std::exchange(refusals_, {}),
+                   .length = end - window_begin_};
   window_begin_ = end;
   return window;
 }

@@ -23,6 +23,8 @@ struct LoadOptions {
   // Requests a second, whether earlier ones are answered or not. Absent: each of `concurrency`
   // senders waits for an answer before its next request.
   std::optional<double> rate = {};
+  // Whether a busy server's refusals are counted; otherwise they are errors.
+  bool refusals = false;
   // Requests in all. Absent: until the load goes.
   std::optional<int64_t> requests = {};
 };
@@ -43,7 +45,7 @@ class Load {
 
   // The requests that are answered from now on (or from the end of the last window, or the
   // beginning) until the window is at least so long and has at least so many of them, or there are
-  // no more. The first error of a call, which ends the load.
+  // no more; and those that are refused meanwhile. The first error of a call, which ends the load.
   absl::StatusOr<Window> NextWindow(absl::Duration least_length, int64_t least_requests);
 
  private:
@@ -57,7 +59,8 @@ class Load {
   const LoadOptions options_;
   const absl::Time start_;
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_;   // Something was answered, or a thread or all has ended.
+  std::condition_variable stopping_;  // The load ends. Answers would wake up all who wait for it.
   // All guarded by mutex_.
   bool stopped_ = false;
   int64_t begun_ = 0;  // Requests.
@@ -66,6 +69,7 @@ class Load {
   absl::Time window_begin_;
   absl::Time last_answer_;
   std::vector<Sample> samples_;
+  std::vector<absl::Duration> refusals_;
 
   std::vector<std::jthread> workers_;  // Last: they use all the others.
 };

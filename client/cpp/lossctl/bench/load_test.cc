@@ -80,5 +80,24 @@ TEST(LoadTest, EndsWithTheFirstError) {
   EXPECT_EQ(calls, 3);
 }
 
+TEST(LoadTest, CountsRefusalsWhereTheyAreAskedFor) {
+  std::atomic<int> calls = 0;
+  const auto call = [&calls]() -> absl::StatusOr<Result> {
+    if (calls++ % 2 == 0) return SleepAWhile();
+    absl::Status busy = absl::ResourceExhaustedError("full");
+    busy.SetPayload("type.googleapis.com/google.rpc.RetryInfo", absl::Cord("\n\x02\x08\x01"));
+    return busy;
+  };
+  Load load(call, {.concurrency = 1, .refusals = true, .requests = 4});
+  const absl::StatusOr<Window> window = load.NextWindow(absl::ZeroDuration(), 4);
+  ASSERT_TRUE(window.ok()) << window.status();
+  EXPECT_EQ(window->samples.size(), 2);
+  ASSERT_EQ(window->refusals.size(), 2);
+  EXPECT_LT(window->refusals[0], kCall);
+  calls = 0;
+  Load strict(call, {.concurrency = 1, .requests = 4});
+  EXPECT_TRUE(absl::IsResourceExhausted(strict.NextWindow(absl::ZeroDuration(), 4).status()));
+}
+
 }  // namespace
 }  // namespace lossd

@@ -58,6 +58,23 @@ std::string LatencyTable(absl::Span<const BenchLevel> levels) {
   return text;
 }
 
+std::string RefusalTable(absl::Span<const BenchLevel> levels) {
+  std::string text = "concurrency  refusals";
+  for (const auto& latency : kLatencies) {
+    absl::StrAppendFormat(&text, "  %8s", absl::StrCat(latency.name, " ms"));
+  }
+  text += "\n";
+  for (const BenchLevel& level : levels) {
+    absl::StrAppendFormat(&text, "%11d  %8d", level.concurrency, level.summary.refusals);
+    for (const auto& latency : kLatencies) {
+      absl::StrAppendFormat(&text, "  %8.1f",
+                            Milliseconds(level.summary.refusal_latency.*latency.time));
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 std::string StageTable(absl::Span<const BenchLevel> levels) {
   std::string text = "concurrency";
   for (const auto& stage : kStages) absl::StrAppendFormat(&text, "  %11s", stage.name);
@@ -75,12 +92,14 @@ std::string StageTable(absl::Span<const BenchLevel> levels) {
   return text;
 }
 
+Json LatencyJson(const Latency& of) {
+  std::vector<Json::Member> latencies = {{"mean", of.mean}};
+  for (const auto& latency : kLatencies) latencies.emplace_back(latency.name, of.*latency.time);
+  return Json::Object(latencies);
+}
+
 Json LevelJson(const BenchLevel& level) {
   const Summary& summary = level.summary;
-  std::vector<Json::Member> latencies = {{"mean", summary.latency.mean}};
-  for (const auto& latency : kLatencies) {
-    latencies.emplace_back(latency.name, summary.latency.*latency.time);
-  }
   std::vector<Json::Member> stages;
   for (const auto& stage : kStages) {
     stages.emplace_back(stage.key, summary.timings.*stage.time);
@@ -93,7 +112,9 @@ Json LevelJson(const BenchLevel& level) {
                        {"requests_per_second", summary.requests_per_second},
                        {"bytes_sent", summary.bytes_sent},
                        {"bytes_received", summary.bytes_received},
-                       {"latency_seconds", Json::Object(latencies)},
+                       {"latency_seconds", LatencyJson(summary.latency)},
+                       {"refusals", summary.refusals},
+                       {"refusal_seconds", LatencyJson(summary.refusal_latency)},
                        {"stage_seconds", Json::Object(stages)},
                        {"server_receive_seconds", summary.timings.receive}});
 }
@@ -107,7 +128,8 @@ std::string ReportTable(const BenchSetup& setup, absl::Span<const BenchLevel> le
       setup.batch, setup.size, setup.size, setup.size, setup.dtype, first.bytes_sent / kMegabyte,
       first.bytes_received / kMegabyte);
   if (setup.rate.has_value()) absl::StrAppendFormat(&text, "; %g are due a second", *setup.rate);
-  absl::StrAppend(&text, "\n", LatencyTable(levels), StageTable(levels));
+  absl::StrAppend(&text, "\n", LatencyTable(levels), StageTable(levels),
+                  setup.refusals ? RefusalTable(levels) : "");
   for (const BenchLevel& level : levels) {
     if (level.stable) continue;
     absl::StrAppend(&text, "not stable after ", level.windows,

@@ -17,6 +17,7 @@ struct BenchSetup {
   std::string dtype;
   std::string transport;
   std::optional<double> rate = {};
+  bool refusals = false;  // Whether they are counted.
 };
 
 // What came of it with so many requests at a time.

@@ -23,6 +23,7 @@ BenchLevel Level(int concurrency, bool stable) {
   level.summary.latency.p50 = absl::Milliseconds(12);
   level.summary.latency.p99 = absl::Milliseconds(34);
   level.summary.timings.client_send = absl::Milliseconds(7);
+  level.summary.refusals = 8;
   return level;
 }
 
@@ -37,6 +38,9 @@ TEST(ReportTableTest, HasALineForEachLevel) {
   BenchSetup at_a_rate = MadeUp();
   at_a_rate.rate = 12.5;
   EXPECT_THAT(ReportTable(at_a_rate, {Level(1, true)}), HasSubstr("; 12.5 are due a second\n"));
+  EXPECT_THAT(text, Not(HasSubstr("refusals")));
+  at_a_rate.refusals = true;
+  EXPECT_THAT(ReportTable(at_a_rate, {Level(16, true)}), HasSubstr("         16         8"));
 }
 
 TEST(ReportJsonTest, IsOneObject) {
@@ -46,7 +50,9 @@ TEST(ReportJsonTest, IsOneObject) {
             R"("levels": [{"concurrency": 16, "requests": 30, "seconds": 6, "windows": 4, )"
             R"("stable": false, "requests_per_second": 5, "bytes_sent": 3000000, )"
             R"("bytes_received": 1000000, "latency_seconds": {"mean": 0, "p50": 0.012, "p90": 0, )"
-            R"("p95": 0, "p99": 0.034, "max": 0}, "stage_seconds": {"client_send": 0.007, )"
+            R"("p95": 0, "p99": 0.034, "max": 0}, "refusals": 8, "refusal_seconds": {"mean": 0, )"
+            R"("p50": 0, "p90": 0, "p95": 0, "p99": 0, "max": 0}, )"
+            R"("stage_seconds": {"client_send": 0.007, )"
             R"("network": 0, "queue": 0, "decode": 0, "compute": 0, "encode": 0, )"
             R"("client_receive": 0}, "server_receive_seconds": 0}]})"
             "\n");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 namespace lossd {
@@ -14,14 +16,10 @@ constexpr absl::Duration CallTimings::* kTimings[] = {
     &CallTimings::network,   &CallTimings::client_send, &CallTimings::client_receive,
     &CallTimings::round_trip};
 
-Latency SummarizeLatency(const Window& window) {
-  std::vector<absl::Duration> sorted;
-  absl::Duration sum;
-  for (const Sample& sample : window.samples) {
-    sorted.push_back(sample.latency);
-    sum += sample.latency;
-  }
+Latency SummarizeLatencies(std::vector<absl::Duration> sorted) {
+  if (sorted.empty()) return {};
   std::ranges::sort(sorted);
+  const absl::Duration sum = std::accumulate(sorted.begin(), sorted.end(), absl::ZeroDuration());
   return {.mean = sum / static_cast<double>(sorted.size()),
           .p50 = Percentile(sorted, 0.5),
           .p90 = Percentile(sorted, 0.9),
@@ -38,12 +36,16 @@ Summary Summarize(const Window& window) {
   summary.requests = static_cast<int64_t>(window.samples.size());
   summary.length = window.length;
   summary.requests_per_second = count / absl::ToDoubleSeconds(window.length);
+  std::vector<absl::Duration> latencies;
   for (const Sample& sample : window.samples) {
+    latencies.push_back(sample.latency);
     summary.bytes_sent += static_cast<double>(sample.bytes.sent) / count;
     summary.bytes_received += static_cast<double>(sample.bytes.received) / count;
     for (const auto time : kTimings) summary.timings.*time += sample.timings.*time / count;
   }
-  summary.latency = SummarizeLatency(window);
+  summary.latency = SummarizeLatencies(std::move(latencies));
+  summary.refusals = static_cast<int64_t>(window.refusals.size());
+  summary.refusal_latency = SummarizeLatencies(window.refusals);
   return summary;
 }
 

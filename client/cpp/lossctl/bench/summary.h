@@ -28,6 +28,8 @@ struct Summary {
   double bytes_received = 0;  // likewise.
   Latency latency;
   CallTimings timings;  // On average.
+  int64_t refusals = 0;
+  Latency refusal_latency;  // Zeros where there are none.
 };
 
 // Of a window with a sample.

@@ -32,6 +32,8 @@ TEST(SummarizeTest, SumsAWindowUp) {
     sample.bytes = {.sent = 100 * i, .received = 10 * i};
     window.samples.push_back(sample);
   }
+  EXPECT_EQ(Summarize(window).refusal_latency.max, absl::ZeroDuration());
+  window.refusals = {absl::Milliseconds(9), absl::Milliseconds(7)};
   const Summary summary = Summarize(window);
   EXPECT_EQ(summary.requests, 4);
   EXPECT_DOUBLE_EQ(summary.requests_per_second, 2);
@@ -44,6 +46,8 @@ TEST(SummarizeTest, SumsAWindowUp) {
   EXPECT_EQ(summary.timings.compute, absl::Milliseconds(25));
   EXPECT_EQ(summary.timings.client_receive, absl::Microseconds(2500));
   EXPECT_EQ(summary.timings.queue, absl::ZeroDuration());
+  EXPECT_EQ(summary.refusals, 2);
+  EXPECT_EQ(summary.refusal_latency.max, absl::Milliseconds(9));
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ Window Together(absl::Span<const Window> windows) {
   Window all;
   for (const Window& window : windows) {
     all.samples.insert(all.samples.end(), window.samples.begin(), window.samples.end());
+    all.refusals.insert(all.refusals.end(), window.refusals.begin(), window.refusals.end());
     all.length += window.length;
   }
   return all;

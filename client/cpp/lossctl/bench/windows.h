@@ -21,6 +21,7 @@ struct Sample {
 // The requests that were answered in a stretch of time.
 struct Window {
   std::vector<Sample> samples;
+  std::vector<absl::Duration> refusals = {};  // When these were told, from when they were due.
   absl::Duration length;
 };
 
