@@ -11,7 +11,7 @@ if ((${#names[@]} == 0)); then
   names=($(basename -a "$build"/bench/*_bench bench/*_bench.py))
 fi
 # The benchmarks in Python use parts of the demo and of the tests.
-export PYTHONPATH=demo:tests/python${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH=demo:tests/python:tests/ops/lib${PYTHONPATH:+:$PYTHONPATH}
 
 run() {
   local name=${1%.py}

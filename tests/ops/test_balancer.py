@@ -7,97 +7,17 @@ import contextlib
 import os
 import pathlib
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 
 import grpc
 import numpy as np
 import pytest
+from balancers import BALANCERS, balancer
 from local_server import LocalServer, server_binary
-from programs import DEPLOY, environment, program
-from server import PLAN, compute, free_port, measured_server, wait_until
+from server import PLAN, compute, measured_server, wait_until
 from traffic import Traffic
 
 import lossd
-
-FOLDER = DEPLOY / "balancer"
-
-
-def adapted(name: str, folder: pathlib.Path, port: int, servers: tuple[str, str]) -> pathlib.Path:
-    """A configuration as it is, but for the addresses."""
-    text = (FOLDER / name).read_text()
-    for index, server in enumerate(servers, start=1):
-        host, server_port = server.split(":")
-        old = (f"lossd-{index}, port_value: 50051", f"lossd-{index}:50051")
-        assert any(address in text for address in old)
-        text = text.replace(old[0], f"{host}, port_value: {server_port}")
-        text = text.replace(old[1], server)
-    listeners = {
-        "envoy.yaml": ("0.0.0.0, port_value: 50051", f"127.0.0.1, port_value: {port}"),
-        "haproxy.cfg": ("bind :50051", f"bind 127.0.0.1:{port}"),
-        "nginx.conf": ("listen 50051", f"listen 127.0.0.1:{port}"),
-    }
-    assert listeners[name][0] in text
-    text = text.replace(*listeners[name]).replace("port_value: 9901", "port_value: 0")
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
-def envoy(config: pathlib.Path) -> list[str]:
-    return [
-        program("envoy"),
-        "-c",
-        str(config),
-        "--use-dynamic-base-id",
-        "--concurrency",
-        "1",
-        "-l",
-        "warning",
-    ]
-
-
-def haproxy(config: pathlib.Path) -> list[str]:
-    return [program("haproxy"), "-db", "-f", str(config)]
-
-
-def nginx(config: pathlib.Path) -> list[str]:
-    # Unpacked, it has none of the folders that it was built for.
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    folders = "".join(f"{kind}_temp_path {config.parent}/{kind};\n" for kind in kinds)
-    config.write_text(config.read_text().replace("http {\n", "http {\n" + folders))
-    settings = "daemon off; master_process off; error_log stderr; pid nginx.pid;"
-    return [program("nginx"), "-p", str(config.parent), "-c", str(config), "-g", settings]
-
-
-BALANCERS = {"envoy.yaml": envoy, "haproxy.cfg": haproxy, "nginx.conf": nginx}
-
-
-@contextlib.contextmanager
-def balancer(name: str, folder: pathlib.Path, servers: tuple[str, str]) -> Iterator[str]:
-    """A balancer in front of two servers; gives its address."""
-    port = free_port()
-    command = BALANCERS[name](adapted(name, folder, port, servers))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment(), cwd=folder)
-    try:
-        address = f"127.0.0.1:{port}"
-
-        def ready() -> bool:
-            assert process.poll() is None, (folder / "log").read_text()
-            with contextlib.suppress(lossd.Error), lossd.Client(address, retry_seconds=0) as client:
-                return bool(client.info(timeout=2))
-            return False
-
-        wait_until(ready)
-        yield address
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture

@@ -21,10 +21,15 @@ _FOLDERS = (
 )
 
 
+def find(name: str) -> str | None:
+    """Where a program is, if it is."""
+    path = os.pathsep.join([*map(str, _FOLDERS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return shutil.which(name, path=path)
+
+
 def program(name: str) -> str:
     """Where a program is; skips the test where there is none."""
-    path = os.pathsep.join([*map(str, _FOLDERS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    found = shutil.which(name, path=path)
+    found = find(name)
     if found is None:
         pytest.skip(f"there is no {name}: `make test-ops` gets what can be had without root")
     return found
