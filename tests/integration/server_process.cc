@@ -46,6 +46,8 @@ std::string ServerProcess::Address() const {
 }
 
 void ServerProcess::Terminate() const { kill(pid_, SIGTERM); }
+void ServerProcess::Freeze() const { kill(pid_, SIGSTOP); }
+void ServerProcess::Thaw() const { kill(pid_, SIGCONT); }
 
 int ServerProcess::Wait() {
   int status = 0;

@@ -24,6 +24,10 @@ class ServerProcess {
   // Sends SIGTERM.
   void Terminate() const;
 
+  // It stands still from now on, and goes on.
+  void Freeze() const;
+  void Thaw() const;
+
   // Its exit status, once it has ended; -1 when a signal ended it.
   int Wait();
 

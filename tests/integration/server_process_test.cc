@@ -61,5 +61,61 @@ TEST(ServerProcessTest, AnswersWhatItAcceptedBeforeSigterm) {
   EXPECT_TRUE(absl::IsUnavailable(impatient->Compute(kPlan, small).status()));
 }
 
+// Memory that is shared with a server which stands still in the midst of it.
+class FrozenServerTest : public testing::Test {
+ protected:
+  static constexpr char kPlan[] = "[{function: WeightedMSELoss}]";
+  // So large that memory is shared, and so different that each wants a segment of its own.
+  static constexpr int64_t kSmall = 65;
+  static constexpr int64_t kLarge = 96;
+
+  static Batch Constant(float value, int64_t size) {
+    Batch batch;
+    batch.predictions = {{"output", at::full({1, 1, size, size, size}, value)}};
+    batch.labels = at::zeros({1, 1, size, size, size});
+    return batch;
+  }
+
+  // Its total is value².
+  absl::StatusOr<double> TotalOf(float value, int64_t size) const {
+    const absl::StatusOr<Result> result = client_->Compute(kPlan, Constant(value, size));
+    if (!result.ok()) return result.status();
+    return result->total;
+  }
+
+  const ServerProcess server_{LOSSD_SERVER, {"--log_level=error"}};
+  const absl::StatusOr<Client> client_ =
+      Client::Connect(server_.Address(), {.timeout = absl::Seconds(20)});
+};
+
+TEST_F(FrozenServerTest, AnswersNoOtherOfferWhenItIsLate) {
+  ASSERT_TRUE(client_.ok()) << client_.status();
+  EXPECT_EQ(TotalOf(2, kSmall).value_or(0), 4);
+  server_.Freeze();
+  PendingResult given_up = client_->Submit(kPlan, Constant(3, kLarge));
+  absl::SleepFor(absl::Milliseconds(300));  // It waits for the answer to its offer.
+  given_up.Cancel();
+  EXPECT_TRUE(absl::IsCancelled(given_up.Get().status()));
+  server_.Thaw();
+  for (const float value : {4.F, 5.F}) EXPECT_EQ(TotalOf(value, kLarge).value_or(0), value * value);
+}
+
+TEST_F(FrozenServerTest, KeepsNobodyWhoGivesUp) {
+  ASSERT_TRUE(client_.ok()) << client_.status();
+  server_.Freeze();
+  // One asks whether memory is shared, and so does the next.
+  PendingResult first = client_->Submit(kPlan, Constant(1, kSmall));
+  PendingResult second = client_->Submit(kPlan, Constant(1, kSmall));
+  absl::SleepFor(absl::Milliseconds(300));
+  const absl::Time start = absl::Now();
+  for (PendingResult* pending : {&second, &first}) {
+    pending->Cancel();
+    EXPECT_TRUE(absl::IsCancelled(pending->Get().status()));
+  }
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  server_.Thaw();
+  EXPECT_EQ(TotalOf(6, kSmall).value_or(0), 36);
+}
+
 }  // namespace
 }  // namespace lossd

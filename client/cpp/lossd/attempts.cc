@@ -70,10 +70,13 @@ absl::Status MakeAttempts(Connections& connections, CallControl& control,
   const absl::Time deadline = EndOf(options.timeout);
   absl::Time last_start = deadline;
   bool outage = false;
+  int unknown_segments = 0;
   for (int failures = 0; control.status().ok(); ++failures) {
     const absl::Status status = MakeAttempt(connections, control, deadline, attempt);
     if (status.ok()) return status;
     if (!control.status().ok()) break;
+    // The delivery shares other memory next time, and then none.
+    if (ErrorReason(status) == "UNKNOWN_SEGMENT" && ++unknown_segments <= 2) continue;
     if (IsBusy(status) && options.retry_timeout > absl::ZeroDuration()) {
       outage = false;
       last_start = deadline;

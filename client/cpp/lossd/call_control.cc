@@ -1,5 +1,7 @@
 #include "lossd/call_control.h"
 
+#include <utility>
+
 #include "absl/time/clock.h"
 
 namespace lossd {
@@ -25,13 +27,14 @@ void CallControl::Sleep(absl::Duration duration) {
 CallControl::Attempt::Attempt(CallControl& control, grpc::ClientContext& context)
     : control_(control) {
   const std::lock_guard lock(control_.mutex_);
-  control_.under_way_ = &context;
+  before_ = std::exchange(control_.under_way_, &context);
   if (!control_.reason_.ok()) context.TryCancel();
 }
 
 CallControl::Attempt::~Attempt() {
   const std::lock_guard lock(control_.mutex_);
-  control_.under_way_ = nullptr;
+  control_.under_way_ = before_;
+  if (before_ != nullptr && !control_.reason_.ok()) before_->TryCancel();
 }
 
 }  // namespace lossd

@@ -25,7 +25,8 @@ class CallControl {
   // Waits, unless the call is given up.
   void Sleep(absl::Duration duration);
 
-  // While it lives, the attempt is ended with the call. At most one at a time.
+  // While it lives, the attempt is ended with the call; one that was there before is again when it
+  // goes.
   class Attempt {
    public:
     Attempt(CallControl& control, grpc::ClientContext& context);
@@ -35,6 +36,7 @@ class CallControl {
 
    private:
     CallControl& control_;
+    grpc::ClientContext* before_;
   };
 
  private:

@@ -94,7 +94,7 @@ absl::StatusOr<Result> MakeComputation(ClientCalls& calls, const Computation& co
         if (!computation.traceparent.empty()) {
           context.AddMetadata(kTraceparentKey, computation.traceparent);
         }
-        result = computation.delivery->Attempt(connection, context, computation.progress);
+        result = computation.delivery->Attempt(connection, context, control, computation.progress);
         return result.status();
       });
   if (!status.ok()) return status;

@@ -112,39 +112,63 @@ absl::Status TakeOut(const SharedSegments::Loan& loan, const v1::SharedRegion& r
   return absl::OkStatus();
 }
 
-// Whether the server has forgotten our segments, or never knew them: it is another one.
-bool IsUnknownSegment(const absl::Status& status) {
-  return ErrorReason(status) == "UNKNOWN_SEGMENT";
-}
-
 class SharedDelivery final : public Delivery {
  public:
   SharedDelivery(std::shared_ptr<const OutgoingRequest> request, bool required)
       : request_(std::move(request)), required_(required), streamed_(DeliverStreamed(request_)) {}
 
   absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
-                                 const ProgressFunction& progress) const override {
-    absl::StatusOr<SharedSegments::Loan> loan = Borrow(connection, context);
-    if (loan.ok()) return Compute(connection, context, *loan);
+                                 CallControl& control, const ProgressFunction& progress) override {
+    std::shared_ptr<SharedSegments> segments;
+    absl::StatusOr<SharedSegments::Loan> loan = Borrow(connection, context, control, segments);
+    if (loan.ok()) {
+      absl::StatusOr<Result> result = Compute(connection, context, *loan);
+      // The server has forgotten our segments, or never knew them: it is another one.
+      if (ErrorReason(result.status()) == "UNKNOWN_SEGMENT")
+        Leave(*connection.shared_memory, segments);
+      return result;
+    }
     const bool cannot_be = absl::IsFailedPrecondition(loan.status());
     if (!cannot_be || required_) return loan.status();
-    return streamed_->Attempt(connection, context, progress);
+    return streamed_->Attempt(connection, context, control, progress);
   }
 
  private:
-  // A segment for the request and its gradients. FAILED_PRECONDITION where there is none to be had.
+  // A segment for the request and its gradients, one of `segments`. FAILED_PRECONDITION where there
+  // is none to be had.
   absl::StatusOr<SharedSegments::Loan> Borrow(const Connection& connection,
-                                              const grpc::ClientContext& context) const {
+                                              const grpc::ClientContext& context,
+                                              CallControl& control,
+                                              std::shared_ptr<SharedSegments>& segments) {
     if (connection.shared_memory == nullptr) {
       return absl::FailedPreconditionError("memory is not shared with several servers");
     }
-    const absl::StatusOr<std::shared_ptr<SharedSegments>> segments = connection.shared_memory->Get(
-        *connection.stub, connection.introduction, absl::FromChrono(context.deadline()));
-    if (!segments.ok()) return segments.status();
-    absl::StatusOr<SharedSegments::Loan> loan =
-        (*segments)->Borrow(TensorRoom() + GradientRoom(request_->header));
-    if (!loan.ok()) return absl::FailedPreconditionError(loan.status().message());
-    return loan;
+    const absl::Time deadline = absl::FromChrono(context.deadline());
+    while (true) {
+      absl::StatusOr<std::shared_ptr<SharedSegments>> found = connection.shared_memory->Get(
+          *connection.stub, connection.introduction, control, deadline);
+      if (!found.ok()) return found.status();
+      segments = *std::move(found);
+      absl::StatusOr<SharedSegments::Loan> loan =
+          segments->Borrow(TensorRoom() + GradientRoom(request_->header), control, deadline);
+      if (loan.ok()) return loan;
+      const bool lost = segments->lost();
+      if (lost) Leave(*connection.shared_memory, segments);
+      if (!control.status().ok()) return control.status();
+      if (absl::Now() >= deadline) return absl::DeadlineExceededError(loan.status().message());
+      if (!lost) return absl::FailedPreconditionError(loan.status().message());
+    }
+  }
+
+  // Has the next attempt share other memory than these, which were of no use; after the second of
+  // this call, none of the connection's.
+  void Leave(SharedMemoryNegotiation& negotiation,
+             const std::shared_ptr<SharedSegments>& segments) {
+    if (++left_ == 1) {
+      negotiation.Leave(segments);
+    } else {
+      negotiation.Refuse("other servers answer than the one that shares memory");
+    }
   }
 
   // What the tensors take, each aligned.
@@ -165,8 +189,7 @@ class SharedDelivery final : public Delivery {
     absl::Status status = FromRpcStatus(connection.stub->Compute(&context, header, &answer.header));
     if (!status.ok()) {
       loan.MayBeInUse();
-      // Another attempt, on another connection, asks anew.
-      return IsUnknownSegment(status) ? absl::UnavailableError(status.message()) : status;
+      return status;
     }
     const absl::Time answered = absl::Now();
     const CallBytes bytes = {.sent = static_cast<int64_t>(header.ByteSizeLong()),
@@ -188,6 +211,7 @@ class SharedDelivery final : public Delivery {
   const std::shared_ptr<const OutgoingRequest> request_;
   const bool required_;
   const std::unique_ptr<Delivery> streamed_;
+  int left_ = 0;  // Segments.
 };
 
 }  // namespace

@@ -200,7 +200,8 @@ class StreamedDelivery final : public Delivery {
       : request_(std::move(request)) {}
 
   absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
-                                 const ProgressFunction& progress) const override {
+                                 CallControl& /*control*/,
+                                 const ProgressFunction& progress) override {
     const absl::Time start = absl::Now();
     Stream stream(connection.channel, context);
     Exchange exchange(*request_, Arrivals(connection.workspace), progress, stream);

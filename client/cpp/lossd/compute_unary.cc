@@ -27,7 +27,8 @@ class UnaryDelivery final : public Delivery {
   explicit UnaryDelivery(v1::ComputeRequest request) : request_(std::move(request)) {}
 
   absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
-                                 const ProgressFunction& /*progress*/) const override {
+                                 CallControl& /*control*/,
+                                 const ProgressFunction& /*progress*/) override {
     v1::ComputeResponse response;
     const absl::Status status =
         FromRpcStatus(connection.stub->Compute(&context, request_, &response));

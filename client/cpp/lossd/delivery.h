@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "absl/status/statusor.h"
+#include "lossd/call_control.h"
 #include "lossd/client_options.h"
 #include "lossd/connection.h"
 #include "lossd/result.h"
@@ -21,11 +22,13 @@ class Delivery {
 
   virtual ~Delivery() = default;
 
-  // One attempt, on the calling thread. The result's bytes are counted, and in its timings are the
+  // One attempt, on the calling thread, none at the same time. `control` has `context`, and is
+  // given what else can be cancelled. The result's bytes are counted, and in its timings are the
   // server's, and client_send and client_receive of the attempt. The server's status; INTERNAL for
   // an answer that is none.
   virtual absl::StatusOr<Result> Attempt(const Connection& connection, grpc::ClientContext& context,
-                                         const ProgressFunction& progress) const = 0;
+                                         CallControl& control,
+                                         const ProgressFunction& progress) = 0;
 };
 
 }  // namespace lossd

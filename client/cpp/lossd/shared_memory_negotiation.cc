@@ -22,18 +22,36 @@ absl::StatusOr<std::shared_ptr<SharedSegments>> Negotiate(const v1::GetServerInf
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<SharedSegments>> SharedMemoryNegotiation::Get(
-    v1::LossService::Stub& stub, const Introduction& introduction, absl::Time deadline) {
-  const std::lock_guard lock(mutex_);
-  if (!found_.has_value()) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(deadline));
-    if (absl::Status added = introduction.AddTo(context); !added.ok()) return added;
-    v1::GetServerInfoResponse server;
+    v1::LossService::Stub& stub, const Introduction& introduction, CallControl& control,
+    absl::Time deadline) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (found_.has_value()) return *found_;
+  }
+  // Others may ask at the same time: none waits for another, whose server may stand still.
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(deadline));
+  if (absl::Status added = introduction.AddTo(context); !added.ok()) return added;
+  v1::GetServerInfoResponse server;
+  {
+    const CallControl::Attempt under_way(control, context);
     absl::Status asked = FromRpcStatus(stub.GetServerInfo(&context, {}, &server));
     if (!asked.ok()) return asked;
-    found_ = Negotiate(server);
   }
+  absl::StatusOr<std::shared_ptr<SharedSegments>> negotiated = Negotiate(server);
+  const std::lock_guard lock(mutex_);
+  if (!found_.has_value()) found_ = std::move(negotiated);
   return *found_;
+}
+
+void SharedMemoryNegotiation::Leave(const std::shared_ptr<SharedSegments>& segments) {
+  const std::lock_guard lock(mutex_);
+  if (found_.has_value() && found_->ok() && **found_ == segments) found_.reset();
+}
+
+void SharedMemoryNegotiation::Refuse(absl::string_view why) {
+  const std::lock_guard lock(mutex_);
+  found_ = absl::FailedPreconditionError(why);
 }
 
 }  // namespace lossd

@@ -7,7 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "lossd/call_control.h"
 #include "lossd/introduction.h"
 #include "lossd/shared_segments.h"
 #include "lossd/v1/service.grpc.pb.h"
@@ -22,7 +24,13 @@ class SharedMemoryNegotiation {
   // the server's status when it cannot be asked, which is told who asks.
   absl::StatusOr<std::shared_ptr<SharedSegments>> Get(v1::LossService::Stub& stub,
                                                       const Introduction& introduction,
-                                                      absl::Time deadline);
+                                                      CallControl& control, absl::Time deadline);
+
+  // These are of no use any more: Get finds others.
+  void Leave(const std::shared_ptr<SharedSegments>& segments);
+
+  // Nor are others; the reason, for people.
+  void Refuse(absl::string_view why);
 
  private:
   std::mutex mutex_;

@@ -1,6 +1,7 @@
 #ifndef LOSSD_SHARED_SEGMENTS_H_
 #define LOSSD_SHARED_SEGMENTS_H_
 
+#include <condition_variable>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "lossd/call_control.h"
 #include "lossd/shared_memory/file_descriptor.h"
 #include "lossd/shared_memory/mapping.h"
 
@@ -56,25 +58,53 @@ class SharedSegments : public std::enable_shared_from_this<SharedSegments> {
   static absl::StatusOr<std::shared_ptr<SharedSegments>> Connect(const std::string& socket,
                                                                  const std::string& instance);
 
-  // A segment of at least `bytes` >= 1. An error where the server takes no more, or is gone.
-  absl::StatusOr<Loan> Borrow(size_t bytes);
+  // A segment of at least `bytes` >= 1. An error where the server takes no more, or is gone, or the
+  // call is given up or late.
+  absl::StatusOr<Loan> Borrow(size_t bytes, const CallControl& control, absl::Time deadline);
+
+  // Whether they are of no use any more: the server did not answer as it should, or in time.
+  bool lost() const;
 
  private:
+  // Who waits for the server, and until when.
+  struct Waiting {
+    const CallControl& control;
+    absl::Time deadline;
+
+    // Why no longer.
+    absl::Status over() const;
+  };
+
   explicit SharedSegments(FileDescriptor socket) : socket_(std::move(socket)) {}
 
-  absl::StatusOr<Segment> Share(size_t bytes);
+  absl::StatusOr<Segment> Share(size_t bytes, const Waiting& waiting);
+  // What the server says to the offer of a segment: its token.
+  absl::StatusOr<std::string> Offer(size_t bytes, const FileDescriptor& file,
+                                    const Waiting& waiting);
+  // The same, by the one who talks to it.
+  absl::StatusOr<std::string> Talk(size_t bytes, const FileDescriptor& file,
+                                   const Waiting& waiting);
+  absl::StatusOr<std::string> Receive(const Waiting& waiting) const;
+
   void Return(Segment segment, bool in_use);
+
+  // With mutex_ held:
   // Has the server forget those that nobody has used lately, and all but a few.
   void Decay();
-  // Does not wait for the server, which may stand still.
-  void Forget(const Segment& segment);
-  // What it says to the offer of a segment.
-  absl::StatusOr<std::string> Offer(size_t bytes, const FileDescriptor& file);
+  void Forget(Segment segment);
+  // Says so, unless somebody else talks to the server, who then does.
+  void SayForgotten();
+  // An answer that comes late must not be taken for that to another question.
+  void Lose();
 
-  std::mutex mutex_;
   const FileDescriptor socket_;
-  int answers_due_ = 0;  // Before the one to the next offer.
+  mutable std::mutex mutex_;
+  std::condition_variable silent_;
+  bool talking_ = false;  // Somebody waits for the server, without mutex_, which guards this,
+  bool lost_ = false;
   std::vector<Segment> idle_;
+  std::vector<std::string> forgotten_;  // Tokens, of which it is still to be told,
+  int answers_due_ = 0;                 // and, when nobody talks, answers before that to an offer.
 };
 
 }  // namespace lossd
