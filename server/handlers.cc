@@ -131,6 +131,9 @@ absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& requ
   absl::StatusOr<Schedule> schedule = (*plan)->Prepare(*batch);
   if (!schedule.ok()) return schedule.status();
   const MemoryNeed need = MeasureMemory(*schedule, *batch, pool_.threads());
+  const int64_t on_device = need.input_bytes + need.outcome.gradient_bytes;
+  const DeviceNeed of_device = {.least = on_device, .likely = on_device + need.gpu_scratch_bytes};
+  if (absl::Status fits = devices_.CheckFits(of_device); !fits.ok()) return fits;
   const ByteLimit of_answer = way == Way::kInMessage
                                   ? ByteLimit{kMaxMessageBytes, "what one message holds"}
                                   : ByteLimit{limits.bytes, kMaxRequestBytes};
@@ -147,7 +150,8 @@ absl::StatusOr<Announcement> Handlers::Understand(const v1::ComputeRequest& requ
                       .crop_seed = *batch->malis_crop_seed,
                       .demand = {.bytes = inputs.total() + derived + need.scratch_bytes + answer,
                                  .answer_bytes = answer,
-                                 .cost = cost}};
+                                 .cost = cost},
+                      .of_device = of_device};
 }
 
 absl::StatusOr<Announcement> Handlers::Announce(const v1::ComputeRequest& request,
@@ -193,7 +197,7 @@ absl::Status Handlers::Answer(const Announcement& announcement, const Batch& bat
                               v1::ComputeResponse* response, std::vector<at::Tensor>* apart) {
   const absl::Time decoded = absl::Now();
   const absl::StatusOr<Outcome> outcome = devices_.Compute(
-      *announcement.plan, announcement.schedule, batch, announcement.demand.bytes, context);
+      *announcement.plan, announcement.schedule, batch, announcement.of_device, context);
   if (!outcome.ok()) return outcome.status();
   const absl::Time computed = absl::Now();
   const absl::Status written = WriteOutcome(*outcome, announcement.crop_seed, response, apart);

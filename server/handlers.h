@@ -36,6 +36,7 @@ struct Announcement {
   OutcomeSize answer;  // What is going to be answered.
   uint64_t crop_seed;  // The request's, or drawn.
   Demand demand;
+  DeviceNeed of_device;
 };
 
 // The most that a request may ask for.
@@ -69,8 +70,9 @@ class Handlers {
            Devices::OnLoss on_loss = {})
       : pool_(threads),
         plans_(plan_cache_size),
-        segments_(shared_memory_bytes),
-        devices_(std::move(devices), std::move(on_loss)) {}
+        devices_(std::move(devices), std::move(on_loss)),
+        arrivals_(MakeArrivals(devices_.HostMemory())),
+        segments_(shared_memory_bytes) {}
 
   // Checks what is told by all of a request but what is in its tensors, for which no memory is
   // taken. Errors: FieldErrors about the request; RESOURCE_EXHAUSTED for too many bytes.
@@ -115,6 +117,12 @@ class Handlers {
   void GiveBackKept();
 
  private:
+  // In memory that devices copy from at best.
+  static Arrivals MakeArrivals(std::shared_ptr<ChunkMemory> memory) {
+    if (memory == nullptr) return Arrivals();
+    return Arrivals(std::make_shared<Workspace>(std::move(memory)));
+  }
+
   // How a request's tensors come, and its answer's go.
   enum class Way { kInMessage, kShared, kStreamed };
 
@@ -135,9 +143,9 @@ class Handlers {
 
   TaskPool pool_;
   PlanCache plans_;
+  Devices devices_;
   Arrivals arrivals_;
   Segments segments_;
-  Devices devices_;
 };
 
 }  // namespace lossd

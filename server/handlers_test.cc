@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -149,6 +151,62 @@ TEST(HandlersTest, TellsWhatARequestTakes) {
   EXPECT_EQ(of_stream.bytes - of_stream.answer_bytes,
             of_message.bytes - of_message.answer_bytes + 64);
   EXPECT_EQ(of_stream.cost, of_message.cost);
+}
+
+// A device with little memory, which says from where it copies.
+class SmallDevice final : public Device {
+ public:
+  SmallDevice(int64_t bytes, std::shared_ptr<ChunkMemory> memory)
+      : Device({.name = "small", .description = "", .architecture = "", .memory_bytes = bytes}),
+        memory_(std::move(memory)) {}
+
+  absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
+                                  const Batch& batch, const Context& context) override {
+    return plan.Compute(schedule, batch, context);
+  }
+  bool Works() override { return true; }
+  void GiveBackMemory() override {}
+  std::shared_ptr<ChunkMemory> HostMemory() override { return memory_; }
+
+ private:
+  const std::shared_ptr<ChunkMemory> memory_;
+};
+
+std::vector<std::unique_ptr<Device>> OneSmallDevice(int64_t bytes,
+                                                    std::shared_ptr<ChunkMemory> memory = nullptr) {
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::make_unique<SmallDevice>(bytes, std::move(memory)));
+  return devices;
+}
+
+TEST(HandlersTest, RefusesWhatNeverFitsADevice) {
+  // Prediction, labels and gradient, 8 floats each.
+  constexpr int64_t kBytes = 3 * 8 * 4;
+  Handlers enough(1, 1, 0, OneSmallDevice(kBytes));
+  EXPECT_TRUE(enough.Announce(MseRequest(), {.bytes = kMaxBytes}).ok());
+  Handlers too_small(1, 1, 0, OneSmallDevice(kBytes - 1));
+  const absl::Status refused = too_small.Announce(MseRequest(), {.bytes = kMaxBytes}).status();
+  EXPECT_EQ(ErrorReason(refused), "TOO_LARGE");
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("are 96 bytes on a device, and small has 95"));
+}
+
+// Memory of a device's choice.
+class CountedMemory final : public ChunkMemory {
+ public:
+  std::byte* Take(size_t bytes, size_t alignment) override {
+    ++taken;
+    return ChunkMemory::Take(bytes, alignment);
+  }
+  int taken = 0;
+};
+
+TEST(HandlersTest, TensorsArriveWhereTheDeviceCopiesFrom) {
+  const auto memory = std::make_shared<CountedMemory>();
+  Handlers handlers(1, 1, 0, OneSmallDevice(1000, memory));
+  const at::Tensor arrived = handlers.arrivals().Take(100);
+  EXPECT_EQ(memory->taken, 1);
+  EXPECT_GT(handlers.kept_bytes(), 0) << "counts as what is kept";
 }
 
 TEST(HandlersTest, RefusesWhatCostsTooMuch) {

@@ -2,11 +2,13 @@
 #define SERVER_DEVICES_DEVICE_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "lossd/base/context.h"
+#include "lossd/base/workspace.h"
 #include "lossd/compute/batch.h"
 #include "lossd/compute/orchestrator.h"
 
@@ -17,6 +19,12 @@ struct DeviceFacts {
   std::string description;   // "NVIDIA H100 80GB HBM3"; empty for the host.
   std::string architecture;  // "sm_90"; of the host the vector instructions.
   int64_t memory_bytes = 0;  // Of its own; 0: the host's.
+};
+
+// Bytes that a request takes of a device's memory.
+struct DeviceNeed {
+  int64_t least;   // Its tensors and its gradients, which are there at the same time.
+  int64_t likely;  // With all that can be told.
 };
 
 // Where requests are computed: the host or a GPU. Thread-safe.
@@ -38,8 +46,11 @@ class Device {
   // never does again in this process.
   virtual bool Works() = 0;
 
-  // Gives memory back that is kept for requests to come. Whether it keeps any.
-  virtual bool GiveBackMemory() = 0;
+  // Gives memory back that is kept for requests to come.
+  virtual void GiveBackMemory() = 0;
+
+  // Memory of the host that it copies from at best; null: any.
+  virtual std::shared_ptr<ChunkMemory> HostMemory() { return nullptr; }
 
  private:
   const DeviceFacts facts_;

@@ -5,10 +5,14 @@
 #include <torch/types.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
-#include <map>
+#include <functional>
+#include <latch>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
@@ -21,12 +25,16 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+constexpr int64_t kMemory = 10'000;
+
 // A device that computes as the host does, until it is told to fail.
 class FakeDevice final : public Device {
  public:
-  explicit FakeDevice(std::string name)
-      : Device(
-            {.name = std::move(name), .description = "", .architecture = "", .memory_bytes = 0}) {}
+  explicit FakeDevice(std::string name, int64_t memory_bytes = kMemory)
+      : Device({.name = std::move(name),
+                .description = "",
+                .architecture = "",
+                .memory_bytes = memory_bytes}) {}
 
   absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
                                   const Batch& batch, const Context& context) override {
@@ -37,14 +45,10 @@ class FakeDevice final : public Device {
     return plan.Compute(schedule, batch, context);
   }
   bool Works() override { return !lost; }
-  bool GiveBackMemory() override {
-    ++given_back;
-    return keeps_memory;
-  }
+  void GiveBackMemory() override { ++given_back; }
 
   std::atomic<int> computed = 0;
   std::atomic<int> given_back = 0;
-  std::atomic<bool> keeps_memory = true;
   std::atomic<int> lacks_memory = 0;  // That many times.
   std::atomic<bool> fails_once = false;
   std::atomic<bool> lost = false;
@@ -73,15 +77,37 @@ class DevicesTest : public testing::Test {
         });
   }
 
-  absl::StatusOr<double> Compute(int64_t bytes = 1) {
+  absl::StatusOr<double> Compute(int64_t bytes = 1) { return Compute(bytes, never_); }
+  absl::StatusOr<double> Compute(int64_t bytes, const Cancellation& cancellation) {
     TaskGroup group(pool_);
     const absl::StatusOr<Outcome> outcome =
-        devices_->Compute(*plan_, schedule_, batch_, bytes, Context(group, never_));
+        devices_->Compute(*plan_, schedule_, batch_, {.least = bytes / 2, .likely = bytes},
+                          Context(group, cancellation));
     if (!outcome.ok()) return outcome.status();
     return outcome->total;
   }
 
-  TaskPool pool_{2};
+  // Calls body() while each of the two computes a request of so many bytes.
+  void WhileBothCompute(int64_t bytes, const std::function<void()>& body) {
+    std::latch computing(2);
+    std::latch done(1);
+    for (FakeDevice* const fake : fakes_) {
+      fake->during = [&, first = std::make_shared<std::atomic<bool>>(true)] {
+        if (!first->exchange(false)) return;
+        computing.count_down();
+        done.wait();
+      };
+    }
+    std::vector<std::jthread> requests;
+    for (size_t i = 0; i < fakes_.size(); ++i) {
+      requests.emplace_back([&] { EXPECT_EQ(*Compute(bytes), expected_); });
+    }
+    computing.wait();
+    body();
+    done.count_down();
+  }
+
+  TaskPool pool_{8};
   const Cancellation never_;
   Batch batch_;
   std::unique_ptr<const Orchestrator> plan_;
@@ -109,19 +135,83 @@ TEST_F(DevicesTest, TakesTheOneWithTheLeastToDoInBytes) {
   EXPECT_EQ(fakes_[0]->computed, 2);
 }
 
-TEST_F(DevicesTest, TriesOnceMoreWithoutWhatItKeeps) {
+TEST_F(DevicesTest, WaitsForRoom) {
+  std::vector<std::jthread> later;
+  std::atomic<int> answered = 0;
+  WhileBothCompute(kMemory * 3 / 4, [&] {
+    // The small one would have room, but is not first in line.
+    for (const int64_t bytes : {kMemory / 2, int64_t{1}}) {
+      const size_t waiting = devices_->waiting();
+      later.emplace_back([&, bytes] {
+        EXPECT_EQ(*Compute(bytes), expected_);
+        ++answered;
+      });
+      while (devices_->waiting() == waiting) std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(answered, 0);
+  });
+  later.clear();
+  EXPECT_EQ(answered, 2);
+  EXPECT_EQ(devices_->waiting(), 0U);
+}
+
+TEST_F(DevicesTest, WhoIsNotWaitedForLeavesTheLine) {
+  WhileBothCompute(kMemory, [&] {
+    Cancellation cancellation;
+    std::jthread waits([&] {
+      EXPECT_EQ(Compute(kMemory, cancellation).status().code(), absl::StatusCode::kCancelled);
+    });
+    while (devices_->waiting() == 0) std::this_thread::yield();
+    cancellation.Cancel(absl::CancelledError(""));
+    waits.join();
+    EXPECT_EQ(devices_->waiting(), 0U);
+  });
+}
+
+TEST_F(DevicesTest, WhatMayNeedMoreThanThereIsGetsAllThereIs) {
+  EXPECT_EQ(*Compute(2 * kMemory), expected_);
+  EXPECT_EQ(fakes_[0]->computed, 1);
+}
+
+TEST_F(DevicesTest, WhatNeverFitsIsRefused) {
+  EXPECT_TRUE(devices_->CheckFits({.least = kMemory, .likely = 5 * kMemory}).ok());
+  const absl::Status status = devices_->CheckFits({.least = kMemory + 1, .likely = kMemory + 1});
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "TOO_LARGE");
+  EXPECT_EQ(status.message(),
+            "the request's tensors and gradients are 10001 bytes on a device, and a has 10000 "
+            "bytes of memory, no other more: send fewer voxels at a time");
+  EXPECT_EQ(Compute(2 * kMemory + 2).status().message(), status.message());
+  EXPECT_EQ(fakes_[0]->computed, 0);
+  // One that has enough is the only one for it.
+  std::vector<std::unique_ptr<Device>> devices;
+  devices.push_back(std::make_unique<FakeDevice>("small", 10));
+  devices.push_back(std::make_unique<FakeDevice>("large"));
+  auto* const small = static_cast<FakeDevice*>(devices[0].get());
+  devices_ = std::make_unique<Devices>(std::move(devices));
+  EXPECT_EQ(*Compute(40), expected_);
+  EXPECT_EQ(small->computed, 0);
+}
+
+TEST_F(DevicesTest, TriesOnceMoreAloneWithoutWhatIsKept) {
   fakes_[0]->lacks_memory = 1;
   EXPECT_EQ(*Compute(), expected_);
+  EXPECT_EQ(fakes_[0]->computed, 2);
   EXPECT_EQ(fakes_[0]->given_back, 1);
   fakes_[0]->lacks_memory = 2;
   EXPECT_EQ(Compute().status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(devices_->states()[0].in_service);
-  // In vain where nothing was given back.
-  fakes_[0]->keeps_memory = false;
-  fakes_[0]->lacks_memory = 1;
-  const int before = fakes_[0]->computed;
-  EXPECT_EQ(Compute().status().code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(fakes_[0]->computed, before + 1);
+  EXPECT_EQ(fakes_[0]->given_back, 2);
+  std::jthread later;
+  WhileBothCompute(1, [&] {
+    fakes_[0]->lacks_memory = 1;
+    later = std::jthread([&] { EXPECT_EQ(*Compute(), expected_); });
+    while (devices_->waiting() == 0) std::this_thread::yield();
+    EXPECT_EQ(fakes_[0]->given_back + fakes_[1]->given_back, 2) << "it is not alone yet";
+  });
+  later.join();
+  EXPECT_EQ(fakes_[0]->given_back + fakes_[1]->given_back, 3);
 }
 
 TEST_F(DevicesTest, AnErrorOfARequestIsNoLoss) {
@@ -183,7 +273,7 @@ class WrongDevice final : public Device {
     return outcome;
   }
   bool Works() override { return true; }
-  bool GiveBackMemory() override { return false; }
+  void GiveBackMemory() override {}
 
  private:
   const double factor_;

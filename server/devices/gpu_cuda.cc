@@ -4,6 +4,8 @@
 #include <c10/cuda/CUDAStream.h>
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -17,6 +19,28 @@ namespace {
 
 // The oldest architecture that kernels are compiled for.
 constexpr int kOldestMajor = 8;
+
+// Pinned where the driver permits it: GPUs copy from it and to it by themselves, at full speed.
+class PinnedMemory final : public ChunkMemory {
+ public:
+  std::byte* Take(size_t bytes, size_t alignment) override {
+    std::byte* const chunk = ChunkMemory::Take(Whole(bytes), std::max(alignment, kPage));
+    if (cudaHostRegister(chunk, Whole(bytes), cudaHostRegisterPortable) != cudaSuccess) Forget();
+    return chunk;
+  }
+  void Give(std::byte* chunk, size_t bytes, size_t alignment) noexcept override {
+    if (cudaHostUnregister(chunk) != cudaSuccess) Forget();
+    ChunkMemory::Give(chunk, Whole(bytes), std::max(alignment, kPage));
+  }
+
+ private:
+  // No two chunks share a page.
+  static constexpr size_t kPage = 4096;
+  static size_t Whole(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+  // The error, which later calls would tell.
+  static void Forget() { static_cast<void>(cudaGetLastError()); }
+};
 
 class Gpu final : public Device {
  public:
@@ -39,10 +63,9 @@ class Gpu final : public Device {
     }
   }
 
-  bool GiveBackMemory() override {
-    c10::cuda::CUDACachingAllocator::emptyCache();
-    return true;
-  }
+  void GiveBackMemory() override { c10::cuda::CUDACachingAllocator::emptyCache(); }
+
+  std::shared_ptr<ChunkMemory> HostMemory() override { return std::make_shared<PinnedMemory>(); }
 
  private:
   const at::Device device_;

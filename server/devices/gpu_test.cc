@@ -13,6 +13,7 @@
 #include "lossd/base/error.h"
 #include "lossd/base/task_pool.h"
 #include "lossd/plan/plan_reader.h"
+#include "lossd/tensor/arrivals.h"
 #include "server/devices/devices.h"
 
 namespace lossd {
@@ -39,7 +40,7 @@ class GpuTest : public testing::Test {
     TaskPool pool(2);
     const absl::StatusOr<Schedule> schedule = plan_->Prepare(batch);
     if (!schedule.ok()) return schedule.status();
-    return devices_->Compute(*plan_, *schedule, batch, 1, pool);
+    return devices_->Compute(*plan_, *schedule, batch, {.least = 1, .likely = 1}, pool);
   }
 
   std::unique_ptr<const Orchestrator> plan_ = *Orchestrator::Create(
@@ -59,6 +60,23 @@ TEST_F(GpuTest, ComputesWhatTheHostDoes) {
   EXPECT_NEAR(outcome->total, host.total, 1e-5 * host.total);
   EXPECT_TRUE(outcome->gradients[0].tensor.is_cpu());
   EXPECT_TRUE(at::allclose(outcome->gradients[0].tensor, host.gradients[0].tensor, 1e-4, 1e-8));
+}
+
+// What is pinned is copied from at once; what is not, or no longer, by way of other memory.
+TEST_F(GpuTest, TakesItsTensorsFromMemoryOfItsChoice) {
+  const Arrivals arrivals(std::make_shared<Workspace>(devices_->HostMemory()));
+  Batch batch = RandomBatch({1, 3, 64, 64, 64});
+  const Outcome expected = *Compute(batch);
+  for (at::Tensor* tensor : {&batch.predictions[0].tensor, &batch.labels}) {
+    const at::Tensor arrived = arrivals.Take(static_cast<int64_t>(tensor->nbytes()))
+                                   .view(at::kFloat)
+                                   .view(tensor->sizes());
+    EXPECT_TRUE(arrived.is_pinned());
+    *tensor = arrived.copy_(*tensor);
+  }
+  const Outcome outcome = *Compute(batch);
+  EXPECT_EQ(outcome.total, expected.total);
+  EXPECT_TRUE(at::equal(outcome.gradients[0].tensor, expected.gradients[0].tensor));
 }
 
 // Before it fails for good, as the tests of a program run in the order in which they stand.

@@ -30,7 +30,7 @@ class Host final : public Device {
     return plan.Compute(schedule, batch, context);
   }
   bool Works() override { return true; }
-  bool GiveBackMemory() override { return false; }
+  void GiveBackMemory() override {}
 };
 
 // A GPU that has passed its test.

@@ -18,4 +18,9 @@ void Context::ForEach(int64_t count, const std::function<void(int64_t i)>& body)
   for (int64_t i = 0; i < count && !Cancelled(); ++i) body(i);
 }
 
+void Context::Rest(const std::function<void()>& wait) const {
+  if (group_ == nullptr) return wait();
+  group_->Rest(wait);
+}
+
 }  // namespace lossd

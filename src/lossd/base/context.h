@@ -45,6 +45,9 @@ class Context {
   // GPU, whose work goes into the calling thread's stream.
   void ForEach(int64_t count, const std::function<void(int64_t i)>& body) const;
 
+  // Calls wait(), which waits for something else than threads: others have the calling one's place.
+  void Rest(const std::function<void()>& wait) const;
+
   // Whether the computation has been cancelled. To be asked by every loop that takes more than some
   // 50 ms; in passing it gives way to other computations that wait for a thread.
   bool Cancelled() const {

@@ -6,6 +6,8 @@
 #include <chrono>
 #include <exception>
 
+#include "absl/cleanup/cleanup.h"
+
 namespace lossd {
 namespace {
 
@@ -192,6 +194,15 @@ void TaskPool::Yield() {
 TaskGroup::TaskGroup(TaskPool& pool) : pool_(pool) {
   std::unique_lock lock(pool_.mutex_);
   pool_.TakePlace(lock);
+}
+
+void TaskGroup::Rest(const std::function<void()>& wait) {
+  pool_.LeavePlace();
+  const absl::Cleanup return_to_place = [this] {
+    std::unique_lock lock(pool_.mutex_);
+    pool_.TakePlace(lock);
+  };
+  wait();
 }
 
 TaskGroup::~TaskGroup() {

@@ -110,6 +110,9 @@ class TaskGroup {
   // nobody does.
   void Yield() { pool_.Yield(); }
 
+  // Calls wait(), in which the group's thread computes nothing: others have its place until then.
+  void Rest(const std::function<void()>& wait);
+
  private:
   friend class TaskPool;
 

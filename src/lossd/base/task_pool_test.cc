@@ -152,6 +152,19 @@ TEST(TaskGroupTest, GroupsTakeTurnsOfSomeLength) {
   EXPECT_LT(turns, kRanges / 10);
 }
 
+TEST(TaskGroupTest, WhoRestsLeavesItsPlaceToOthers) {
+  TaskPool pool(1);
+  TaskGroup group(pool);
+  bool computed = false;
+  group.Rest([&] {
+    std::jthread([&] {
+      const TaskGroup other(pool);
+      computed = true;
+    }).join();
+  });
+  EXPECT_TRUE(computed);
+}
+
 TEST(TaskGroupTest, WorkersHelpTheGroupWithTheLeastHelp) {
   TaskPool pool(4);
   // Two groups whose tasks last until each has two threads.

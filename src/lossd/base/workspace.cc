@@ -21,8 +21,19 @@ size_t RoundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * u
 
 }  // namespace
 
-void Workspace::Release::operator()(std::byte* chunk) const {
+std::byte* ChunkMemory::Take(size_t bytes, size_t alignment) {
+  auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
+  // A wish: where it is not granted, the pages are small.
+  if (alignment == kHugePage) madvise(chunk, bytes, MADV_HUGEPAGE);
+  return chunk;
+}
+
+void ChunkMemory::Give(std::byte* chunk, size_t /*bytes*/, size_t alignment) noexcept {
   ::operator delete(chunk, std::align_val_t{alignment});
+}
+
+void Workspace::Release::operator()(std::byte* chunk) const {
+  memory->Give(chunk, bytes, alignment);
 }
 
 size_t Workspace::bytes() const {
@@ -65,11 +76,10 @@ std::pair<std::byte*, size_t> Workspace::AddChunk(size_t bytes) {
   bytes = RoundUp(std::max(bytes, kSmallestChunk), alignment);
   const size_t most = std::max(Peak(), held_ + bytes);
   TakeFreeChunks([&](size_t /*size*/) { return bytes_ + bytes > most; });
-  auto* const chunk = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment}));
-  chunks_.emplace_back(chunk, Release{.bytes = bytes, .alignment = alignment});
+  std::byte* const chunk = memory_->Take(bytes, alignment);
+  chunks_.emplace_back(chunk,
+                       Release{.memory = memory_.get(), .bytes = bytes, .alignment = alignment});
   bytes_ += bytes;
-  // A wish: where it is not granted, the pages are small.
-  if (alignment == kHugePage) madvise(chunk, bytes, MADV_HUGEPAGE);
   return {chunk, bytes};
 }
 

@@ -15,6 +15,19 @@
 
 namespace lossd {
 
+// Where a workspace's memory comes from: the system. A device may know better. Thread-safe.
+class ChunkMemory {
+ public:
+  ChunkMemory() = default;
+  virtual ~ChunkMemory() = default;
+  ChunkMemory(const ChunkMemory&) = delete;
+  ChunkMemory& operator=(const ChunkMemory&) = delete;
+
+  // Throws std::bad_alloc.
+  virtual std::byte* Take(size_t bytes, size_t alignment);
+  virtual void Give(std::byte* chunk, size_t bytes, size_t alignment) noexcept;
+};
+
 // Scratch memory that outlives a call, so that a server does not ask the system for the same
 // megabytes with every request. What one buffer gives back serves others, whole or in parts.
 // Thread-safe: concurrent calls may share one workspace. When no buffer is held, it keeps at most
@@ -52,7 +65,8 @@ class Workspace {
     size_t size_ = 0;
   };
 
-  Workspace() = default;
+  Workspace() : Workspace(std::make_shared<ChunkMemory>()) {}
+  explicit Workspace(std::shared_ptr<ChunkMemory> memory) : memory_(std::move(memory)) {}
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
@@ -72,6 +86,7 @@ class Workspace {
 
  private:
   struct Release {
+    ChunkMemory* memory;
     size_t bytes;
     size_t alignment;
     void operator()(std::byte* chunk) const;
@@ -87,6 +102,7 @@ class Workspace {
   std::vector<Chunk> TakeFreeChunks(More more);
   size_t Peak() const { return std::max(peak_, peak_before_); }
 
+  const std::shared_ptr<ChunkMemory> memory_;
   mutable std::mutex mutex_;
   std::vector<Chunk> chunks_;
   std::map<std::byte*, size_t> free_;         // Ranges of the chunks that nobody holds.

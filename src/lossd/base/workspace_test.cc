@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -43,6 +44,38 @@ TEST(WorkspaceTest, ServesTheSameAgainWithoutNewMemory) {
     EXPECT_EQ(workspace.bytes(), peak);
     EXPECT_LT(peak, 10100000U);
   }
+}
+
+// Memory that says how much of it is taken.
+class CountedMemory final : public ChunkMemory {
+ public:
+  std::byte* Take(size_t bytes, size_t alignment) override {
+    taken += bytes;
+    return ChunkMemory::Take(bytes, alignment);
+  }
+  void Give(std::byte* chunk, size_t bytes, size_t alignment) noexcept override {
+    taken -= bytes;
+    ChunkMemory::Give(chunk, bytes, alignment);
+  }
+
+  size_t taken = 0;
+};
+
+TEST(WorkspaceTest, TakesMemoryFromWhereItIsTold) {
+  const auto memory = std::make_shared<CountedMemory>();
+  {
+    Workspace workspace(memory);
+    {
+      const Workspace::Buffer<char> buffer(workspace, 40 << 20);
+      EXPECT_EQ(memory->taken, workspace.bytes());
+    }
+    EXPECT_GE(memory->taken, 40U << 20) << "kept";
+    workspace.GiveBack();
+    EXPECT_EQ(memory->taken, 0U);
+    const Workspace::Buffer<char> again(workspace, 1);
+    EXPECT_GT(memory->taken, 0U);
+  }
+  EXPECT_EQ(memory->taken, 0U);
 }
 
 TEST(WorkspaceTest, KeepsNoMoreThanTwiceThePeak) {

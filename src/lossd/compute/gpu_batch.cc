@@ -1,5 +1,6 @@
 #include "lossd/compute/gpu_batch.h"
 
+#include <exception>
 #include <utility>
 
 #include "lossd/device/transfer.h"
@@ -18,6 +19,24 @@ Batch ToGpu(Batch batch, const at::Device& gpu, const Context& context) {
   return batch;
 }
 
+// Waits, in the end, until the stream does not read the batch any more.
+class EndOfStream {
+ public:
+  explicit EndOfStream(const at::Device& gpu) : gpu_(gpu) {}
+  ~EndOfStream() {
+    try {
+      WaitForGpu(gpu_);
+    } catch (const std::exception&) {
+      // The device has failed, as whoever used it has heard.
+    }
+  }
+  EndOfStream(const EndOfStream&) = delete;
+  EndOfStream& operator=(const EndOfStream&) = delete;
+
+ private:
+  const at::Device gpu_;
+};
+
 Outcome ToHost(Outcome outcome, const at::Device& gpu) {
   for (NamedTensor& gradient : outcome.gradients) gradient.tensor = StartToHost(gradient.tensor);
   for (TermOutcome& term : outcome.terms) {
@@ -33,6 +52,7 @@ absl::StatusOr<Outcome> ComputeOnGpu(const Orchestrator& plan, const Schedule& s
                                      const Batch& batch, const at::Device& gpu,
                                      const Context& context) {
   return CatchTorchErrors([&]() -> absl::StatusOr<Outcome> {
+    const EndOfStream end(gpu);
     absl::StatusOr<Outcome> outcome =
         plan.Compute(schedule, ToGpu(batch, gpu, context), context.OnGpu());
     if (!outcome.ok()) return outcome;

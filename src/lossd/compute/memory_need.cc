@@ -119,6 +119,8 @@ MemoryNeed MeasureMemory(const Schedule& schedule, const Batch& batch, int threa
         of_term += 2 * kFloat * batch.predictions[evaluation.pred2].tensor.numel();
       }
       of_terms = std::max(of_terms, of_term);
+      need.gpu_scratch_bytes =
+          std::max(need.gpu_scratch_bytes, evaluation.term->loss->GpuScratchBytes(shape));
     }
   }
   need.scratch_bytes = sums + of_terms;

@@ -21,6 +21,8 @@ struct MemoryNeed {
   int64_t input_bytes = 0;    // In the batch's tensors.
   OutcomeSize outcome;        // Exactly.
   int64_t scratch_bytes = 0;  // Beyond both, at most.
+  // On a GPU beyond both, as far as it can be told, see Loss::GpuScratchBytes.
+  int64_t gpu_scratch_bytes = 0;
 };
 
 // Told from shapes and types, before there is anything in the batch's tensors. `threads`: how many

@@ -127,6 +127,12 @@ TEST(MemoryNeedTest, CountsTheBytesOfTensors) {
   const MemoryNeed need = MeasureMemory(*schedule, batch, kThreads);
   EXPECT_EQ(need.input_bytes, kVoxels * (3 * 4 + 3 * 4 + 1));
   EXPECT_EQ(need.outcome.gradient_bytes, kVoxels * 3 * 4);
+  EXPECT_EQ(need.gpu_scratch_bytes, 0) << "nothing that can be told";
+  // Of terms, which are computed one after another, the most: MALIS.
+  const auto three = Orchestrator::Create(*ReadPlan(kThreeTerms));
+  const auto their_schedule = (*three)->Prepare(batch);
+  EXPECT_EQ(MeasureMemory(*their_schedule, batch, kThreads).gpu_scratch_bytes,
+            kVoxels * (3 * 18 + 4 + 44 + 32 * 3));
 }
 
 }  // namespace

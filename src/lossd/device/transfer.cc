@@ -32,6 +32,7 @@ at::Tensor ToGpu(const at::Tensor& tensor, const at::Device& gpu, const Context&
   if (!tensor.defined()) return tensor;
   const at::Tensor whole = tensor.contiguous();
   if (whole.nbytes() < kLarge) return whole.to(gpu);
+  if (whole.is_pinned()) return whole.to(gpu, /*non_blocking=*/true);
   const at::Tensor pinned = EmptyPinned(whole);
   Copy(whole, pinned, context);
   return pinned.to(gpu, /*non_blocking=*/true);

@@ -11,7 +11,7 @@
 namespace lossd {
 
 // A contiguous copy on a GPU; of an undefined tensor nothing. The stream may still be copying when
-// it returns, but not from `tensor`.
+// it returns, from `tensor` itself where that is pinned.
 at::Tensor ToGpu(const at::Tensor& tensor, const at::Device& gpu, const Context& context);
 
 // A contiguous copy on the host, in pinned memory: good once the stream has come so far.

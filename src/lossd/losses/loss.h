@@ -113,6 +113,10 @@ class Loss {
   // and planes a thread, which all losses take.
   virtual int64_t ScratchBytes(const LossShape& /*shape*/) const { return 0; }
 
+  // The same of a GPU's memory, as far as it can be told: of kernels of our own. What LibTorch's
+  // expressions keep depends on its version, and is not told.
+  virtual int64_t GpuScratchBytes(const LossShape& /*shape*/) const { return 0; }
+
   // How many voxels of a channel Compute visits, each as often as it does: a measure of its time,
   // see ComputeCost.
   virtual double Cost(const LossShape& shape) const {

@@ -17,6 +17,7 @@
 #include "lossd/losses/affinity_error.h"
 #include "lossd/losses/checks.h"
 #include "lossd/losses/torch_status.h"
+#include "lossd/malis/flat/batch.h"
 #include "lossd/malis/labels.h"
 #include "lossd/malis/malis.h"
 #include "lossd/sweep/block_reader.h"
@@ -122,6 +123,15 @@ class MalisLoss : public Loss {
     constexpr int64_t kVoxel = 2 * sizeof(int64_t) + sizeof(int32_t);
     return at_a_time *
            (kEdge * edges + kVoxel * grid.voxels() + MalisScratchBytes(grid, shape.channels()));
+  }
+
+  int64_t GpuScratchBytes(const LossShape& shape) const override {
+    // Logits, affinities, target and weights, and what is positive and known; the engine, and ids.
+    constexpr int64_t kEdge = 4 * sizeof(float) + 2;
+    const int64_t of_voxel = kEdge * shape.channels() +
+                             flat::ScratchBytesOfVoxel(shape.channels()) +
+                             static_cast<int64_t>(sizeof(int32_t));
+    return of_voxel * shape.samples() * GridOf(shape).voxels();
   }
 
   // Two passes over the edges, each of which sorts, joins and counts.

@@ -67,7 +67,7 @@ class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
  public:
   // NOLINTBEGIN(readability-identifier-naming): as LibTorch wants them.
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& logits) {
-    const at::Tensor sigmoid = Forward(logits.contiguous());
+    const at::Tensor sigmoid = Of(logits.contiguous());
     context->save_for_backward({sigmoid});
     return sigmoid;
   }
@@ -78,7 +78,7 @@ class EvenSigmoid : public torch::autograd::Function<EvenSigmoid> {
   // NOLINTEND(readability-identifier-naming)
 
  private:
-  static at::Tensor Forward(const at::Tensor& logits) {
+  static at::Tensor Of(const at::Tensor& logits) {
     if (!logits.is_cpu()) return SigmoidOnGpu(logits);
     at::Tensor sigmoid = EmptyLarge(logits.sizes());
     SigmoidBlock(logits.const_data_ptr<float>(), logits.numel(), sigmoid.mutable_data_ptr<float>());
@@ -106,6 +106,17 @@ class SoftClDiceLoss : public AutogradLoss {
     const int64_t floats = 12 * shape.channels() * volume +
                            at_a_time * (3 * volume + (planes + levels) * shape.plane());
     return AutogradLoss::ScratchBytes(shape) + floats * static_cast<int64_t>(sizeof(float));
+  }
+
+  int64_t GpuScratchBytes(const LossShape& shape) const override {
+    // Of a part: erosions and skeletons, gradients of two levels, what dilations chose, sums. Of
+    // all that counts: probabilities, target and gradient; of a sample, what its activation makes.
+    const int64_t of_part = 8 * (options_.num_iters + 1) + 2 * 10 + 1 + 1;
+    const int64_t volumes = shape.samples() * WeightChannels(shape.channels());
+    constexpr int64_t kFloat = sizeof(float);
+    return of_part * flat::ElementsOfPart(volumes, shape.voxels()) +
+           (shape.masked ? 4 : 3) * kFloat * volumes * shape.voxels() +
+           4 * kFloat * shape.channels() * shape.voxels();
   }
 
   double Cost(const LossShape& shape) const override {

@@ -115,6 +115,15 @@ class ScnpLoss : public AutogradLoss {
     return shape.threads * planes * plane * kBytes + shape.bytes_beside();
   }
 
+  int64_t GpuScratchBytes(const LossShape& shape) const override {
+    // Of a part: a derivative, a neighbour's number, sums. Of all: target and weight as floats, and
+    // as they are with masks applied.
+    constexpr int64_t kOfPart = sizeof(float) + sizeof(uint16_t) + 1;
+    const int64_t of_element = static_cast<int64_t>(sizeof(float)) * (shape.masked ? 4 : 1);
+    return kOfPart * flat::ElementsOfPart(shape.samples() * shape.channels(), shape.voxels()) +
+           of_element * shape.elements() + shape.bytes_beside();
+  }
+
  protected:
   absl::Status Check(const LossInputs& inputs) const override { return CheckPredTarget(inputs); }
 

@@ -132,16 +132,13 @@ inline std::vector<Batch> Parts(const Batch& batch, int64_t most_edges = (int64_
 // Scratch memory that the arrays of a batch take at most, in bytes.
 inline int64_t ScratchBytes(const Batch& batch) {
   const auto channels = static_cast<int64_t>(batch.neighborhood.size());
-  // Rounds: a component's label and a leaf's two numbers, 12; nodes, 28; their numbers in a round,
-  // 4; twice all edges. Order and counts: at most 88, whatever the channels.
-  const int64_t of_voxel = std::max<int64_t>(44 + 32 * channels, 88);
   // Sums of samples, channels, and arrays that are longer by one.
   const int64_t of_sample =
       2 * Sink::kSums * int64_t{sizeof(uint64_t)} + 2 * int64_t{sizeof(float)};
   const int64_t of_batch = channels * int64_t{sizeof(Channel)} + 64;
   const std::vector<Batch> parts = Parts(batch);
   const int64_t samples = parts.empty() ? 0 : parts.front().samples;
-  return samples * (of_voxel * batch.shape.voxels() + of_sample) + of_batch;
+  return samples * (ScratchBytesOfVoxel(channels) * batch.shape.voxels() + of_sample) + of_batch;
 }
 
 // The counts of one pass: [B, C, Z, Y, X], overwritten. Returns the place of the first NaN among

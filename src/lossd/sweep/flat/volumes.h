@@ -28,16 +28,18 @@ inline constexpr int64_t kMostElements = int64_t{1} << 31;
 // for the memory that takes.
 inline constexpr int64_t kElementsOfPart = int64_t{1} << 21;
 
-// How many of the volumes that are.
-inline uint32_t VolumesOfPart(const Volumes& volumes) {
-  return static_cast<uint32_t>(std::max<int64_t>(
-      1, kElementsOfPart / std::max<int64_t>(1, int64_t{volumes.z} * volumes.y * volumes.x)));
+// How many volumes of so many voxels that are.
+inline int64_t VolumesOfPart(int64_t voxels) {
+  return std::max<int64_t>(1, kElementsOfPart / std::max<int64_t>(1, voxels));
+}
+inline int64_t ElementsOfPart(int64_t volumes, int64_t voxels) {
+  return std::min(volumes, VolumesOfPart(voxels)) * voxels;
 }
 
 // Calls body(first, part) for parts of the volumes.
 template <typename Body>
 void ForParts(const Volumes& volumes, const Body& body) {
-  const uint32_t step = VolumesOfPart(volumes);
+  const auto step = static_cast<uint32_t>(VolumesOfPart(volumes.voxels()));
   for (uint32_t first = 0; first < volumes.count; first += step) {
     Volumes part = volumes;
     part.count = std::min(step, volumes.count - first);
