@@ -81,7 +81,9 @@ LossServiceImpl::LossServiceImpl(const Config& config, std::vector<std::unique_p
       memory_(shares_.calls,
               [this](int64_t granted, int64_t reserved) { kept_.MakeRoom(granted, reserved); }),
       messages_(shares_.messages),
-      watchdog_(open_calls_, config.max_concurrent_requests, kPatience, log),
+      // Each that is stuck keeps a worker, and its right to compute.
+      watchdog_(open_calls_, std::min(config.max_concurrent_requests, config.threads), kPatience,
+                log),
       watch_(std::min(kWatchPeriod, absl::Seconds(config.receive_timeout) / 4)),
       observability_(
           BuildFacts(), ConfigFacts(config), [this] { return State(); },

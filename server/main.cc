@@ -28,6 +28,7 @@
 #include "server/security/secrets.h"
 #include "server/server.h"
 #include "server/service_manager.h"
+#include "server/stack_unwinder.h"
 #include "server/stop_request.h"
 #include "server/version.h"
 
@@ -122,6 +123,7 @@ int CheckConfig(lossd::Config config) {
 int main(int argc, char** argv) {
   // What ends the process by a fault says where.
   absl::InitializeSymbolizer(argv[0]);
+  lossd::UnwindByTables();
   absl::InstallFailureSignalHandler({});
   CLI::App app("lossd: computes losses and their gradients for training 3-D segmentation networks.",
                "lossd");
