@@ -37,6 +37,6 @@ if [[ ! -e $folder/bin/kubectl ]]; then
   "${build[@]}" k8s.io/kubernetes/cmd/kube-{apiserver,controller-manager,scheduler}
   "${build[@]}" k8s.io/kubernetes/cmd/{kubelet,kubectl}
   cd - >/dev/null
-  rm -rf "$folder"/{go,gocache,cache,lists}
+  rm -rf "$folder"/{go,gocache,cache,lists,kubernetes_*}
 fi
 .venv/bin/python -m pytest tests/ops/test_real_kubernetes.py -rsP "$@"
