@@ -17,7 +17,7 @@ import numpy as np
 import peers
 import pytest
 from faulty_proxy import FaultyProxy, Kind
-from local_server import LocalServer, server_binary
+from local_server import LocalServer, lossctl_binary, server_binary
 from peers import STAGES
 from traffic import Traffic
 
@@ -183,6 +183,22 @@ def test_a_refusal_gets_through_a_balancer(
             with pytest.raises(lossd.InvalidArgumentError) as caught:
                 client.compute(peers.PLAN, peers.LOGITS, labels)
             assert caught.value.field == "labels.shape"
+
+
+def test_large_batches_of_cpp_get_through_a_balancer_on_the_servers_host(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Memory is shared with one server, and the next call gets to another one."""
+    with LocalServer(server_binary()) as first, LocalServer(server_binary()) as second:
+        with balancer(tmp_path, first.address, second.address) as address:
+            load = ("--size=96", "--batch=1", "--requests=6", "--warmup=0")
+            subprocess.run(
+                [lossctl_binary(), "bench", f"--server={address}", "--timeout=20", *load],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        assert computed(first)
+        assert computed(second)
 
 
 def free_address() -> str:
