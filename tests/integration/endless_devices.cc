@@ -21,7 +21,8 @@ namespace {
 
 class Endless final : public Device {
  public:
-  Endless() : Device({.name = "endless", .description = "", .architecture = ""}) {}
+  Endless()
+      : Device({.name = "endless", .description = "", .architecture = "", .memory_bytes = 0}) {}
 
   absl::StatusOr<Outcome> Compute(const Orchestrator& plan, const Schedule& schedule,
                                   const Batch& batch, const Context& context) override {
@@ -29,7 +30,7 @@ class Endless final : public Device {
     return plan.Compute(schedule, batch, context);
   }
   bool Works() override { return true; }
-  bool GiveBackMemory() override { return false; }
+  void GiveBackMemory() override {}
 };
 
 }  // namespace
