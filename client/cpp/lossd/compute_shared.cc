@@ -124,8 +124,9 @@ class SharedDelivery final : public Delivery {
     if (loan.ok()) {
       absl::StatusOr<Result> result = Compute(connection, context, *loan);
       // The server has forgotten our segments, or never knew them: it is another one.
-      if (ErrorReason(result.status()) == "UNKNOWN_SEGMENT")
+      if (ErrorReason(result.status()) == "UNKNOWN_SEGMENT") {
         Leave(*connection.shared_memory, segments);
+      }
       return result;
     }
     const bool cannot_be = absl::IsFailedPrecondition(loan.status());
