@@ -119,7 +119,7 @@ class Handlers {
  private:
   // In memory that devices copy from at best.
   static Arrivals MakeArrivals(std::shared_ptr<ChunkMemory> memory) {
-    if (memory == nullptr) return Arrivals();
+    if (memory == nullptr) return {};
     return Arrivals(std::make_shared<Workspace>(std::move(memory)));
   }
 
