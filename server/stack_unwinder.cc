@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "absl/debugging/stacktrace.h"
 #include "absl/types/span.h"
@@ -13,16 +14,16 @@
 namespace lossd {
 namespace {
 
-// Where a signal has interrupted its thread; null without one.
-void* Interrupted(const void* context) {
-  if (context == nullptr) return nullptr;
+// Where a signal has interrupted its thread; 0 without one.
+uintptr_t Interrupted(const void* context) {
+  if (context == nullptr) return 0;
   const mcontext_t& registers = static_cast<const ucontext_t*>(context)->uc_mcontext;
 #if defined(__x86_64__)
-  return reinterpret_cast<void*>(registers.gregs[REG_RIP]);
+  return static_cast<uintptr_t>(registers.gregs[REG_RIP]);
 #elif defined(__aarch64__)
-  return reinterpret_cast<void*>(registers.pc);
+  return static_cast<uintptr_t>(registers.pc);
 #else
-  return nullptr;
+  return 0;
 #endif
 }
 
@@ -32,7 +33,9 @@ int Unwind(void** pcs, int* sizes, int depth, int skip, const void* context, int
   const int count = backtrace(all.data(), static_cast<int>(all.size()));
   const absl::Span<void*> frames = absl::MakeSpan(all).first(std::max(count, 0));
   // Those of the handler come before what it interrupted.
-  auto first = std::find(frames.begin(), frames.end(), Interrupted(context));
+  auto first = std::find_if(frames.begin(), frames.end(), [&](const void* frame) {
+    return reinterpret_cast<uintptr_t>(frame) == Interrupted(context);
+  });
   if (first == frames.end()) first = frames.begin() + std::min<ptrdiff_t>(skip, count);
   const auto given = static_cast<int>(std::min<ptrdiff_t>(frames.end() - first, depth));
   std::copy_n(first, given, pcs);

@@ -1,6 +1,5 @@
 #include "lossd/compute/gpu_batch.h"
 
-#include <exception>
 #include <utility>
 
 #include "lossd/device/transfer.h"
@@ -24,11 +23,11 @@ class EndOfStream {
  public:
   explicit EndOfStream(const at::Device& gpu) : gpu_(gpu) {}
   ~EndOfStream() {
-    try {
+    // Where the device has failed, whoever used it has heard.
+    CatchTorchErrors([this] {
       WaitForGpu(gpu_);
-    } catch (const std::exception&) {
-      // The device has failed, as whoever used it has heard.
-    }
+      return absl::OkStatus();
+    }).IgnoreError();
   }
   EndOfStream(const EndOfStream&) = delete;
   EndOfStream& operator=(const EndOfStream&) = delete;

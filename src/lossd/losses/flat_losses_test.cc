@@ -19,7 +19,7 @@ namespace {
 
 at::Device TestDevice() {
   const char* const gpu = std::getenv("LOSSD_TEST_DEVICE");
-  return at::Device(gpu == nullptr ? "cpu" : gpu);
+  return {gpu == nullptr ? "cpu" : gpu};
 }
 
 // `scratch`, where given, becomes the bytes that the loops have taken.

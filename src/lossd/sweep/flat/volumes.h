@@ -61,9 +61,9 @@ struct Window {
   int32_t stride[2];  // From plane to plane, and from row to row.
   Reach reach;
 
-  LOSSD_VECTORIZED Window(const Volumes& volumes, const Reach& far, uint32_t element)
-      : stride{static_cast<int32_t>(volumes.y * volumes.x), static_cast<int32_t>(volumes.x)},
-        reach(far) {
+  LOSSD_VECTORIZED Window(const Volumes& volumes, const Reach& far, uint32_t element) : reach(far) {
+    stride[0] = static_cast<int32_t>(volumes.y * volumes.x);
+    stride[1] = static_cast<int32_t>(volumes.x);
     const uint32_t row = element / volumes.x;
     const uint32_t plane = row / volumes.y;
     Cut(0, far.z, plane % volumes.z, volumes.z);
