@@ -197,12 +197,14 @@ def test_forks_of_the_parent_may_live_on() -> None:
 def test_an_interrupt_at_the_terminal_is_for_the_parent() -> None:
     after = """
         try:
+            print("waiting", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print("interrupted", flush=True)
         time.sleep(60)
     """
     with Parent("start()", after) as parent, lossd.Client(parent.address) as client:
+        assert parent.read() == "waiting"
         os.killpg(parent.process.pid, signal.SIGINT)
         assert parent.read() == "interrupted"
         client.info()
