@@ -228,28 +228,35 @@ def test_a_request_is_sent_again_as_it_was(client: lossd.Client, service: Observ
         ({"timeout": None}, math.inf),
         ({"timeout": math.inf}, math.inf),
         ({"timeout": 1e300}, math.inf),
+        ({"timeout": 10**400}, math.inf),
     ],
-    ids=str,
+    ids=lambda given: str(given)[:24],
 )
 def test_timeouts(
     client: lossd.Client, service: ObservingService, timeout: Any, seconds: float
 ) -> None:
     client.compute(PLAN, BATCH, **timeout)
+    assert client.submit(PLAN, BATCH).result(**timeout).total == 1.5
     # gRPC has no end as some 290 years.
-    given = service.seconds[-1] if service.seconds[-1] < 1e8 else math.inf
+    given = service.seconds[0] if service.seconds[0] < 1e8 else math.inf
     assert seconds - 10 <= given <= seconds + 2
 
 
-@pytest.mark.parametrize("timeout", [-1, math.nan, "soon", "60", [60]])
+@pytest.mark.parametrize("timeout", [-1, -(10**400), math.nan, "soon", "60", [60]], ids=range(6))
 def test_bad_timeouts(client: lossd.Client, service: ObservingService, timeout: Any) -> None:
     for ask in (client.compute, client.submit):
         with pytest.raises(lossd.InvalidArgumentError, match="expected a number") as caught:
             ask(PLAN, BATCH, timeout=timeout)
         assert caught.value.field == "timeout"
+    assert not service.requests
+    pending = client.submit(PLAN, BATCH)
+    with pytest.raises(lossd.InvalidArgumentError) as caught:
+        pending.result(timeout)
+    assert caught.value.field == "timeout"
+    assert pending.result().total == 1.5
     with pytest.raises(lossd.InvalidArgumentError) as caught:
         lossd.Client(retry_seconds=timeout)
     assert caught.value.field == "retry_seconds"
-    assert not service.requests
 
 
 def test_after_a_deadline_the_next_call_has_a_connection_of_its_own(

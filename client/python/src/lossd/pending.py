@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from lossd.calls import Call
 from lossd.errors import CancelledError, Error
+from lossd.seconds import read_seconds
 
 _Answer = TypeVar("_Answer")
 _Result = TypeVar("_Result")
@@ -40,9 +41,9 @@ class Pending(Generic[_Result]):
 
         Raises:
             TimeoutError: They passed. The call goes on.
-            lossd.Error: The call failed, or is another process's.
+            lossd.Error: The call failed, or is another process's; or `timeout` is no such number.
         """
-        answer = self._work.future().result(timeout)
+        answer = self._work.future().result(read_seconds(timeout, "timeout"))
         with self._lock:
             if not self._result:
                 self._result.append(self._finish(answer))

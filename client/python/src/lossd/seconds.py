@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import SupportsFloat
 
@@ -23,9 +24,11 @@ def read_seconds(value: SupportsFloat | None, field: str) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float("nan") if isinstance(value, (str, bytes)) else float(value)
-    except (TypeError, ValueError):
-        seconds = float("nan")
+        seconds = math.nan if isinstance(value, (str, bytes)) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        seconds = math.nan
+    except OverflowError:  # Of an integer.
+        seconds = math.inf if value > 0 else math.nan  # type: ignore[operator]
     if not seconds >= 0:
         raise InvalidArgumentError(
             f"{field}: got {value!r}, expected a number of seconds from 0, or None", field=field
