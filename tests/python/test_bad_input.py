@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import numpy as np
 import pytest
+import torch
 from local_server import LocalServer
 
 import lossd
@@ -46,6 +48,21 @@ def term(**fields: Any) -> dict[str, Any]:
 def malis(**kwargs: Any) -> dict[str, Any]:
     return {"plan": [{**MALIS, "kwargs": kwargs}]}
 
+
+class NoArray:
+    """As an array on a device that must be asked for."""
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("not to be converted")
+
+
+def nested() -> torch.Tensor:
+    with warnings.catch_warnings(action="ignore"):  # It is a prototype.
+        return torch.nested.nested_tensor([torch.ones(3)])
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 
 # What is wrong with the call: what differs from GOOD, the field at fault, and words of the message.
 BAD_CALLS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -226,6 +243,47 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], str, str]] = {
         {"outputs": {"ds_1": PREDICTION}, "mode": "deep_supervision"},
         "predictions",
         "output",
+    ),
+    # What cannot be put into a request.
+    "plan of bytes": ({"plan": b"losses: []"}, "plan", "plain data"),
+    "plan without end": ({"plan": ENDLESS}, "plan", "recursion"),
+    "plan in no file": ({"plan": "no-such-file.yaml"}, "plan", "no-such-file.yaml"),
+    "plan of half a character": ({"plan": [{"function": "\ud800"}]}, "plan", "\\ud800"),
+    "sparse labels": ({"labels": torch.ones(SHAPE).to_sparse()}, "labels", "sparse_coo"),
+    "labels without elements": ({"labels": torch.ones(SHAPE, device="meta")}, "labels", "meta"),
+    "nested labels": ({"labels": nested()}, "labels", "nested"),
+    "sparse predictions": (
+        {"outputs": {"a": torch.ones(SHAPE).to_sparse()}},
+        "predictions[a]",
+        "sparse_coo",
+    ),
+    "ragged labels": ({"labels": [[1], [1, 2]]}, "labels", "no array"),
+    "labels that are no array": ({"labels": NoArray()}, "labels", "not to be converted"),
+    "head named 1": ({"outputs": {1: PREDICTION}}, "predictions", "named 1"),
+    "head named in bytes": ({"outputs": {b"a": PREDICTION}}, "predictions", "named b'a'"),
+    "head of half a character": ({"outputs": {"\ud800": PREDICTION}}, "predictions", "\\ud800"),
+    "mode that is a list": ({"mode": ["standard"]}, "mode", "deep_supervision"),
+    "stage 5": ({"stage": 5}, "stage", "got 5, expected a string"),
+    "stage of half a character": ({"stage": "\ud800"}, "stage", "\\ud800"),
+    "request_id 5": ({"request_id": 5}, "request_id", "got 5, expected a string"),
+    "traceparent 5": ({"traceparent": 5}, "traceparent", "got 5"),
+    "losses_only in words": ({"losses_only": "no"}, "losses_only", "True or False"),
+    "negative seed": ({"malis_crop_seed": -1}, "malis_crop_seed", "got -1, expected an integer"),
+    "fractional seed": ({"malis_crop_seed": 1.5}, "malis_crop_seed", "got 1.5"),
+    "offset beyond 64 bits": ({"labels_from_gt_seg": [(2**64, 0, 0)]}, "labels_from_gt_seg", ""),
+    "offset beyond 63 bits": (
+        {"labels_from_gt_seg": np.array([(2**64 - 1, 0, 0)], np.uint64)},
+        "labels_from_gt_seg",
+        "z, y, x",
+    ),
+    "ragged origins": ({"malis_crop_origin": [(0, 0, 0), (0, 0)]}, "malis_crop_origin", "z, y, x"),
+    "one log_var for all": ({"log_vars": np.float32(1)}, "log_vars", "sequence of numbers"),
+    "log_vars in words": ({"log_vars": ["a"]}, "log_vars", "sequence of numbers"),
+    "log_vars beyond floats": ({"log_vars": [10**400]}, "log_vars", "sequence of numbers"),
+    "sparse task_weights": (
+        {"task_weights": torch.ones(2).to_sparse()},
+        "task_weights",
+        "sequence of numbers",
     ),
 }
 

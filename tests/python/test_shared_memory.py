@@ -15,13 +15,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-import torch
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2
 from local_server import LocalServer, server_binary
 from segment_stub import SegmentStub
 from stub_service import StubService, fail, serving, serving_elsewhere
 from test_forks import in_a_child
+from unreadable import UnreadableError, unreadable
 
 import lossd
 from lossd import segment_socket, segments
@@ -217,8 +217,8 @@ def test_segments_are_sealed(client: lossd.Client, memory: SegmentStub) -> None:
 def test_nothing_is_left(address: str, memory: SegmentStub) -> None:
     before = descriptors()
     client = lossd.Client(address, transport="shm")
-    with pytest.raises(NotImplementedError):
-        client.compute(PLAN, batch(), torch.empty(1, 1, 2, 2, device="meta"))
+    with pytest.raises(UnreadableError):
+        client.compute(PLAN, batch(), unreadable(1, 1, 2, 2))
     for call in [client.submit(PLAN, batch()) for _ in range(3)]:
         call.result()
     assert mappings() > len(memory.segments)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from stub_service import StubService, answer_messages, fail, request_tensors, serving
+from unreadable import UnreadableError, unreadable
 
 import lossd
 from lossd import transport
@@ -170,9 +171,8 @@ def test_more_than_a_message_may_hold_is_streamed() -> None:
 
 
 def test_a_tensor_that_cannot_be_read_ends_the_call(either: lossd.Client) -> None:
-    nowhere = torch.empty(1, 1, 2, 2, 2, device="meta")
-    with pytest.raises(NotImplementedError):
-        either.compute(PLAN, BATCH, nowhere)
+    with pytest.raises(UnreadableError):
+        either.compute(PLAN, BATCH, unreadable(1, 1, 2, 2, 2))
     either.compute(PLAN, BATCH)
 
 

@@ -29,18 +29,30 @@ class Plan:
 
     text: str
 
+    def __post_init__(self) -> None:
+        """Raises InvalidArgumentError for what is no text."""
+        try:
+            self.text.encode()
+        except (AttributeError, UnicodeEncodeError):
+            raise InvalidArgumentError(
+                f"plan: got {self.text!r}, expected YAML or JSON as a string", field="plan"
+            ) from None
+
     @classmethod
     def from_dict(cls, plan: Mapping[str, Any] | Sequence[Any]) -> Plan:
         """From a mapping with `losses`, or a bare list of terms."""
         try:
             return cls(json.dumps(to_plain(plan), allow_nan=False, ensure_ascii=False))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidArgumentError(f"plan: {error}", field="plan") from error
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Plan:
         """From a YAML or JSON file, which may also be a whole training config."""
-        return cls(pathlib.Path(path).read_text(encoding="utf-8"))
+        try:
+            return cls(pathlib.Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidArgumentError(f"plan: {error}", field="plan") from error
 
     @classmethod
     def of(cls, plan: PlanLike) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
@@ -102,10 +103,10 @@ def make_request(
     Raises:
         InvalidArgumentError: Something in it cannot be put into a request.
     """
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         expected = " or ".join(_MODES)
         raise InvalidArgumentError(f"mode: got {mode!r}, expected {expected}", field="mode")
-    header = service_pb2.ComputeRequest(
+    header = _header(
         request_id=request_id or os.urandom(16).hex(),
         plan=plan_pb2.PlanSource(text=Plan.of(plan).text),
         mode=_MODES[mode],
@@ -116,20 +117,20 @@ def make_request(
             tensor_pb2.D_TYPE_FLOAT32 if float32_gradients else tensor_pb2.D_TYPE_UNSPECIFIED
         ),
         allow_non_finite=allow_non_finite,
-        log_vars=_floats(log_vars),
-        task_weights=_floats(task_weights),
+        log_vars=_floats(log_vars, "log_vars"),
+        task_weights=_floats(task_weights, "task_weights"),
     )
     for z, y, x in _triples(labels_from_gt_seg, "labels_from_gt_seg"):
         header.labels_from_gt_seg.add(z=z, y=y, x=x)
     for z, y, x in _triples(malis_crop_origin, "malis_crop_origin"):
         header.malis_crop.origins.add(z=z, y=y, x=x)
     if malis_crop_seed is not None:
-        header.malis_crop.seed = malis_crop_seed
+        _set_seed(header, malis_crop_seed)
     predictions = outputs if isinstance(outputs, Mapping) else {"output": outputs}
     others = {"labels": labels, "mask": mask, "label_mask": label_mask, "gt_seg": gt_seg}
     return Request(
         header,
-        {name: outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
+        {_head(name): outgoing(of, f"predictions[{name}]") for name, of in predictions.items()},
         {
             name: outgoing(of, name, _USES[name], compressed=compressed)
             for name, of in others.items()
@@ -139,21 +140,68 @@ def make_request(
     )
 
 
+def _header(**fields: Any) -> service_pb2.ComputeRequest:
+    try:
+        return service_pb2.ComputeRequest(**fields)
+    except (TypeError, ValueError):
+        for name, value in fields.items():
+            _check_field(name, value)
+        raise
+
+
+def _check_field(name: str, value: Any) -> None:
+    try:
+        service_pb2.ComputeRequest(**{name: value})
+    except (TypeError, ValueError):
+        expected = "a string" if name in ("request_id", "stage") else "True or False"
+        raise InvalidArgumentError(
+            f"{name}: got {value!r}, expected {expected}", field=name
+        ) from None
+
+
+def _set_seed(header: service_pb2.ComputeRequest, seed: int) -> None:
+    try:
+        header.malis_crop.seed = seed
+    except (TypeError, ValueError):
+        raise InvalidArgumentError(
+            f"malis_crop_seed: got {seed!r}, expected an integer from 0 to 2^64 - 1",
+            field="malis_crop_seed",
+        ) from None
+
+
+def _head(name: str) -> str:
+    try:
+        name.encode()
+    except (AttributeError, UnicodeEncodeError):
+        raise InvalidArgumentError(
+            f"predictions: got a head named {name!r}, expected a string", field="predictions"
+        ) from None
+    return name
+
+
 def _triples(triples: Voxel | Sequence[Voxel] | npt.NDArray[Any] | None, field: str) -> list[Voxel]:
     if triples is None:
         return []
-    array = np.asarray(triples)
-    if array.shape == (0,):
-        return []
-    if array.ndim not in (1, 2) or array.shape[-1] != 3 or array.dtype.kind not in "iu":
-        raise InvalidArgumentError(
-            f"{field}: got {triples!r}, expected (z, y, x) or a sequence of such", field=field
-        )
-    return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
+    # What is no array at all, or beyond 64 bits, is no better than one of another shape.
+    with contextlib.suppress(TypeError, ValueError):
+        array = np.asarray(triples)
+        if array.shape == (0,):
+            return []
+        fits = array.dtype.kind in "iu" and bool((array.astype(np.int64) == array).all())
+        if fits and array.ndim in (1, 2) and array.shape[-1] == 3:
+            return [(int(z), int(y), int(x)) for z, y, x in array.reshape(-1, 3)]
+    raise InvalidArgumentError(
+        f"{field}: got {triples!r}, expected (z, y, x) or a sequence of such", field=field
+    )
 
 
-def _floats(values: Any) -> list[float]:
+def _floats(values: Any, field: str) -> list[float]:
     if values is None:
         return []
-    values = values.tolist() if hasattr(values, "tolist") else values
-    return [float(value) for value in values]
+    try:
+        values = values.tolist() if hasattr(values, "tolist") else values
+        return [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise InvalidArgumentError(
+            f"{field}: got {values!r}, expected a sequence of numbers", field=field
+        ) from None

@@ -187,9 +187,12 @@ def outgoing(
         compressed: Whether these are compressed, too.
 
     Raises:
-        InvalidArgumentError: For what is no array, or a dtype that the wire does not have.
+        InvalidArgumentError: For what is no array, or none that lies in memory element by element,
+            or a dtype that the wire does not have.
     """
-    if not is_torch(array):
+    if is_torch(array):
+        _check_dense(array, field)
+    else:
         array = _as_numpy(array, field)
     name = _name_of(array.dtype)
     if name not in _DTYPE_BY_NAME:
@@ -303,4 +306,20 @@ def _as_numpy(array: Any, field: str) -> npt.NDArray[Any]:
         raise InvalidArgumentError(
             f"{field}: got a {type(array).__name__} of tensors, expected one tensor", field=field
         )
-    return np.asarray(array)
+    try:
+        return np.asarray(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidArgumentError(f"{field}: is no array: {error}", field=field) from error
+
+
+def _check_dense(tensor: torch.Tensor, field: str) -> None:
+    """Whether its elements lie in memory one by one."""
+    import torch
+
+    if tensor.layout is not torch.strided or tensor.is_nested or tensor.is_meta:
+        of_layout = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
+        raise InvalidArgumentError(
+            f"{field}: got a tensor that is {'meta' if tensor.is_meta else of_layout}, expected a "
+            "dense one that has its elements",
+            field=field,
+        )

@@ -31,7 +31,7 @@ def check_traceparent(text: str) -> str:
     Raises:
         InvalidArgumentError: It is none.
     """
-    if not _TRACEPARENT.fullmatch(text):
+    if not isinstance(text, str) or not _TRACEPARENT.fullmatch(text):
         raise InvalidArgumentError(
             f"traceparent: got {text!r}, expected version-trace-span-flags as W3C has it",
             field="traceparent",
