@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -78,6 +81,15 @@ def test_forks_while_one_of_several_servers_is_down() -> None:
         lossd.Client([address, "127.0.0.1:1"], transport="stream") as client,
     ):
         check_forks(client, submit, 4)
+
+
+def test_forks_where_another_has_a_channel() -> None:
+    """It stays open, and with it threads of gRPC's, for whose end no fork waits."""
+    program = pathlib.Path(__file__).with_name("fork_beside_another.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with serving_elsewhere(0.3) as (address, _):
+        command = [sys.executable, str(program), address]
+        assert subprocess.run(command, env=environment, timeout=120, check=False).returncode == 0
 
 
 def check_forks(

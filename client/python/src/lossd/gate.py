@@ -17,10 +17,13 @@ import weakref
 from typing import Protocol
 
 import grpc
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 # How long a fork waits for calls that are over soon, and for those that were told to end.
 _GRACE_SECONDS = 0.5
 _PATIENCE_SECONDS = 5.0
+# After so long without a change of its threads gRPC is done, where some of them stay.
+_QUIET_SECONDS = 0.05
 
 # What gRPC calls its threads: those that work, and those that end what it has made.
 _GRPC_THREADS = ("event_engine", "grpc_", "lifeguard")
@@ -43,27 +46,41 @@ def _wait_for_grpc(seconds: float) -> None:
     """Until gRPC has no threads any more, but no longer.
 
     It has none once nothing of it is left in this process: a channel goes some time after it was
-    closed, and a forked process that inherits a part of one is ended by gRPC, with status 64.
+    closed, and a forked process that inherits a part of one is ended by gRPC, with status 64. Where
+    others have channels, too, their threads stay; then it is until theirs alone seem to be left.
     """
     end = time.monotonic() + seconds
+    threads, quiet = -1, time.monotonic()
     # Seen twice, as a thread gets its name only after it has begun.
     absences = 0
-    while (left := end - time.monotonic()) > 0 and absences < 2:
-        absences = 0 if _grpc_threads() else absences + 1
-        time.sleep(min(left, 0.005))
+    while (now := time.monotonic()) < end and absences < 2:
+        if (count := _grpc_threads()) != threads:
+            threads, quiet = count, now
+        if now - quiet > _QUIET_SECONDS and _others_have_channels():
+            return
+        absences = 0 if count else absences + 1
+        time.sleep(min(end - now, 0.005))
 
 
-def _grpc_threads() -> bool:
-    """Whether there are any; where the system does not tell, there may be."""
+def _grpc_threads() -> int:
+    """How many there are; where the system does not tell, there may be one."""
     try:
         threads = list(pathlib.Path("/proc/self/task").iterdir())
     except OSError:
-        return True
+        return 1
+    count = 0
     for thread in threads:
         with contextlib.suppress(OSError):
-            if (thread / "comm").read_text().startswith(_GRPC_THREADS):
-                return True
-    return False
+            count += (thread / "comm").read_text().startswith(_GRPC_THREADS)
+    return count
+
+
+def _others_have_channels() -> bool:
+    """Whether gRPC would have channels to close in a forked process, when ours are closed.
+
+    Its list of them is not meant for others: without it nobody is known.
+    """
+    return bool(getattr(getattr(cygrpc, "_fork_state", None), "channels", ()))
 
 
 class Gate:
