@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # Runs deploy/kubernetes on a real cluster of one node, as root: Kubernetes is built from Debian's source package into
 # .ops/kubernetes (at the first time, eight minutes of a core), with etcd and containerd beside it.
-# tests/ops/test_real_kubernetes.py says what is done there, and what of the manifests is rewritten for that old version;
-# `make test-ops` runs it, too, once this was built.
+# tests/ops/test_real_kubernetes.py says what is done there, and what of the manifests is rewritten for that old version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/packages.sh
