@@ -26,7 +26,9 @@ def child_computes(client: lossd.Client) -> None:
 if __name__ == "__main__":
     with grpc.insecure_channel(sys.argv[1]) as foreign, lossd.Client(sys.argv[1]) as own:
         own.info()
-        foreign.unary_unary("/lossd.v1.LossService/GetServerInfo")(b"")
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes]
+        ask = foreign.unary_unary("/lossd.v1.LossService/GetServerInfo")
+        ask(b"")
         lossd.channel._CLOSING_SECONDS = lossd.channel._ENDING_SECONDS = 600.0
         child_computes(own)
         for _ in range(3):

@@ -21,7 +21,7 @@ from local_server import LocalServer, server_binary
 from stub_service import StubService, fail, serving, serving_elsewhere
 
 import lossd
-from lossd import transport
+from lossd import calls, transport
 from lossd.channel import ForkedError, LazyConnection
 from lossd.target import target_of
 from lossd.v1 import service_pb2
@@ -215,6 +215,14 @@ def test_a_request_is_sent_again_as_it_was(client: lossd.Client, service: Observ
     assert first.request_id
 
 
+@pytest.mark.parametrize(("failures", "longest"), [(0, 0.1), (3, 0.8), (30, 2.0)])
+def test_pauses_grow_and_differ(failures: int, longest: float) -> None:
+    """So that those whom one server has failed do not come again together."""
+    pauses = [calls._pause(lossd.UnavailableError("gone"), failures) or 0.0 for _ in range(100)]
+    assert longest / 2 <= min(pauses) < 0.6 * longest
+    assert 0.9 * longest < max(pauses) <= longest
+
+
 # Time.
 
 
@@ -287,6 +295,26 @@ def test_a_server_that_falls_silent_is_left() -> None:
         server.send_signal(signal.SIGSTOP)
         with pytest.raises(lossd.UnavailableError):
             call.result(20)
+
+
+def test_by_default_too_a_server_is_pinged(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+    original = grpc.insecure_channel
+
+    def watched(target: str, options: Any = ()) -> grpc.Channel:
+        made.append(dict(options))
+        return original(target, options)
+
+    monkeypatch.setattr(grpc, "insecure_channel", watched)
+    with lossd.Client(address) as client:
+        client.info()
+    pings = {name: value for name, value in made[-1].items() if "ping" in name or "alive" in name}
+    assert pings == {
+        "grpc.keepalive_time_ms": 310_000,  # A server may refuse more than one in five minutes.
+        "grpc.keepalive_timeout_ms": 20_000,
+        "grpc.http2.ping_timeout_ms": 20_000,
+        "grpc.http2.max_pings_without_data": 0,
+    }
 
 
 # Which server.
