@@ -1,5 +1,7 @@
 """Forks a process in which another library has a channel; a program, so that lossd comes first."""
 
+from __future__ import annotations
+
 import lossd  # isort: skip
 
 import os
