@@ -116,7 +116,7 @@ class Engine:
             [program(name), *self._store, *arguments],
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             env=self.environment,
             # Where conmon notes that memory ran out.
             cwd=self._folder,
