@@ -105,6 +105,14 @@ class Training:
         (self._folder / "enough").touch()
 
 
+def survive_a_kill(training: Training, port: int) -> None:
+    """A server is killed: it comes back where it was, and training goes on."""
+    killed = processes_of(port)[0]
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: serving(port) and processes_of(port)[0] != killed, seconds=30)
+    training.go_on()
+
+
 def node_of(cluster: Slurm, servers: str, task: int) -> str:
     return cluster("squeue", "-h", "-j", f"{servers}_{task}", "-o", "%N")
 
@@ -122,12 +130,7 @@ def test_servers_come_back_and_training_goes_on(
     ports = range(FIRST_PORT, FIRST_PORT + 3)
     wait_until(lambda: all(map(serving, ports)), seconds=60)
     training.go_on()
-
-    # A server is killed: it comes back where it was.
-    killed = processes_of(ports[0])[0]
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: serving(ports[0]) and processes_of(ports[0])[0] != killed, seconds=30)
-    training.go_on()
+    survive_a_kill(training, ports[0])
 
     # A server is queued again: it drains, and starts anew.
     cluster("scontrol", "requeue", f"{servers}_2")
@@ -175,12 +178,7 @@ def test_servers_and_training_are_one_job(
     ports = range(FIRST_PORT, FIRST_PORT + 2)
     wait_until(lambda: all(map(serving, ports)), seconds=60)
     training.go_on()
-
-    # A server is killed: it comes back where it was.
-    killed = processes_of(ports[0])[0]
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: serving(ports[0]) and processes_of(ports[0])[0] != killed, seconds=30)
-    training.go_on()
+    survive_a_kill(training, ports[0])
 
     # All of it is queued again: servers and training start anew.
     cluster("scontrol", "requeue", job)

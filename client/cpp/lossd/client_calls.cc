@@ -91,15 +91,22 @@ absl::Status ClientCalls::Make(
   return MakeAttempts(connections_, control, options_, attempt);
 }
 
+absl::Status ClientCalls::Ask(
+    absl::FunctionRef<grpc::Status(const Connection&, grpc::ClientContext&)> ask) {
+  if (absl::Status usable = process_.Check("the client"); !usable.ok()) return usable;
+  CallControl control;
+  return Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
+    return FromRpcStatus(ask(connection, context));
+  });
+}
+
 template <typename Request, typename Response>
 absl::Status ClientCalls::Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                            Response*),
                               const Request& request, Response* response) {
-  if (absl::Status usable = process_.Check("the client"); !usable.ok()) return usable;
-  CallControl control;
-  return Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
+  return Ask([&](const Connection& connection, grpc::ClientContext& context) {
     response->Clear();
-    return FromRpcStatus((connection.stub.get()->*method)(&context, request, response));
+    return (connection.stub.get()->*method)(&context, request, response);
   });
 }
 
@@ -130,12 +137,10 @@ absl::StatusOr<bool> ClientCalls::IsServing(const std::string& service) {
   HealthRequest request;
   request.set_value(service);
   HealthResponse response;
-  CallControl control;
-  const absl::Status status =
-      Make(control, [&](const Connection& connection, grpc::ClientContext& context) {
-        response.Clear();
-        return FromRpcStatus(CheckHealth(*connection.channel, context, request, &response));
-      });
+  const absl::Status status = Ask([&](const Connection& connection, grpc::ClientContext& context) {
+    response.Clear();
+    return CheckHealth(*connection.channel, context, request, &response);
+  });
   if (!status.ok()) return status;
   return response.value() == kServing;
 }

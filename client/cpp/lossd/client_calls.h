@@ -75,6 +75,9 @@ class ClientCalls {
   // Waits for a connection.
   absl::Status AwaitConnection(const std::string& target);
 
+  // Makes a call of some other method than Compute, again where that may help.
+  absl::Status Ask(absl::FunctionRef<grpc::Status(const Connection&, grpc::ClientContext&)> ask);
+
   // Calls `method`.
   template <typename Request, typename Response>
   absl::Status Ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),

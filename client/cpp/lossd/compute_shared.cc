@@ -125,7 +125,8 @@ class SharedDelivery final : public Delivery {
       absl::StatusOr<Result> result = Compute(connection, context, *loan);
       // The server has forgotten our segments, or never knew them: it is another one.
       if (ErrorReason(result.status()) == "UNKNOWN_SEGMENT") {
-        Leave(*connection.shared_memory, segments);
+        Leave(*connection.shared_memory, segments,
+              "other servers answer than the one that shares memory");
       }
       return result;
     }
@@ -154,21 +155,21 @@ class SharedDelivery final : public Delivery {
           segments->Borrow(TensorRoom() + GradientRoom(request_->header), control, deadline);
       if (loan.ok()) return loan;
       const bool lost = segments->lost();
-      if (lost) Leave(*connection.shared_memory, segments);
+      if (lost) Leave(*connection.shared_memory, segments, loan.status().message());
       if (!control.status().ok()) return control.status();
       if (absl::Now() >= deadline) return absl::DeadlineExceededError(loan.status().message());
       if (!lost) return absl::FailedPreconditionError(loan.status().message());
     }
   }
 
-  // Has the next attempt share other memory than these, which were of no use; after the second of
-  // this call, none of the connection's.
-  void Leave(SharedMemoryNegotiation& negotiation,
-             const std::shared_ptr<SharedSegments>& segments) {
+  // Has the next attempt share other memory than these, which were of no use, and why; after the
+  // second of this call, none of the connection's.
+  void Leave(SharedMemoryNegotiation& negotiation, const std::shared_ptr<SharedSegments>& segments,
+             absl::string_view why) {
     if (++left_ == 1) {
       negotiation.Leave(segments);
     } else {
-      negotiation.Refuse("other servers answer than the one that shares memory");
+      negotiation.Refuse(why);
     }
   }
 

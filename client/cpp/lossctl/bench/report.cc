@@ -38,39 +38,40 @@ constexpr struct {
 
 double Milliseconds(absl::Duration time) { return absl::ToDoubleMilliseconds(time); }
 
-std::string LatencyTable(absl::Span<const BenchLevel> levels) {
-  std::string text = "concurrency  requests  requests/s     MB/s";
+void AppendLatencyNames(std::string& text) {
   for (const auto& latency : kLatencies) {
     absl::StrAppendFormat(&text, "  %8s", absl::StrCat(latency.name, " ms"));
   }
   text += "\n";
+}
+
+void AppendLatencies(const Latency& of, std::string& text) {
+  for (const auto& latency : kLatencies) {
+    absl::StrAppendFormat(&text, "  %8.1f", Milliseconds(of.*latency.time));
+  }
+  text += "\n";
+}
+
+std::string LatencyTable(absl::Span<const BenchLevel> levels) {
+  std::string text = "concurrency  requests  requests/s     MB/s";
+  AppendLatencyNames(text);
   for (const BenchLevel& level : levels) {
     const Summary& summary = level.summary;
     const double bytes = summary.bytes_sent + summary.bytes_received;
     absl::StrAppendFormat(&text, "%11d  %8d  %10.2f  %7.1f", level.concurrency, summary.requests,
                           summary.requests_per_second,
                           summary.requests_per_second * bytes / kMegabyte);
-    for (const auto& latency : kLatencies) {
-      absl::StrAppendFormat(&text, "  %8.1f", Milliseconds(summary.latency.*latency.time));
-    }
-    text += "\n";
+    AppendLatencies(summary.latency, text);
   }
   return text;
 }
 
 std::string RefusalTable(absl::Span<const BenchLevel> levels) {
   std::string text = "concurrency  refusals";
-  for (const auto& latency : kLatencies) {
-    absl::StrAppendFormat(&text, "  %8s", absl::StrCat(latency.name, " ms"));
-  }
-  text += "\n";
+  AppendLatencyNames(text);
   for (const BenchLevel& level : levels) {
     absl::StrAppendFormat(&text, "%11d  %8d", level.concurrency, level.summary.refusals);
-    for (const auto& latency : kLatencies) {
-      absl::StrAppendFormat(&text, "  %8.1f",
-                            Milliseconds(level.summary.refusal_latency.*latency.time));
-    }
-    text += "\n";
+    AppendLatencies(level.summary.refusal_latency, text);
   }
   return text;
 }
